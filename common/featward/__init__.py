@@ -1,0 +1,1 @@
+"""What every part of featward shares: identities, manifests, the policy compiler and the command line."""

@@ -1,0 +1,1 @@
+"""Workload identities, and the protocol by which a workload gets one."""

@@ -1,0 +1,1 @@
+"""Generated from identity.proto by `make protos`."""

@@ -1,0 +1,1 @@
+"""The policy compiler: manifests in, one snapshot per workload out."""

@@ -1,0 +1,1 @@
+"""Generated from snapshot.proto by `make protos`."""

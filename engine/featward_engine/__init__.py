@@ -1,0 +1,1 @@
+"""The Rust engine: everything on the request path, and all of featward's TLS."""

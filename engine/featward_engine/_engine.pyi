@@ -1,0 +1,112 @@
+"""The whole boundary between Python and the Rust engine.
+
+Certificates are DER, times are Unix seconds (float where parts of one matter), configuration and reports are
+JSON in UTF-8, and policy is a serialised ``featward.policy.v1.Snapshot``. Every call may be made from any
+thread; none blocks on the network except where it says so.
+"""
+
+from typing import final
+
+__version__: str
+
+class EngineError(Exception):
+    """Base of what the engine raises; its text is one sentence."""
+
+class ConfigError(EngineError):
+    """A setting is missing, unknown or impossible, or an address can't be bound."""
+
+class IdentityError(EngineError):
+    """A certificate chain, key or trust bundle does not hold what it must."""
+
+class PolicyError(EngineError):
+    """A snapshot can't be used: unreadable, of a newer format, or against itself."""
+
+@final
+class PendingIdentity:
+    """A fresh P-256 key waiting for its certificate. The key never crosses this boundary."""
+
+    @property
+    def csr(self) -> bytes:
+        """PKCS #10 request for the key, DER; its subject and extensions are empty."""
+
+@final
+class Credentials:
+    """The identity and trust of this process, shared by its Proxy, Listeners and Dialers; swapped whole."""
+
+    def __init__(self, trust_domain: str) -> None: ...
+    def new_identity(self) -> PendingIdentity: ...
+    def set_identity(self, pending: PendingIdentity, chain: list[bytes]) -> str:
+        """Use this chain (leaf first) with the pending key from now on; returns the SPIFFE ID in it.
+
+        Raises IdentityError when the key is not the leaf's or the leaf breaks the X.509-SVID rules.
+        """
+    def set_trust(self, roots: list[bytes], scopes: list[tuple[bytes, str]], sequence: int) -> None:
+        """Trust these roots and this scope table (SHA-256 of an authority's SPKI, path prefix) from now on.
+
+        Live connections are judged again. A sequence lower than the one in use is refused.
+        """
+    def identity(self) -> bytes | None:
+        """JSON of the SVID in use: spiffe_id, serial, authority (SPKI SHA-256, hex), not_before, not_after."""
+    def sequence(self) -> int:
+        """The sequence of the trust in use, 0 before the first."""
+
+@final
+class Listener:
+    """Ends TLS for a gRPC server of ours and forwards HTTP/2 to its UNIX socket.
+
+    Request headers starting with ``featward-peer-`` are dropped, then set: ``featward-peer-spiffe-id``,
+    ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-expired``
+    ("1" within the grace), or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``.
+    """
+
+    def __init__(self, credentials: Credentials, config: bytes) -> None: ...
+    def start(self) -> str:
+        """Bind and serve; returns the bound address. Raises ConfigError."""
+    def stop(self, grace: float) -> None: ...
+
+@final
+class Dialer:
+    """A UNIX socket (0600) whose far end is verified mTLS to one address."""
+
+    def __init__(self, credentials: Credentials, config: bytes) -> None: ...
+    def start(self) -> str: ...
+    def stop(self) -> None: ...
+    def last_error(self) -> str | None:
+        """Why the newest connection attempt failed, one sentence; None after one that held."""
+
+@final
+class Proxy:
+    """The data plane of one sidecar: serving side, outbound side, health and admin."""
+
+    def __init__(self, credentials: Credentials, config: bytes) -> None: ...
+    def start(self) -> bytes:
+        """Bind everything and serve; returns JSON of the bound addresses. Raises ConfigError."""
+    def stop(self, grace: float) -> None:
+        """Drain (GOAWAY, Connection: close), wait up to `grace` seconds, then cut. Blocks without the GIL."""
+    def set_policy(self, snapshot: bytes) -> str:
+        """Decide by this snapshot from the next request on; returns its digest. Raises PolicyError."""
+    def set_agent_status(self, status: bytes) -> None:
+        """JSON object that the admin socket shows under "agent"."""
+    def metrics(self) -> str:
+        """All series in the Prometheus text format."""
+    def status(self) -> bytes:
+        """JSON: what the admin socket answers to GET /status."""
+    def drain_events(self) -> bytes:
+        """JSON list of what happened since the last call, oldest first; bounded, with a count of lost ones."""
+
+@final
+class Policy:
+    """A snapshot to ask questions of: the same decision as the proxy's."""
+
+    def __init__(self, snapshot: bytes) -> None: ...
+    @property
+    def digest(self) -> str: ...
+    def decide(self, request: bytes) -> bytes:
+        """Decide one JSON request; returns the decision as JSON. Raises PolicyError on a malformed request."""
+    def readers(self, feature: str, now: int) -> bytes:
+        """JSON list of the subjects that may read this feature, each with its binding."""
+    def grants(self, identity: str, now: int) -> bytes:
+        """JSON list of the features that this identity may read, each with the binding that grants it."""
+
+def refusals() -> bytes:
+    """JSON list of the refusal table: reason, status, kind, title, meaning, remedy."""

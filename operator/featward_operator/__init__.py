@@ -1,0 +1,1 @@
+"""The Kubernetes operator. It comes with a later version."""

@@ -1,0 +1,1 @@
+"""The agent around the engine: it keeps identity and policy fresh while the engine serves."""
