@@ -3,7 +3,11 @@
 #![forbid(unsafe_code)]
 
 /// The snapshot's messages, generated from `featward/policy/v1/snapshot.proto`.
-#[allow(missing_docs, clippy::all, reason = "generated code; the .proto file is its documentation")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated code; the .proto file is its documentation"
+)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/featward.policy.v1.rs"));
 }

@@ -1,0 +1,83 @@
+# The commands of this project. `make` alone prints them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) \
+	common/featward/policy/v1/snapshot.proto
+PROTOS := common/featward/policy/v1/snapshot.proto common/featward/identity/v1/identity.proto
+
+.PHONY: help
+help: ## Print the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.engine ## Protect a real Feast server end to end, as a tour
+	@$(BIN)/featward demo $(DEMO_OPTIONS)
+
+.PHONY: test
+test: check cargo-test pytest ## Everything that must pass before a change is done
+
+.PHONY: check
+check: $(VENV)/.engine ## Format, lint, types, import rules, clippy, rustfmt
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd engine && cargo fmt --all --check
+	cd engine && cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: cargo-test
+cargo-test: $(VENV)/.engine ## The engine's own tests
+	cd engine && cargo test --workspace --locked
+
+.PHONY: pytest
+pytest: $(VENV)/.engine ## The tests in Python, with real servers
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+.PHONY: format
+format: $(VENV)/.engine ## Put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	cd engine && cargo fmt --all
+
+.PHONY: protos
+protos: $(VENV)/.engine ## Generate the Python side of the protocols
+	for proto in $(PROTOS); do \
+		$(BIN)/python -m grpc_tools.protoc -I common --python_out=common --pyi_out=common \
+			--grpc_python_out=common "$$proto"; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf $(VENV) engine/target engine/featward_engine/*.so
+
+# Two stamps: packages are installed again when pyproject.toml changes, the engine when its sources do.
+$(VENV)/.packages: pyproject.toml hatch_build.py | toolchain
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "error: $(PYTHON) can't make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/pip install --quiet --upgrade pip
+	@echo "installing Python packages ..."
+	$(BIN)/pip install --quiet --group dev hatchling packaging
+	touch $@
+
+# Cargo runs here by itself first, because pip would hide its progress for minutes.
+$(VENV)/.engine: $(RUST) $(VENV)/.packages
+	@echo "building the engine (a few minutes the first time) ..."
+	cd engine && cargo build --locked --package featward-python
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[all]' \
+		|| { echo "error: a package could not be installed; check the network and the package index, then run make again" >&2; exit 1; }
+	touch $@
+
+.PHONY: toolchain
+toolchain:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "error: featward needs Python 3.11 or newer, and '$(PYTHON)' is not; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@command -v cargo >/dev/null \
+		|| { echo "error: featward's engine needs a Rust toolchain and there is no cargo on the PATH; install one with rustup or from your distribution" >&2; exit 1; }
+	@command -v cc >/dev/null \
+		|| { echo "error: featward's engine needs a C compiler and there is no cc on the PATH; on Debian: apt install gcc" >&2; exit 1; }
