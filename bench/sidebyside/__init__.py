@@ -1,0 +1,1 @@
+"""Measures featward's sidecar beside Envoy on one machine, in one run."""
