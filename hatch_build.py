@@ -27,8 +27,12 @@ class EngineHook(BuildHookInterface[Any]):
 
         ``FEATWARD_PROFILE`` (a cargo profile's name) overrides the choice.
         """
-        profile = os.environ.get("FEATWARD_PROFILE") or ("dev" if version == "editable" else "release")
-        _require("cargo", "a Rust toolchain (cargo); install one from your distribution or with rustup")
+        profile = os.environ.get("FEATWARD_PROFILE") or (
+            "dev" if version == "editable" else "release"
+        )
+        _require(
+            "cargo", "a Rust toolchain (cargo); install one from your distribution or with rustup"
+        )
         _require("cc", "a C compiler (cc); install gcc or clang")
         root = Path(self.root)
         _place(_cargo_build(root, profile), root / TARGET)
@@ -48,7 +52,9 @@ def _cargo_build(root: Path, profile: str) -> Path:
     command += ["--message-format", "json-render-diagnostics"]
     done = subprocess.run(command, cwd=root / ENGINE, stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"building featward's engine failed: cargo ended with status {done.returncode}, see above")
+        raise SystemExit(
+            f"building featward's engine failed: cargo ended with status {done.returncode}, see above"
+        )
     return next(path for line in done.stdout.splitlines() for path in _extension(json.loads(line)))
 
 

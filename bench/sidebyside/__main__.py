@@ -1,4 +1,4 @@
-"""Runs the comparison: ``python -m sidebyside --folder DIR`` (``make bench`` prepares the folder)."""
+"""Runs the comparison: ``python -m sidebyside --folder DIR``; ``make bench`` prepares DIR."""
 
 import argparse
 import json
@@ -67,7 +67,7 @@ def _proxies(suite: Suite) -> list[str]:
 
 
 def _interleaved(suite: Suite, rounds: int) -> list[str]:
-    """Every proxy once a round, beginning with another one each time, so that drift hits all alike."""
+    """Every proxy once a round, each round from another one on, so that drift hits all alike."""
     names = _proxies(suite)
     return [
         name

@@ -16,7 +16,7 @@ NAMES = ("featward", "envoy-rbac", "envoy-lua", "envoy-opa")
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU microseconds spent since the start, and resident kilobytes, of a proxy and of its policy server."""
+    """CPU microseconds since the start and resident kilobytes, of a proxy and its policy server."""
 
     cpu: float
     rss: int

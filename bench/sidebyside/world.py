@@ -147,7 +147,10 @@ def _write_bodies(folder: Path) -> None:
             "entities": {"driver_id": drivers},
             "full_feature_names": False,
         }
-        columns = [drivers, *([round(source.random(), 9) for _ in drivers] for _ in FEATURES)]
+        columns: list[list[float]] = [
+            [*drivers],
+            *([round(source.random(), 9) for _ in drivers] for _ in FEATURES),
+        ]
         names = ["driver_id", *(feature.partition(":")[2] for feature in FEATURES)]
         answer = {
             "metadata": {"feature_names": names},
@@ -157,7 +160,7 @@ def _write_bodies(folder: Path) -> None:
         (folder / f"answer-{rows}.json").write_text(json.dumps(answer, separators=(",", ":")))
 
 
-def _vector(values: list[int] | list[float]) -> dict[str, object]:
+def _vector(values: list[float]) -> dict[str, object]:
     stamps = ["2026-11-22T00:00:00Z"] * len(values)
     return {"values": values, "statuses": ["PRESENT"] * len(values), "event_timestamps": stamps}
 
