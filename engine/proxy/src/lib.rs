@@ -2,7 +2,35 @@
 
 #![forbid(unsafe_code)]
 
+mod active;
 pub mod adapter;
+pub mod address;
+mod callers;
+mod clock;
+pub mod config;
+pub mod credentials;
+pub mod dialer;
+mod drain;
+mod events;
 pub mod fault;
+mod gather;
+mod headers;
+mod hex;
 pub(crate) mod json;
+mod limit;
+pub mod listener;
+mod metrics;
+pub mod peer;
+mod record;
 pub mod refusal;
+mod relay;
+mod request_id;
+pub mod runtime;
+mod serve;
+mod state;
+mod tally;
+pub mod tls;
+mod token;
+mod upstream;
+pub mod verify;
+mod visitor;
