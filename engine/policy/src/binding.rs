@@ -16,6 +16,13 @@ use crate::v1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindingIndex(pub(crate) u32);
 
+impl BindingIndex {
+    /// The position as a number, for tables beside the policy's own.
+    pub fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What happens to a request for more than is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnExcess {

@@ -145,6 +145,11 @@ impl Policy {
         self.bindings.len()
     }
 
+    /// Every binding's index, in the order of positions.
+    pub fn bindings(&self) -> impl Iterator<Item = BindingIndex> {
+        self.bindings.indices()
+    }
+
     /// A binding.
     pub fn binding(&self, index: BindingIndex) -> Binding<'_> {
         self.bindings.view(index)

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::address::{Address, SocketError};
+
 /// Why a configuration cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -26,7 +28,10 @@ pub enum ConfigError {
         /// What would do.
         expected: &'static str,
     },
-    /// A socket or file cannot be opened.
+    /// A socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// A file cannot be opened.
     #[error("{setting} {value} cannot be opened: {error}")]
     Open {
         /// What was to be opened.
@@ -161,15 +166,14 @@ impl Config {
 
 impl Outbound {
     /// Where to listen; anything but loopback would lend this workload's identity to other machines.
-    pub(crate) fn listen_address(&self) -> Result<Listen, ConfigError> {
-        if let Some(path) = self.listen.strip_prefix("unix:") {
-            return Ok(Listen::Unix(path.into()));
-        }
-        let address: Option<SocketAddr> = self.listen.parse().ok();
-        match address.filter(|address| address.ip().is_loopback()) {
-            Some(address) if self.peer_uid.is_none() => Ok(Listen::Tcp(address)),
-            Some(_) => Err(self.impossible("peer_uid needs a unix: address")),
-            None => Err(self.impossible("outbound listens on a loopback address with a port, or unix:/path")),
+    pub(crate) fn listen_address(&self) -> Result<Address, ConfigError> {
+        const EXPECTED: &str = "a loopback address with a port, or unix:/path";
+        let address = Address::try_from(self.listen.clone()).map_err(|_| self.impossible(EXPECTED))?;
+        match (&address, self.peer_uid) {
+            (Address::Unix(_), _) => Ok(address),
+            (Address::Tcp(_), Some(_)) => Err(self.impossible("a unix: address, as peer_uid is set")),
+            (Address::Tcp(text), None) if is_loopback(text) => Ok(address),
+            (Address::Tcp(_), None) => Err(self.impossible(EXPECTED)),
         }
     }
 
@@ -186,11 +190,8 @@ impl Outbound {
     }
 }
 
-/// Where an outbound listener is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Listen {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
+fn is_loopback(address: &str) -> bool {
+    address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
 }
 
 impl Limits {

@@ -28,6 +28,7 @@ mod request_id;
 pub mod runtime;
 mod serve;
 mod state;
+mod strangers;
 mod tally;
 pub mod tls;
 mod token;

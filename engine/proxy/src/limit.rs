@@ -39,6 +39,13 @@ struct State {
     full_at: u128,
 }
 
+impl Bucket {
+    /// A full bucket that no policy owns.
+    pub(crate) fn new(rate: Rate) -> Arc<Bucket> {
+        Arc::new(Bucket { state: Mutex::new(State { rate, full_at: 0 }) })
+    }
+}
+
 impl State {
     fn wait(&self, units: u64, now: u128) -> Option<Duration> {
         let after = self.full_at.max(now) + self.rate.nanos(units);
@@ -115,7 +122,7 @@ impl Limiter {
 
 fn renewed(bucket: Option<Arc<Bucket>>, rate: Rate, now: u128) -> Arc<Bucket> {
     let Some(bucket) = bucket else {
-        return Arc::new(Bucket { state: Mutex::new(State { rate, full_at: 0 }) });
+        return Bucket::new(rate);
     };
     bucket.state.lock().change(rate, now);
     bucket

@@ -96,6 +96,14 @@ impl Line {
         }
     }
 
+    /// A text of plain letters and digits.
+    pub(crate) fn digits(&mut self, key: &'static str, value: &[u8]) {
+        self.key(key);
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(value);
+        self.bytes.push(b'"');
+    }
+
     /// A whole number.
     pub(crate) fn number(&mut self, key: &'static str, value: u64) {
         self.key(key);

@@ -1,6 +1,7 @@
 //! What all connections of one proxy share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -20,6 +21,7 @@ use crate::limit::Limiter;
 use crate::metrics::{Metrics, Moment};
 use crate::record::Recorder;
 use crate::request_id::RequestIds;
+use crate::strangers::Strangers;
 use crate::token::Token;
 
 /// The shared parts, each safe to use from every thread.
@@ -35,21 +37,25 @@ pub(crate) struct State {
     pub(crate) events: Events,
     pub(crate) ids: RequestIds,
     pub(crate) token: Token,
+    pub(crate) strangers: Strangers,
     pub(crate) drain: Drain,
     /// What the agent says of itself, shown as it is.
     agent: Mutex<Value>,
     /// Held while a policy is taken into use, so that two edits cannot lose each other's buckets.
     changing: Mutex<()>,
+    /// When it was last said that records fail, in seconds since 1970.
+    complained: AtomicU64,
 }
 
 impl State {
     pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
         let recorder = Recorder::open(config.record.as_deref()).map_err(|error| ConfigError::Open {
-            setting: "record",
+            setting: "the record",
             value: config.record.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
             error,
         })?;
         Ok(State {
+            strangers: Strangers::new(),
             token: Token::new(config.upstream_token.clone()),
             config,
             credentials,
@@ -63,6 +69,7 @@ impl State {
             drain: Drain::new(),
             agent: Mutex::new(Value::Null),
             changing: Mutex::new(()),
+            complained: AtomicU64::new(0),
         })
     }
 
@@ -74,6 +81,15 @@ impl State {
         self.metrics.policy(active.policy.digest(), active.names());
         self.events.push("policy-applied", json!({"digest": active.policy.digest()}));
         self.active.store(Some(Arc::new(active)));
+    }
+
+    /// Count a record that was not written, and say so once a second at most.
+    pub(crate) fn record_failed(&self, error: &std::io::Error) {
+        self.metrics.records_dropped.inc();
+        let now = clock::now().as_secs();
+        if self.complained.swap(now, Ordering::Relaxed) != now {
+            self.events.push("record-failed", json!({"error": error.to_string()}));
+        }
     }
 
     /// What the agent wants shown.
