@@ -2,4 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod credentials;
+pub mod dialer;
+mod drain;
+mod hex;
+pub mod listener;
+pub mod peer;
 pub mod refusal;
+mod relay;
+pub mod runtime;
+pub mod tls;
+pub mod verify;
