@@ -2,7 +2,10 @@
 
 use pyo3::prelude::*;
 
+mod credentials;
+mod dialer;
 mod errors;
+mod listener;
 mod policy;
 mod refusals;
 
@@ -13,5 +16,9 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     module.add_class::<policy::Policy>()?;
     module.add_function(wrap_pyfunction!(refusals::refusals, module)?)?;
+    module.add_class::<credentials::Credentials>()?;
+    module.add_class::<credentials::PendingIdentity>()?;
+    module.add_class::<dialer::Dialer>()?;
+    module.add_class::<listener::Listener>()?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! The task that serves a connection selects on [`PeerWatch::next`]:
 //!
-//! ```ignore
+//! ```text
 //! let mut watch = PeerWatch::new(&credentials, &peer);
 //! tokio::select! {
 //!     ended = connection.as_mut() => …,

@@ -74,12 +74,14 @@ impl Near {
                     Verdict::Drain => connection.as_mut().graceful_shutdown(),
                     Verdict::Cut(_) => return,
                 },
-                () = silence.as_mut(), if !leaving => {
+                () = silence.as_mut() => {
+                    if leaving {
+                        return;
+                    }
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
                     silence.set(silent(streams.watch(), self.limits.leaving()));
                 }
-                () = silence.as_mut(), if leaving => return,
                 () = begun.begun(), if !drained => {
                     drained = true;
                     connection.as_mut().graceful_shutdown();
