@@ -64,14 +64,22 @@ pub struct Binding<'a> {
     pub expires: i64,
 }
 
-/// What the decision reads of a binding.
-#[derive(Debug)]
-pub(crate) struct Record {
+/// What the decision reads of a binding, apart from the rest so that one cache line holds it.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+pub(crate) struct Terms {
     pub(crate) expires: i64,
-    pub(crate) limit: Option<Rate>,
     /// `u64::MAX` for the engine's own cap.
     pub(crate) rows_per_request: u64,
+    /// The most that one request may cost; `u64::MAX` without a limit.
+    pub(crate) burst: u64,
     pub(crate) on_excess: OnExcess,
+}
+
+/// All else.
+#[derive(Debug)]
+struct Record {
+    limit: Option<Rate>,
     set: SetIndex,
     features: Span,
     subjects: Span,
@@ -81,7 +89,7 @@ pub(crate) struct Record {
 
 /// A part of one of the shared buffers.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+pub(crate) struct Span {
     start: u32,
     end: u32,
 }
@@ -95,6 +103,7 @@ impl Span {
 /// All bindings of a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
+    terms: Vec<Terms>,
     records: Vec<Record>,
     features: Vec<FeatureIndex>,
     subjects: Vec<Subject>,
@@ -110,29 +119,40 @@ impl Bindings {
         (0..self.records.len() as u32).map(BindingIndex)
     }
 
-    pub(crate) fn record(&self, index: BindingIndex) -> &Record {
-        &self.records[index.0 as usize]
+    #[inline]
+    pub(crate) fn terms(&self, index: BindingIndex) -> &Terms {
+        &self.terms[index.0 as usize]
+    }
+
+    /// Where the features of a binding are.
+    pub(crate) fn span(&self, index: BindingIndex) -> Span {
+        self.records[index.0 as usize].features
     }
 
     pub(crate) fn features(&self, index: BindingIndex) -> &[FeatureIndex] {
-        &self.features[self.record(index).features.range()]
+        self.features_in(self.span(index))
+    }
+
+    /// The features that a span stands for.
+    pub(crate) fn features_in(&self, span: Span) -> &[FeatureIndex] {
+        &self.features[span.range()]
     }
 
     pub(crate) fn subjects(&self, index: BindingIndex) -> &[Subject] {
-        &self.subjects[self.record(index).subjects.range()]
+        &self.subjects[self.records[index.0 as usize].subjects.range()]
     }
 
     pub(crate) fn view(&self, index: BindingIndex) -> Binding<'_> {
-        let record = self.record(index);
+        let (terms, record) = (self.terms(index), &self.records[index.0 as usize]);
         Binding {
             name: &self.text[record.name.range()],
             purpose: &self.text[record.purpose.range()],
             set: record.set,
             features: &self.features[record.features.range()],
             limit: record.limit,
-            rows_per_request: Some(record.rows_per_request).filter(|rows| *rows != u64::MAX),
-            on_excess: record.on_excess,
-            expires: record.expires,
+            rows_per_request: Some(terms.rows_per_request).filter(|rows| *rows != u64::MAX),
+            on_excess: terms.on_excess,
+            expires: terms.expires,
         }
     }
 }
@@ -143,6 +163,8 @@ pub(crate) struct BindingsReader {
     bindings: Bindings,
     /// Purposes repeat from binding to binding, so each is kept once.
     purposes: AHashMap<String, Span>,
+    /// Lists of features repeat too, above all those that came from a service; found by their hash.
+    lists: AHashMap<u64, Span>,
     last: (String, String),
 }
 
@@ -165,16 +187,17 @@ impl BindingsReader {
         let set = set_of(&at, &binding, catalogue)?;
         let features = catalogue.resolve(&at, set, &binding.features)?;
         let subjects = subjects.read(&at, &binding.subjects)?;
-        let record = Record {
+        let limit = binding.cost.map(|rate| limit(&at, rate)).transpose()?;
+        self.bindings.terms.push(Terms {
             expires: expires(&at, binding.expires)?,
-            limit: binding.cost.map(|rate| limit(&at, rate)).transpose()?,
-            rows_per_request: match binding.rows_per_request {
-                0 => u64::MAX,
-                rows => rows,
-            },
+            rows_per_request: unless_zero(binding.rows_per_request),
+            burst: limit.map_or(u64::MAX, |limit| limit.burst),
             on_excess: on_excess(&at, binding.on_excess())?,
+        });
+        let record = Record {
+            limit,
             set,
-            features: append(&mut self.bindings.features, &features)?,
+            features: self.features(&features)?,
             subjects: append(&mut self.bindings.subjects, &subjects)?,
             name: append_text(&mut self.bindings.text, at.name())?,
             purpose: self.purpose(binding.purpose)?,
@@ -185,11 +208,24 @@ impl BindingsReader {
     }
 
     pub(crate) fn finish(mut self) -> Bindings {
+        self.bindings.terms.shrink_to_fit();
         self.bindings.records.shrink_to_fit();
         self.bindings.features.shrink_to_fit();
         self.bindings.subjects.shrink_to_fit();
         self.bindings.text.shrink_to_fit();
         self.bindings
+    }
+
+    fn features(&mut self, features: &[FeatureIndex]) -> Result<Span, PolicyError> {
+        let hash = self.lists.hasher().hash_one(features);
+        if let Some(span) = self.lists.get(&hash)
+            && self.bindings.features_in(*span) == features
+        {
+            return Ok(*span);
+        }
+        let span = append(&mut self.bindings.features, features)?;
+        self.lists.insert(hash, span);
+        Ok(span)
     }
 
     fn purpose(&mut self, purpose: String) -> Result<Span, PolicyError> {
@@ -202,18 +238,9 @@ impl BindingsReader {
     }
 }
 
-fn set_of(
-    at: &Place,
-    binding: &v1::Binding,
-    catalogue: &Catalogue,
-) -> Result<SetIndex, PolicyError> {
-    let set = format!(
-        "{}/{}",
-        binding.feature_set_namespace, binding.feature_set_name
-    );
-    catalogue
-        .set(&set)
-        .ok_or_else(|| at.unknown("feature set", &set))
+fn set_of(at: &Place, binding: &v1::Binding, catalogue: &Catalogue) -> Result<SetIndex, PolicyError> {
+    let set = format!("{}/{}", binding.feature_set_namespace, binding.feature_set_name);
+    catalogue.set(&set).ok_or_else(|| at.unknown("feature set", &set))
 }
 
 fn expires(at: &Place, expires: i64) -> Result<i64, PolicyError> {
@@ -222,6 +249,10 @@ fn expires(at: &Place, expires: i64) -> Result<i64, PolicyError> {
     } else {
         Err(at.invalid("expires", expires, "a date"))
     }
+}
+
+fn unless_zero(rows: u64) -> u64 {
+    if rows == 0 { u64::MAX } else { rows }
 }
 
 fn limit(at: &Place, rate: v1::Rate) -> Result<Rate, PolicyError> {

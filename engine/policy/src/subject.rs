@@ -87,11 +87,7 @@ impl Subjects {
     }
 
     /// Read the subjects of one binding, which are sorted by kind, then value.
-    pub(crate) fn read(
-        &mut self,
-        at: &Place,
-        subjects: &[v1::Subject],
-    ) -> Result<Vec<Subject>, PolicyError> {
+    pub(crate) fn read(&mut self, at: &Place, subjects: &[v1::Subject]) -> Result<Vec<Subject>, PolicyError> {
         for group in subjects.chunk_by(|a, b| a.kind == b.kind) {
             check::sorted(at, "subjects", group, |subject| subject.value.as_str())?;
         }
