@@ -25,10 +25,23 @@ pub(crate) fn rewritten(from: &HeaderMap) -> HeaderMap {
 
 /// The headers of a message that passes as it is: all but the connection's own, identity and framing.
 pub(crate) fn passed_on(from: &HeaderMap) -> HeaderMap {
+    but(from, is_identity)
+}
+
+/// The headers of another sidecar's answer, which says more than a feature server may; but who refused is for us
+/// to say.
+pub(crate) fn answered(from: &HeaderMap) -> HeaderMap {
+    but(from, |name| *name == REFUSED_BY)
+}
+
+/// Tells a refusal of the client's own sidecar from one of the server's.
+pub(crate) const REFUSED_BY: HeaderName = HeaderName::from_static("featward-refused-by");
+
+fn but(from: &HeaderMap, dropped: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named = named_by_connection(from);
     let mut to = HeaderMap::with_capacity(from.len() + 2);
     for (name, value) in from {
-        if !is_hop_by_hop(name) && !is_identity(name) && *name != CONTENT_LENGTH && !named.iter().any(|other| other == name) {
+        if !is_hop_by_hop(name) && !dropped(name) && *name != CONTENT_LENGTH && !named.iter().any(|other| other == name) {
             to.append(name.clone(), value.clone());
         }
     }

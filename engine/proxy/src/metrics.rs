@@ -77,7 +77,8 @@ pub(crate) struct Metrics {
     sequence: Gauge,
     policy: Family<Digest, Gauge>,
     policy_age: Gauge,
-    digest: Mutex<Option<String>>,
+    /// The digest and the sets of the policy in use.
+    current: Mutex<(String, Vec<Arc<str>>)>,
 }
 
 /// What is known only when somebody asks.
@@ -116,7 +117,7 @@ impl Metrics {
             sequence: Gauge::default(),
             policy: Family::default(),
             policy_age: Gauge::default(),
-            digest: Mutex::default(),
+            current: Mutex::default(),
         };
         metrics.register();
         metrics
@@ -174,15 +175,16 @@ impl Metrics {
         self.outbound.get_or_create(&labels).inc();
     }
 
-    /// Say which policy is in use, and forget the series of sets that it does not serve.
+    /// Say which policy is in use. When a set is no longer served its series must go, and as a family cannot be
+    /// searched all of them start anew, which whoever reads counters expects of a restart as well.
     pub(crate) fn policy(&self, digest: &str, served: &[Arc<str>]) {
-        let mut current = self.digest.lock();
-        if let Some(old) = current.replace(digest.to_owned()) {
-            self.policy.remove(&Digest { digest: old });
-        }
+        let (before, sets) = std::mem::replace(&mut *self.current.lock(), (digest.to_owned(), served.to_vec()));
+        self.policy.remove(&Digest { digest: before });
         self.policy.get_or_create(&Digest { digest: digest.to_owned() }).set(1);
-        self.requests.retain(|labels, _| labels.feature_set.is_empty() || served.contains(&labels.feature_set));
-        self.stripped.retain(|labels, _| served.contains(&labels.feature_set));
+        if sets.iter().any(|set| !served.contains(set)) {
+            self.requests.clear();
+            self.stripped.clear();
+        }
     }
 
     /// All series as text.
@@ -229,13 +231,13 @@ mod tests {
     fn series_of_sets_that_are_no_longer_served_are_forgotten() {
         let metrics = Metrics::new();
         let (old, new): (Arc<str>, Arc<str>) = ("a/old".into(), "a/new".into());
+        metrics.policy("one", &[Arc::clone(&old)]);
         metrics.ended(&old, "x", Tally::Allow, "granted", Duration::ZERO);
+        metrics.policy("two", &[Arc::clone(&new)]);
         metrics.ended(&new, "x", Tally::Allow, "granted", Duration::ZERO);
-        metrics.policy("one", &[]);
-        metrics.ended(&new, "x", Tally::Allow, "granted", Duration::ZERO);
-        metrics.policy("two", &[new]);
+        metrics.policy("three", &[new]);
         let text = metrics.render(Moment::default());
-        assert!(!text.contains("a/old") && text.contains("a/new"));
-        assert!(!text.contains("digest=\"one\"") && text.contains("digest=\"two\""));
+        assert!(!text.contains("a/old") && text.contains("a/new"), "{text}");
+        assert!(!text.contains("digest=\"two\"") && text.contains("digest=\"three\""), "{text}");
     }
 }

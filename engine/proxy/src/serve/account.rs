@@ -127,16 +127,16 @@ impl Account {
     /// only observed is not stopped by a full disk, and a refusal stays the refusal that it is.
     pub(crate) fn close(&mut self, status: StatusCode, refusal: Option<&Refusal>) -> Result<(), Refusal> {
         self.closed = true;
+        let judged = self.end(refusal).judged;
+        let written = self.write(judged, Some(status));
+        let unrecorded = written.is_err() && refusal.is_none() && judged.mode != Mode::Observe;
         let end = self.end(refusal);
-        let written = self.write(end.judged, Some(status));
-        let unrecorded = written.is_err() && refusal.is_none() && end.judged.mode != Mode::Observe;
         let (tally, counted) = match unrecorded {
             true => (Tally::Undecided, Reason::RecordFailed.as_str()),
             false => (end.tally, end.counted),
         };
         let label = self.label.clone().unwrap_or_else(|| "".into());
         self.state.metrics.ended(&label, self.route, tally, counted, self.started.elapsed());
-        let end = self.end(refusal);
         self.state.callers.count(&self.visitor.caller, tally, counted, &label, end.missing);
         if unrecorded { Err(Refusal::plain(Reason::RecordFailed)) } else { Ok(()) }
     }

@@ -189,7 +189,7 @@ macro_rules! conversation {
         impl<I, S, B> Conversation for $type
         where
             I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-            S: hyper::service::HttpService<Incoming, ResBody = B>,
+            S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
             S::Future: Send + 'static,
             S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
             B: http_body::Body + Send + 'static,

@@ -30,7 +30,9 @@ pub(crate) struct Link {
     connection: Connection<TokioIo<Wire>, Full<Bytes>>,
     open: bool,
     /// Until when it may be used for new requests.
-    pub(crate) until: Option<Instant>,
+    until: Option<Instant>,
+    /// Which state of our own identity and trust it was made in.
+    pub(crate) epoch: u64,
     /// Since when nobody uses it.
     pub(crate) idle_since: Instant,
 }
@@ -42,11 +44,11 @@ const HEADERS: usize = 64;
 
 impl Link {
     /// Speak HTTP/1.1 over this stream.
-    pub(crate) async fn new(wire: Wire, until: Option<Instant>) -> hyper::Result<Box<Link>> {
+    pub(crate) async fn new(wire: Wire, until: Option<Instant>, epoch: u64) -> hyper::Result<Box<Link>> {
         let mut builder = Builder::new();
         builder.max_buf_size(READ_BUFFER).max_headers(HEADERS);
         let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
-        Ok(Box::new(Link { sender, connection, open: true, until, idle_since: Instant::now() }))
+        Ok(Box::new(Link { sender, connection, open: true, until, epoch, idle_since: Instant::now() }))
     }
 
     /// Whether a request may go in: the far side has not closed it, and it is not too old.

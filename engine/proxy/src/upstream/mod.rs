@@ -118,7 +118,7 @@ impl Connect for Upstream {
         let stream = connected.map_err(|error| failed(error.to_string()))?;
         // Small requests must not wait for acknowledgements of earlier ones.
         stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
-        Link::new(Wire::Tcp(stream), None).await.map_err(|error| failed(error.to_string()))
+        Link::new(Wire::Tcp(stream), None, 0).await.map_err(|error| failed(error.to_string()))
     }
 }
 

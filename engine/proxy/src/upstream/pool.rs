@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Response;
@@ -34,6 +35,8 @@ pub(crate) trait Connect: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Pool {
     idle: Mutex<Vec<Box<Link>>>,
+    /// Connections of another epoch are not used again.
+    epoch: AtomicU64,
 }
 
 /// More idle connections than a feature server has workers help nobody.
@@ -69,7 +72,7 @@ impl Pool {
     /// Give a connection back whose answer has been read.
     pub(crate) fn put(&self, mut link: Box<Link>) {
         let now = Instant::now();
-        if !link.is_usable(now) {
+        if link.epoch != self.epoch.load(Ordering::Relaxed) || !link.is_usable(now) {
             return;
         }
         link.idle_since = now;
@@ -81,9 +84,11 @@ impl Pool {
         }
     }
 
-    /// Forget all idle connections, as after a change of identity.
-    pub(crate) fn clear(&self) {
-        self.idle.lock().clear();
+    /// Use no connection of an earlier epoch any more: our identity or trust has changed.
+    pub(crate) fn enter(&self, epoch: u64) {
+        if self.epoch.swap(epoch, Ordering::Relaxed) != epoch {
+            self.idle.lock().clear();
+        }
     }
 
     /// The connection used last, because the others may then grow old and be closed.
@@ -91,7 +96,8 @@ impl Pool {
         let now = Instant::now();
         loop {
             let mut link = self.idle.lock().pop()?;
-            if now.duration_since(link.idle_since) <= IDLE && link.is_usable(now) {
+            let current = link.epoch == self.epoch.load(Ordering::Relaxed);
+            if current && now.duration_since(link.idle_since) <= IDLE && link.is_usable(now) {
                 return Some(link);
             }
         }
