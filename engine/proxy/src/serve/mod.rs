@@ -19,6 +19,6 @@ mod refuse;
 pub(crate) use accept::Door;
 pub(crate) use answer::Answer;
 pub(crate) use body::{Unread, read as read_body};
-pub(crate) use connection::{Ended, Serving};
+pub(crate) use connection::Serving;
 pub(crate) use framing::check as check_framing;
 pub(crate) use refuse::problem_answer;
