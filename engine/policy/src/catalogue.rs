@@ -11,6 +11,13 @@ use crate::v1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SetIndex(pub(crate) u32);
 
+impl SetIndex {
+    /// The position as a number, for tables beside the policy's own.
+    pub fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Position of a feature among the features of all sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FeatureIndex(pub(crate) u32);

@@ -56,6 +56,7 @@ impl Policy {
         let (workload, mut subjects) = read_head(head)?;
         let catalogue = read_catalogue(&envelope, &head.environment)?;
         let bindings = read_bindings(&envelope, &catalogue, &mut subjects)?;
+        subjects.shrink_to_fit();
         let table = Table::build(&bindings, subjects.len(), catalogue.features.len())?;
         Ok(Policy {
             digest: hex_digest(bytes),
@@ -143,6 +144,11 @@ impl Policy {
     /// How many bindings there are.
     pub fn bindings_count(&self) -> usize {
         self.bindings.len()
+    }
+
+    /// Every binding's index, in the order of positions.
+    pub fn bindings(&self) -> impl Iterator<Item = BindingIndex> {
+        self.bindings.indices()
     }
 
     /// A binding.
