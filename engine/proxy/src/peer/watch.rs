@@ -116,11 +116,19 @@ impl PeerWatch {
     }
 
     fn nap(&self) -> Duration {
-        let next = if self.drained { self.cut_at() } else { self.drain_at().min(self.cut_at()) };
-        Duration::try_from_secs_f64(next - now()).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+        let next = if self.drained {
+            self.cut_at()
+        } else {
+            self.drain_at().min(self.cut_at())
+        };
+        Duration::try_from_secs_f64(next - now())
+            .unwrap_or(Duration::ZERO)
+            .min(LONGEST_SLEEP)
     }
 }
 
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

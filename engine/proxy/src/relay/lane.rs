@@ -68,13 +68,18 @@ impl LastError {
 
 impl Lane {
     pub(crate) fn new(target: Arc<Target>, last_error: Arc<LastError>) -> Lane {
-        Lane { target, last_error, current: tokio::sync::Mutex::new(None) }
+        Lane {
+            target,
+            last_error,
+            current: tokio::sync::Mutex::new(None),
+        }
     }
 
     /// Carry one request.
     pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
         let outcome = self.attempts(self.target.readdressed(request)).await;
-        self.last_error.set(outcome.as_ref().err().map(ToString::to_string));
+        self.last_error
+            .set(outcome.as_ref().err().map(ToString::to_string));
         outcome
     }
 
@@ -97,7 +102,15 @@ impl Lane {
         Err(failure)
     }
 
-    async fn sender(&self) -> Result<(SendRequest<Incoming>, impl Fn(&hyper::Error) -> ConnectError + use<>), ConnectError> {
+    async fn sender(
+        &self,
+    ) -> Result<
+        (
+            SendRequest<Incoming>,
+            impl Fn(&hyper::Error) -> ConnectError + use<>,
+        ),
+        ConnectError,
+    > {
         let mut current = self.current.lock().await;
         let wanted = self.target.generation();
         if let Some(far) = current.as_ref()
@@ -109,8 +122,7 @@ impl Lane {
         *current = None;
         let far = self.target.connect().await?;
         let explain = far.explainer();
-        let generation = far.generation();
-        let sender = far.sender(generation).ok_or_else(|| ConnectError::Unreachable("the connection was closed at once".into()))?;
+        let sender = far.sender(far.generation()).ok_or_else(|| far.lost())?;
         *current = Some(far);
         Ok((sender, explain))
     }
@@ -120,7 +132,11 @@ impl Target {
     /// The identity that new requests must be carried with.
     fn generation(&self) -> u64 {
         match self {
-            Target::Tls { credentials, with_identity: true, .. } => *credentials.identity_changed().borrow(),
+            Target::Tls {
+                credentials,
+                with_identity: true,
+                ..
+            } => *credentials.identity_changed().borrow(),
             _ => 0,
         }
     }
@@ -128,10 +144,17 @@ impl Target {
     async fn connect(&self) -> Result<Far, ConnectError> {
         match self {
             Target::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| unreachable(&path.display(), error))?;
+                let stream = UnixStream::connect(path)
+                    .await
+                    .map_err(|error| unreachable(&path.display(), error))?;
                 Far::open(stream, 0, None).await
             }
-            Target::Tls { address, connector, credentials, .. } => {
+            Target::Tls {
+                address,
+                connector,
+                credentials,
+                ..
+            } => {
                 let stream = dial(address).await?;
                 let connected = connector.connect(stream).await?;
                 let watch = PeerWatch::new(credentials, &connected.peer);
@@ -142,7 +165,11 @@ impl Target {
 
     /// A request as it is sent on: the near client's idea of the server's name ends here.
     fn readdressed(&self, mut request: Request<Incoming>) -> Request<Incoming> {
-        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
         let mut parts = http::uri::Parts::default();
         parts.path_and_query = Some(path);
         parts.scheme = Some(match self {
@@ -161,9 +188,16 @@ async fn dial(address: &str) -> Result<TcpStream, ConnectError> {
     let connecting = timeout(CONNECT_DEADLINE, TcpStream::connect(address)).await;
     let stream = match connecting {
         Ok(connected) => connected.map_err(|error| unreachable(&address, error))?,
-        Err(_) => return Err(unreachable(&address, format!("no answer within {} s", CONNECT_DEADLINE.as_secs()))),
+        Err(_) => {
+            return Err(unreachable(
+                &address,
+                format!("no answer within {} s", CONNECT_DEADLINE.as_secs()),
+            ));
+        }
     };
-    stream.set_nodelay(true).map_err(|error| unreachable(&address, error))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| unreachable(&address, error))?;
     Ok(stream)
 }
 
