@@ -111,7 +111,9 @@ impl Dialer {
 
 impl Drop for Dialer {
     fn drop(&mut self) {
-        if let Some((drain, _)) = self.running.get_mut().take() {
+        if let Some((drain, path)) = self.running.get_mut().take() {
+            // Somebody may have removed it before us.
+            let _ = std::fs::remove_file(path);
             drain.cut();
         }
     }

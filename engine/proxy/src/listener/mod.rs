@@ -90,10 +90,7 @@ impl Listener {
         let Some(running) = self.running.lock().take() else {
             return;
         };
-        if let Some(path) = &running.socket {
-            // Somebody may have removed it before us.
-            let _ = std::fs::remove_file(path);
-        }
+        running.remove_socket();
         running.drain.begin();
         runtime::handle().block_on(async {
             if timeout(grace, running.drain.finished()).await.is_err() {
@@ -127,9 +124,19 @@ impl Listener {
     }
 }
 
+impl Running {
+    fn remove_socket(&self) {
+        if let Some(path) = &self.socket {
+            // Somebody may have removed it before us.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(running) = self.running.get_mut().take() {
+            running.remove_socket();
             running.drain.cut();
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
@@ -79,11 +80,13 @@ impl Far {
     }
 
     /// A handle for new requests; None when they must go over another connection.
-    pub(super) fn sender(&self, generation: u64) -> Option<SendRequest<Incoming>> {
-        let usable = self.generation == generation
-            && !self.state.retired.load(Ordering::Acquire)
-            && !self.sender.is_closed();
-        usable.then(|| self.sender.clone())
+    pub(super) fn handle(&self, generation: u64) -> Option<Handle> {
+        let retired = self.state.retired.load(Ordering::Acquire);
+        let usable = self.generation == generation && !retired && !self.sender.is_closed();
+        usable.then(|| Handle {
+            sender: self.sender.clone(),
+            state: self.state.clone(),
+        })
     }
 
     /// The identity of ours that it was made with.
@@ -91,18 +94,34 @@ impl Far {
         self.generation
     }
 
-    /// Why there is no handle for new requests on a connection that was made just now.
+    /// Why there is no handle on a connection that was made just now.
     pub(super) fn lost(&self) -> ConnectError {
         match self.state.alert.get() {
             Some(alert) => ConnectError::Refused(*alert),
             None => ConnectError::Unreachable("the far side closed the connection at once".into()),
         }
     }
+}
 
-    /// Why a request over this connection failed.
-    pub(super) fn explainer(&self) -> impl Fn(&hyper::Error) -> ConnectError + use<> {
-        let state = self.state.clone();
-        move |error| state.explain(error)
+/// Carries one request over a connection.
+pub(super) struct Handle {
+    sender: SendRequest<Incoming>,
+    state: Arc<State>,
+}
+
+/// A request that failed; it is given back when it provably never left.
+pub(super) struct Failed {
+    pub(super) unsent: Option<Request<Incoming>>,
+    pub(super) why: ConnectError,
+}
+
+impl Handle {
+    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Incoming>, Failed> {
+        let sent = self.sender.try_send_request(request).await;
+        sent.map_err(|mut error| Failed {
+            unsent: error.take_message(),
+            why: self.state.explain(&error.into_error()),
+        })
     }
 }
 

@@ -8,12 +8,11 @@ use std::time::Duration;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
 use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::far::Far;
+use super::far::{Far, Handle};
 use crate::credentials::Credentials;
 use crate::peer::PeerWatch;
 use crate::tls::{ConnectError, Connector};
@@ -46,7 +45,13 @@ pub(crate) struct Lane {
     target: Arc<Target>,
     last_error: Arc<LastError>,
     /// Held while connecting, so that requests that come together share one connection.
-    current: tokio::sync::Mutex<Option<Far>>,
+    current: tokio::sync::Mutex<Current>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    far: Option<Far>,
+    failed: Option<(Instant, ConnectError)>,
 }
 
 /// A SYN is sent again after 1 s and 3 s; a third try helps nobody who waits for an answer.
@@ -71,7 +76,7 @@ impl Lane {
         Lane {
             target,
             last_error,
-            current: tokio::sync::Mutex::new(None),
+            current: tokio::sync::Mutex::default(),
         }
     }
 
@@ -84,47 +89,51 @@ impl Lane {
     }
 
     async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
-        let mut failure = ConnectError::Unreachable("the far side closes every connection at once".into());
+        let mut why = ConnectError::Unreachable("the far side closes every connection at once".into());
         for _ in 0..ATTEMPTS {
-            let (mut sender, explain) = self.sender().await?;
-            let mut refused = match sender.try_send_request(request).await {
+            let failed = match self.handle().await?.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(refused) => refused,
+                Err(failed) => failed,
             };
-            let unsent = refused.take_message();
-            failure = explain(&refused.into_error());
-            request = match (unsent, &failure) {
-                // The same certificate would be refused again.
+            why = failed.why;
+            request = match (failed.unsent, &why) {
                 (Some(unsent), ConnectError::Unreachable(_)) => unsent,
-                _ => return Err(failure),
+                // It may have arrived; or the same certificate would be refused again.
+                _ => return Err(why),
             };
         }
-        Err(failure)
+        Err(why)
     }
 
-    async fn sender(
-        &self,
-    ) -> Result<
-        (
-            SendRequest<Incoming>,
-            impl Fn(&hyper::Error) -> ConnectError + use<>,
-        ),
-        ConnectError,
-    > {
+    /// A handle on the connection for new requests, which is made now if need be. Who waited while an attempt
+    /// failed shares its failure: a server that is gone costs one deadline, not one for each request in turn.
+    async fn handle(&self) -> Result<Handle, ConnectError> {
+        let asked = Instant::now();
         let mut current = self.current.lock().await;
-        let wanted = self.target.generation();
-        if let Some(far) = current.as_ref()
-            && let Some(sender) = far.sender(wanted)
+        if let Some((at, why)) = &current.failed
+            && *at >= asked
         {
-            return Ok((sender, far.explainer()));
+            return Err(why.clone());
         }
-        // Dropping the old one lets it finish its streams and then close.
-        *current = None;
-        let far = self.target.connect().await?;
-        let explain = far.explainer();
-        let sender = far.sender(far.generation()).ok_or_else(|| far.lost())?;
-        *current = Some(far);
-        Ok((sender, explain))
+        if let Some(handle) = current.handle(self.target.generation()) {
+            return Ok(handle);
+        }
+        // Dropping the old connection lets it finish its streams and then close.
+        current.far = None;
+        let made = self.target.connect().await;
+        let outcome = made.and_then(|far| {
+            let handle = far.handle(far.generation()).ok_or_else(|| far.lost());
+            current.far = Some(far);
+            handle
+        });
+        current.failed = outcome.as_ref().err().map(|why| (Instant::now(), why.clone()));
+        outcome
+    }
+}
+
+impl Current {
+    fn handle(&self, generation: u64) -> Option<Handle> {
+        self.far.as_ref()?.handle(generation)
     }
 }
 
@@ -136,7 +145,7 @@ impl Target {
                 credentials,
                 with_identity: true,
                 ..
-            } => *credentials.identity_changed().borrow(),
+            } => credentials.held().map_or(0, |held| held.generation),
             _ => 0,
         }
     }

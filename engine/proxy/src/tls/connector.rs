@@ -42,7 +42,7 @@ impl Expect {
 }
 
 /// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectError {
     /// We have no identity to prove yet.
     #[error("there is no identity to show yet")]
