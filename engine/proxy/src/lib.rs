@@ -2,4 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adapter;
+pub mod fault;
+pub(crate) mod json;
 pub mod refusal;
