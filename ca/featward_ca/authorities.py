@@ -1,14 +1,16 @@
-"""The environment's authorities: makes the missing ones, replaces them in time, and tells what to trust.
+"""The environment's authorities: makes the missing ones, replaces them in time, and tells what
+to trust.
 
-`tend` is the whole schedule as one idempotent step: it looks at what is stored, does what is due at this
-moment, and returns when it wants to be called again. A kill at any point leaves a state from which the next
-call goes on. An authority is *prepared* (announced in the scope table, not used), *active* one SVID lifetime
-later, *old* when its successor is active, and *expired* at its end.
+`tend` is the whole schedule as one idempotent step: it looks at what is stored, does what is due at
+this moment, and returns when it wants to be called again. A kill at any point leaves a state from
+which the next call goes on. An authority is *prepared* (announced in the scope table, not used),
+*active* one SVID lifetime later, *old* when its successor is active, and *expired* at its end.
 """
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,7 +78,9 @@ class Authorities:
         self._publish_metrics()
 
     async def tend(self, directory: Directory, lifetimes: Lifetimes) -> float:
-        """Do what is due; returns the moment of the next thing to do. Raises ConfigurationError at a dying root."""
+        """Do what is due; returns the moment of the next thing to do. Raises ConfigurationError
+        at a dying root.
+        """
         await self._expire()
         await self._ensure_root(directory, lifetimes)
         owners = {PLATFORM: PLATFORM_PREFIX}
@@ -88,7 +92,9 @@ class Authorities:
         return min(self._due(owners, lifetimes))
 
     def active(self, owner: str) -> Authority:
-        """The authority that signs for a business unit or for ``platform`` now. Raises IssuanceError."""
+        """The authority that signs for a business unit or for ``platform`` now. Raises
+        IssuanceError.
+        """
         row = self._find(owner, State.ACTIVE)
         if row is None or row.not_after <= self._clock.now():
             raise IssuanceError(f"there is no authority for {owner} at the moment")
@@ -125,8 +131,8 @@ class Authorities:
         longest = max(lifetimes.of(owner) for owner in (PLATFORM, *directory.business_units))
         if row.not_after < now + longest:
             raise ConfigurationError(
-                f"the environment's root ends in {row.not_after - now:.0f} s, before an authority made now would "
-                f"({longest:.0f} s); shorten authority.lifetime"
+                f"the environment's root ends in {row.not_after - now:.0f} s, before an authority"
+                f" made now would ({longest:.0f} s); shorten authority.lifetime"
             )
 
     async def _tend_owner(self, owner: str, prefix: str, lifetimes: Lifetimes) -> None:
@@ -152,7 +158,9 @@ class Authorities:
         lifetimes: Lifetimes,
         state: State,
     ) -> None:
-        """Make a key and its certificate, signed by the root (or by itself: the root), and announce it."""
+        """Make a key and its certificate, signed by the root (or by itself: the root), and
+        announce it.
+        """
         public, kept = self._keys.create()
         authority_id = name or spki_sha256(public).hex()[:16]
         purpose, signer = (
@@ -211,9 +219,7 @@ class Authorities:
     async def _expire(self) -> None:
         now = self._clock.now()
         for row in [row for row in self._rows if row.not_after <= now]:
-            await self._writer.run(
-                lambda connection, row=row: authority_rows.expire(connection, row)
-            )
+            await self._writer.run(partial(authority_rows.expire, row=row))
             self._signers.pop(row.id, None)
             _log.info("authority expired", extra={"owner": row.owner, "authority": row.id})
         await self.load()

@@ -1,7 +1,8 @@
-"""Writes certificates from a profile and an order. Makes no decisions and checks nothing: the linter does.
+"""Writes certificates from a profile and an order. Makes no decisions and checks nothing: the
+linter does.
 
-The result is the to-be-signed part alone. It is obtained by signing once with a key that lives for this
-process and belongs to nobody, so that no real key is needed before the linter has agreed.
+The result is the to-be-signed part alone. It is obtained by signing once with a key that lives for
+this process and belongs to nobody, so that no real key is needed before the linter has agreed.
 """
 
 import datetime
@@ -17,7 +18,9 @@ from featward_ca.profile import PROFILES, Order, Profile, SubjectName
 def build(
     order: Order, issuer: x509.Certificate | None, throwaway: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    """The ordered certificate as `issuer` would sign it (None: as the key itself would), signed by `throwaway`."""
+    """The ordered certificate as `issuer` would sign it (None: as the key itself would), signed
+    by `throwaway`.
+    """
     profile = PROFILES[order.purpose]
     subject = name(order.subject) if order.subject else x509.Name([])
     issuer_key = _issuer_key(issuer) if issuer else order.public_key

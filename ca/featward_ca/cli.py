@@ -1,17 +1,33 @@
-"""`featward ca …`: the commands, and nothing but their wiring; what they need is imported when they run."""
+"""`featward ca …`: the commands, and nothing but their wiring; what they need is imported when
+they run.
+"""
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
 
 from featward.cli.console import console, errors, fail
 from featward.cli.output import Output
-from featward.errors import FeatwardError
+
+# The root command tells who lacks the extra; finding out here costs no import.
+for _package in (
+    "aiohttp",
+    "cryptography",
+    "grpc",
+    "prometheus_client",
+    "sqlalchemy",
+    "watchfiles",
+):
+    if find_spec(_package) is None:
+        raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
 
 if TYPE_CHECKING:
+    import grpc
+
     from featward.authority.v1.authority_pb2_grpc import AuthorityServiceStub
     from featward_ca.server import Addresses
 
@@ -45,8 +61,11 @@ def serve(
     kek_file: Annotated[
         Path | None,
         typer.Option(
-            help="The key-encryption key: a 0600 file outside of the data directory, made at the first start. "
-            "Without it FEATWARD_CA_KEK holds the key."
+            help=(
+                "The key-encryption key: a 0600 file outside of the data directory, made at the"
+                " first start. "
+                "Without it FEATWARD_CA_KEK holds the key."
+            )
         ),
     ] = None,
     listen: Annotated[
@@ -83,8 +102,7 @@ def serve(
         unsafe_short_lives=unsafe_short_lives,
     )
     set_up_logs()
-    with _told():
-        asyncio.run(run(settings, _announce))
+    asyncio.run(run(settings, _announce))
 
 
 @token.command("create")
@@ -108,7 +126,7 @@ def create_token(
         answer = stub.CreateJoinToken(request, timeout=_TIMEOUT)
     # Only the token goes to stdout, so that it can be redirected into a file.
     typer.echo(answer.token)
-    errors.print(f"for {answer.spiffe_id}, to be used once within {ttl}", highlight=False)
+    errors.print(f"for {answer.spiffe_id}, to be used once within {ttl}")
 
 
 @app.command()
@@ -119,7 +137,7 @@ def status(
     admin_socket: AdminOption = None,
     output: Annotated[Output, typer.Option(help="How to print it.")] = Output.TABLE,
 ) -> None:
-    """Show the authorities, what lives of what they signed, and the runway if the CA stopped now."""
+    """Show the authorities, what lives of what they signed, and the runway."""
     from featward.authority.v1 import authority_pb2
     from featward_ca.report import as_json, show
 
@@ -146,8 +164,7 @@ def fetch_svid(
     from featward.identity.join_token import JoinToken
     from featward_ca.fetch import fetch_svid as fetch
 
-    with _told():
-        files = fetch(ca, JoinToken.parse(_text(token_file)), out)
+    files = fetch(ca, JoinToken.parse(_text(token_file)), out)
     if output is Output.JSON:
         shown = {
             name: value if isinstance(value, int) else str(value)
@@ -164,17 +181,8 @@ def fetch_svid(
 
 def _announce(addresses: "Addresses") -> None:
     for name, where in vars(addresses).items():
-        errors.print(f"{name.replace('_', ' ')}: {where or 'off'}", highlight=False, soft_wrap=True)
-    errors.print("the CA is ready", highlight=False)
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Our errors become one sentence and exit status 1."""
-    try:
-        yield
-    except FeatwardError as error:
-        fail(str(error))
+        errors.print(f"{name.replace('_', ' ')}: {where or 'off'}")
+    errors.print("the CA is ready")
 
 
 @contextlib.contextmanager
@@ -193,12 +201,18 @@ def _admin(data: Path | None, admin_socket: Path | None) -> Iterator["AuthorityS
         fail(f"no CA is listening on {socket}; start it with featward ca serve, or name its --data")
     with grpc.insecure_channel(f"unix:{socket.absolute()}") as channel:
         try:
-            yield AuthorityServiceStub(channel)
-        except grpc.RpcError as error:
-            assert isinstance(error, grpc.Call)  # noqa: S101  # what a channel raises is a call too
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                fail(f"no CA answers on {socket}; start it with featward ca serve")
-            fail(error.details() or error.code().name)
+            yield AuthorityServiceStub(channel)  # type: ignore[no-untyped-call]
+        except grpc.RpcError as refusal:
+            _fail_for(cast("grpc.Call", refusal), socket)
+
+
+def _fail_for(refusal: "grpc.Call", socket: Path) -> NoReturn:
+    """What a channel raises is the call itself, with its status."""
+    from grpc import StatusCode
+
+    if refusal.code() is StatusCode.UNAVAILABLE:
+        fail(f"no CA answers on {socket}; start it with featward ca serve")
+    fail(refusal.details() or refusal.code().name)
 
 
 def _seconds(text: str) -> float:

@@ -25,5 +25,5 @@ class SystemClock:
 
     async def sleep_until(self, moment: float) -> None:
         """Wait in steps of at most a minute, so that a stepped or suspended clock is noticed."""
-        while (left := moment - self.now()) > 0:
+        while (left := moment - self.now()) > 0:  # noqa: ASYNC110  # time sets no event
             await asyncio.sleep(min(left, 60.0))

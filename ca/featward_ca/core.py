@@ -1,6 +1,7 @@
 """The CA without its network: store, keys, authorities and issuing, put together and kept going.
 
-Everything that the services and the health check need hangs here; tests drive it with a clock of their own.
+Everything that the services and the health check need hangs here; tests drive it with a clock of
+their own.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ from featward_ca.store.writer import Writer
 from featward_ca.trust import TrustBroadcast
 
 _log = logging.getLogger(__name__)
-# After a failure of the schedule (a full disk, a dying root) it is tried again, and the log says so again.
+# After a failure of the schedule (a full disk, a dying root) it is tried again, and the log says so
+# again.
 _RETRY_SECONDS = 30.0
 
 
@@ -52,7 +54,9 @@ class Core:
     async def open(
         cls, database: Path, keys: KeyStore, situation: Situation, clock: Clock
     ) -> "Core":
-        """Open the store, make what is missing and be ready to issue. Raises ConfigurationError or StoreError."""
+        """Open the store, make what is missing and be ready to issue. Raises ConfigurationError
+        or StoreError.
+        """
         core = cls(database, keys, situation, clock)
         try:
             await core._begin()
@@ -65,7 +69,8 @@ class Core:
         directory, now = self.situation.directory, self.clock.now()
         if self.situation.lifetimes.unsafe_short:
             _log.warning(
-                "UNSAFE SHORT LIVES: lifetimes below the floors are allowed and back-dating is shrunk; for tests only",
+                "UNSAFE SHORT LIVES: lifetimes below the floors are allowed and back-dating is"
+                " shrunk; for tests only",
                 extra={
                     "svid_seconds": self.situation.lifetimes.svid,
                     "backdate_seconds": self.situation.lifetimes.backdate,
@@ -87,7 +92,9 @@ class Core:
         self._engine.dispose()
 
     async def tend(self) -> float:
-        """Do what the schedule asks for now and announce it; returns when it is due again. Never raises CaError."""
+        """Do what the schedule asks for now and announce it; returns when it is due again. Never
+        raises CaError.
+        """
         directory = self.situation.directory
         try:
             self._due = await self.authorities.tend(directory, self.situation.lifetimes)
@@ -104,7 +111,9 @@ class Core:
             await self.tend()
 
     def take_over(self, directory: Directory) -> None:
-        """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing changes."""
+        """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing
+        changes.
+        """
         self.situation.replace(directory)
         self._edited.set()
 

@@ -1,7 +1,8 @@
 """Who exists: the part of the manifests that the CA acts on, reduced to plain values.
 
-It stands between the CA and the manifest models so that issuing knows nothing of YAML. Outside Kubernetes only
-a `Workload` can be attested; whoever is not in the directory any more is not renewed either.
+It stands between the CA and the manifest models so that issuing knows nothing of YAML. Outside
+Kubernetes only a `Workload` can be attested; whoever is not in the directory any more is not
+renewed either.
 """
 
 import pwd
@@ -15,7 +16,9 @@ from featward_ca.errors import ConfigurationError, UnknownWorkloadError
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload that may be attested. `name` is as on command lines: ``prod.payments/pricing-api``."""
+    """One workload that may be attested. `name` is as on command lines:
+    ``prod.payments/pricing-api``.
+    """
 
     name: str
     business_unit: str
@@ -62,11 +65,14 @@ class Directory:
 
 
 def short_name(environment: str, business_unit: str) -> str:
-    """A business unit inside its environment: ``prod.payments`` is ``payments``. Raises ConfigurationError."""
+    """A business unit inside its environment: ``prod.payments`` is ``payments``. Raises
+    ConfigurationError.
+    """
     prefix, dot, short = business_unit.partition(".")
     if not dot or prefix != environment or not short:
         raise ConfigurationError(
-            f"business unit {business_unit} does not belong to environment {environment}: it is named {environment}.<name>"
+            f"business unit {business_unit} does not belong to environment {environment}: it is"
+            f" named {environment}.<name>"
         )
     return short
 

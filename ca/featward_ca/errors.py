@@ -16,7 +16,8 @@
         TokenSpentError         a permission to sign was used twice or for another authority
       StoreError                the store refused or failed; trying again may help
 
-`NotAttestedError` and `NotPermittedError` carry a `reason` for the log and the audit table that the caller never sees.
+`NotAttestedError` and `NotPermittedError` carry a `reason` for the log and the audit table that the
+caller never sees.
 """
 
 from featward.errors import FeatwardError

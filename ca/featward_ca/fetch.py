@@ -1,7 +1,8 @@
-"""`featward ca fetch-svid`: attests a workload that has no sidecar and leaves its identity in files.
+"""`featward ca fetch-svid`: attests a workload that has no sidecar and leaves its identity in
+files.
 
-The key is made here and never leaves the machine. The connection is the engine's, so the CA is known by the
-root digest in the token, or by the kernel on a UNIX socket, before the secret is sent.
+The key is made here and never leaves the machine. The connection is the engine's, so the CA is
+known by the root digest in the token, or by the kernel on a UNIX socket, before the secret is sent.
 """
 
 import asyncio
@@ -45,7 +46,9 @@ class Files:
 
 
 def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
-    """Attest at ``host:port`` or ``unix:PATH`` and write key.pem, svid.pem and bundle.pem. Raises FetchError."""
+    """Attest at ``host:port`` or ``unix:PATH`` and write key.pem, svid.pem and bundle.pem.
+    Raises FetchError.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     csr = (
         x509.CertificateSigningRequestBuilder()
@@ -68,7 +71,7 @@ def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
 
 async def _attest(socket: str, request: identity_pb2.AttestRequest) -> identity_pb2.AttestResponse:
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-        stub = identity_pb2_grpc.IdentityServiceStub(channel)
+        stub = identity_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
         answer: identity_pb2.AttestResponse = await stub.Attest(request, timeout=_TIMEOUT)
         return answer
 
@@ -97,7 +100,7 @@ def _dialled(address: str, token: JoinToken) -> Iterator[tuple[str, Dialer]]:
 def _check(
     answer: identity_pb2.AttestResponse, token: JoinToken, key: ec.EllipticCurvePrivateKey
 ) -> None:
-    """Refuse an answer that is not for this key, or whose roots lack the one that the token names."""
+    """Refuse an answer for another key, or whose roots lack the one that the token names."""
     if not any(hashlib.sha256(root).digest() == token.root_sha256 for root in answer.trust.roots):
         raise FetchError("the CA announces other roots than the one in the join token")
     leaf = x509.load_der_x509_certificate(answer.svid.chain[0])

@@ -1,8 +1,8 @@
 """Health and metrics over plain HTTP: ``GET /healthz`` and ``GET /metrics``, nothing else.
 
-Healthy means that a certificate can be made: a canary goes through every step of issuing, record included.
-aiohttp serves it because the CA's bundle endpoint and OIDC client need the same library later; a hand-made
-HTTP server would be one more parser of strangers' bytes.
+Healthy means that a certificate can be made: a canary goes through every step of issuing, record
+included. aiohttp serves it because the CA's bundle endpoint and OIDC client need the same library
+later; a hand-made HTTP server would be one more parser of strangers' bytes.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """From an order to a signed certificate in two steps, so that nothing unchecked can be signed.
 
-`prepare` builds the certificate, has the linter check it and returns a one-shot `Prepared`. Between the two
-the caller stores its intent. `sign` spends the permission, puts the certificate together around the very bytes
-that were linted, and compares the result with them once more. Neither touches the store or the network.
+`prepare` builds the certificate, has the linter check it and returns a one-shot `Prepared`. Between
+the two the caller stores its intent. `sign` spends the permission, puts the certificate together
+around the very bytes that were linted, and compares the result with them once more. Neither touches
+the store or the network.
 """
 
 import secrets
@@ -22,7 +23,9 @@ _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 
 @dataclass(frozen=True)
 class Signer:
-    """Who signs: a certificate, its key's public half and the path prefix for leaves. None: the root itself."""
+    """Who signs: a certificate, its key's public half and the path prefix for leaves. None: the
+    root itself.
+    """
 
     certificate: x509.Certificate | None
     public_key: ec.EllipticCurvePublicKey
@@ -56,7 +59,9 @@ class Issuance:
         return Prepared(order, signer, linter.lint(draft, order, signer.certificate, signer.scope))
 
     def sign(self, prepared: Prepared) -> x509.Certificate:
-        """Sign what was prepared, once. Raises TokenSpentError, or LintError if the result is not what was linted."""
+        """Sign what was prepared, once. Raises TokenSpentError, or LintError if the result is
+        not what was linted.
+        """
         key = prepared.signer.public_key
         tbs = prepared.linted.tbs_bytes
         signature = self._keys.sign(key, prepared.linted)

@@ -23,7 +23,8 @@ from featward_ca.store.database import Connection
 from featward_ca.store.svids import LineageRow, SvidRow
 from featward_ca.store.writer import Writer
 
-# Renewal is due at half of the life, give or take a tenth of it, so that what started together does not stay so.
+# Renewal is due at half of the life, give or take a tenth of it, so that what started together does
+# not stay so.
 _HALF_LIFE, _JITTER = 0.5, 0.05
 
 
@@ -93,7 +94,9 @@ class Issuer:
     async def canary(
         self, trust_domain: str, key: ec.EllipticCurvePublicKey, lifetimes: Lifetimes
     ) -> None:
-        """Sign a certificate that expired before it was made, through every step of issuing. Raises CaError."""
+        """Sign a certificate that expired before it was made, through every step of issuing.
+        Raises CaError.
+        """
         authority = self._authorities.active(PLATFORM)
         start = _earliest(int(self._clock.now() - lifetimes.backdate), authority)
         order = Order(
@@ -142,7 +145,7 @@ class Issuer:
 
 
 def _earliest(start: int, authority: Authority) -> int:
-    """Back-dated, but not to before the authority existed: no verifier would accept such a chain."""
+    """Back-dated, but not to before the authority: no verifier would accept such a chain."""
     return max(start, authority.row.not_before)
 
 

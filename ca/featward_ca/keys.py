@@ -1,9 +1,9 @@
 """Where the authorities' private keys live, and the key that encrypts them at rest.
 
-`KeyStore` is the seam for an HSM or a KMS: it makes a key, hands out its public half, and signs nothing but
-what the linter has agreed to. The one implementation here keeps PKCS #8 in the store, encrypted under a
-key-encryption key that comes from outside of the data directory, so that a copy of that directory (a backup,
-a lost disk) signs nothing.
+`KeyStore` is the seam for an HSM or a KMS: it makes a key, hands out its public half, and signs
+nothing but what the linter has agreed to. The one implementation here keeps PKCS #8 in the store,
+encrypted under a key-encryption key that comes from outside of the data directory, so that a copy
+of that directory (a backup, a lost disk) signs nothing.
 """
 
 import base64
@@ -31,7 +31,9 @@ class KeyStore(Protocol):
     """Makes and holds authority keys; a key never leaves it."""
 
     def create(self) -> tuple[ec.EllipticCurvePublicKey, bytes]:
-        """Make a P-256 key: its public half, and what the store keeps so that `load` finds it again."""
+        """Make a P-256 key: its public half, and what the store keeps so that `load` finds it
+        again.
+        """
         ...
 
     def load(self, kept: bytes) -> ec.EllipticCurvePublicKey:
@@ -88,13 +90,15 @@ class EncryptedKeyStore:
 def key_encryption_key(
     file: Path | None, data: Path, *, first_start: bool, environ: Mapping[str, str] = os.environ
 ) -> tuple[bytes, bool]:
-    """The key-encryption key, and whether it was made just now (only at a first start, for a missing file)."""
+    """The key-encryption key, and whether it was made just now (only at a first start, for a
+    missing file).
+    """
     if file is None:
         return _from_environment(environ), False
     if file.absolute().resolve().is_relative_to(data.absolute().resolve()):
         raise KeyEncryptionError(
-            f"the key-encryption key {file} is inside of the data directory {data}, where a copy of the directory "
-            "would hold it too; keep it elsewhere"
+            f"the key-encryption key {file} is inside of the data directory {data}, where a copy of"
+            " the directory would hold it too; keep it elsewhere"
         )
     if not file.exists() and first_start:
         return _create(file), True
@@ -105,7 +109,8 @@ def _from_environment(environ: Mapping[str, str]) -> bytes:
     kek = environ.get(KEK_VARIABLE, "").strip()
     if not kek:
         raise KeyEncryptionError(
-            f"there is no key-encryption key: name a file with --kek-file (it is made at the first start) or set {KEK_VARIABLE}"
+            "there is no key-encryption key: name a file with --kek-file (it is made at the first"
+            f" start) or set {KEK_VARIABLE}"
         )
     return _long_enough(kek.encode(), KEK_VARIABLE)
 
@@ -132,8 +137,8 @@ def _read(file: Path) -> bytes:
         text = file.read_bytes()
     except OSError as error:
         raise KeyEncryptionError(
-            f"the key-encryption key {file} can't be read ({error.strerror}); without it the stored keys stay shut, "
-            "so bring it back from where you keep its copy"
+            f"the key-encryption key {file} can't be read ({error.strerror}); without it the stored"
+            " keys stay shut, so bring it back from where you keep its copy"
         ) from error
     if not stat.S_ISREG(mode) or mode & 0o077:
         raise KeyEncryptionError(
@@ -145,7 +150,7 @@ def _read(file: Path) -> bytes:
 def _long_enough(kek: bytes, source: str) -> bytes:
     if len(kek) < _SHORTEST_KEK:
         raise KeyEncryptionError(
-            f"the key-encryption key in {source} has {len(kek)} characters, fewer than {_SHORTEST_KEK}; "
-            "use random bytes in base64: openssl rand -base64 32"
+            f"the key-encryption key in {source} has {len(kek)} characters, fewer than"
+            f" {_SHORTEST_KEK}; use random bytes in base64: openssl rand -base64 32"
         )
     return kek

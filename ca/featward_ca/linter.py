@@ -1,8 +1,9 @@
 """The checker: reads a certificate as a stranger would and says everything that is wrong with it.
 
-It knows the rules from the X.509-SVID standard and RFC 5280 and repeats them on purpose instead of asking the
-builder or the profile, so that one mistake in either is caught by the other. `lint` is the only maker of
-`Linted`, and a key signs nothing but a `Linted`: what was not linted can't be signed.
+It knows the rules from the X.509-SVID standard and RFC 5280 and repeats them on purpose instead of
+asking the builder or the profile, so that one mistake in either is caught by the other. `lint` is
+the only maker of `Linted`, and a key signs nothing but a `Linted`: what was not linted can't be
+signed.
 """
 
 import hashlib
@@ -63,7 +64,9 @@ class Linted:
         self._unspent = [tbs]
 
     def redeem(self, signer: ec.EllipticCurvePublicKey) -> bytes:
-        """The bytes to sign, once, for the authority that they were linted for. Raises TokenSpentError."""
+        """The bytes to sign, once, for the authority that they were linted for. Raises
+        TokenSpentError.
+        """
         if _spki_sha256(signer) != self._signer:
             raise TokenSpentError("this permission to sign was given for another authority")
         try:
@@ -75,9 +78,11 @@ class Linted:
 def lint(
     certificate: x509.Certificate, order: Order, issuer: x509.Certificate | None, scope: str | None
 ) -> Linted:
-    """Check a certificate, signed by a throw-away key, against its order. Raises LintError with all findings.
+    """Check a certificate, signed by a throw-away key, against its order. Raises LintError with
+    all findings.
 
-    `issuer` is None for a root. `scope` is the SPIFFE path prefix that the issuer may sign, for leaves.
+    `issuer` is None for a root. `scope` is the SPIFFE path prefix that the issuer may sign, for
+    leaves.
     """
     findings = [
         *_frame(certificate, order, issuer),
@@ -95,7 +100,9 @@ def lint(
 def check_signed(
     certificate: x509.Certificate, linted: Linted, signer: ec.EllipticCurvePublicKey
 ) -> None:
-    """Check that the signed bytes are the linted ones and that the signature holds. Raises LintError."""
+    """Check that the signed bytes are the linted ones and that the signature holds. Raises
+    LintError.
+    """
     tbs = certificate.tbs_certificate_bytes
     if hashlib.sha256(tbs).digest() != linted.tbs_sha256:
         raise LintError("the signed certificate differs from the one that was checked")
@@ -181,7 +188,9 @@ def _authority(certificate: x509.Certificate, order: Order) -> Iterator[str]:
 
 
 def _svid(certificate: x509.Certificate, order: Order, scope: str | None) -> Iterator[str]:
-    """X509-SVID.md: 2 (one URI), 3.1 (path, empty subject), 4.1 (cA), 4.3 (key usage), 4.4 (both EKUs)."""
+    """X509-SVID.md: 2 (one URI), 3.1 (path, empty subject), 4.1 (cA), 4.3 (key usage), 4.4 (both
+    EKUs).
+    """
     if certificate.subject.rdns:
         yield "its subject is not empty"
     if _usages(certificate) != {"digital_signature"}:

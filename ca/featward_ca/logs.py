@@ -1,4 +1,5 @@
-"""Log lines as JSON on standard error: a fixed phrase and its fields, nothing that was not named by us.
+"""Log lines as JSON on standard error: a fixed phrase and its fields, nothing that was not named
+by us.
 
 A log call's `extra` becomes the fields, so a module only ever logs what it lists there.
 """

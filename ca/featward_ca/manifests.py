@@ -1,8 +1,8 @@
 """From a folder of manifests to a `Directory`, at start and after every edit.
 
-Only what `featward.manifests.load` finds wrong in reading stops the CA (at start) or an edit (later): a typo in
-one Workload must not look like its removal. What is wrong between feature sets and bindings is none of its
-business, so that a service owner's slip never stops identities.
+Only what `featward.manifests.load` finds wrong in reading stops the CA (at start) or an edit
+(later): a typo in one Workload must not look like its removal. What is wrong between feature sets
+and bindings is none of its business, so that a service owner's slip never stops identities.
 """
 
 from collections import Counter
@@ -84,7 +84,9 @@ def _workload(model: Workload, environment: str, trust_domain: str) -> directory
 
 
 def _refuse_strangers(workloads: list[directory.Workload], units: dict[str, float]) -> None:
-    """Two workloads of one name might have two users; neither can be preferred. Raises ConfigurationError."""
+    """Two workloads of one name might have two users; neither can be preferred. Raises
+    ConfigurationError.
+    """
     for name, count in Counter(workload.name for workload in workloads).items():
         if count > 1:
             raise ConfigurationError(f"there are {count} Workloads {name}; leave one")

@@ -1,4 +1,6 @@
-"""The CA's series for Prometheus, in a registry of their own so that several CAs fit in one test process."""
+"""The CA's series for Prometheus, in a registry of their own so that several CAs fit in one test
+process.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 

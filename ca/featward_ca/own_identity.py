@@ -50,7 +50,9 @@ class OwnIdentity:
         self._credentials.set_trust(list(trust.roots), list(trust.scopes), trust.sequence)
 
     async def keep_renewing(self) -> None:
-        """Renew when it is due, until cancelled; a failure leaves the SVID in use and is tried again."""
+        """Renew when it is due, until cancelled; a failure leaves the SVID in use and is tried
+        again.
+        """
         while True:
             await self._core.clock.sleep_until(self._renew_at)
             try:

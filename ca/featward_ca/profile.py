@@ -1,7 +1,8 @@
-"""The kinds of certificate that this CA makes, as data: the one place that says which fields each has.
+"""The kinds of certificate that this CA makes, as data: the one place that says which fields
+each has.
 
-The builder writes a certificate from a profile and an order; the linter holds its own opinion of the result
-and does not read the profile's extension fields, so that a slip here is found there.
+The builder writes a certificate from a profile and an order; the linter holds its own opinion of
+the result and does not read the profile's extension fields, so that a slip here is found there.
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ PROFILES = {
     Purpose.ROOT: Profile(Purpose.ROOT, is_authority=True, path_length=1),
     Purpose.AUTHORITY: Profile(Purpose.AUTHORITY, is_authority=True, path_length=0),
     Purpose.SVID: Profile(Purpose.SVID, is_authority=False, extended_key_usage=True),
-    # Proves that the whole path of issuing works; it has expired before it is signed, so it is good for nothing.
+    # Proves that the whole path of issuing works; it has expired before it is signed, so it is good
+    # for nothing.
     Purpose.CANARY: Profile(Purpose.CANARY, is_authority=False, extended_key_usage=True),
 }
 
@@ -51,7 +53,9 @@ class SubjectName:
 
 @dataclass(frozen=True)
 class Order:
-    """One certificate to be made: whose key, which identity or name, from when until when (Unix seconds)."""
+    """One certificate to be made: whose key, which identity or name, from when until when (Unix
+    seconds).
+    """
 
     purpose: Purpose
     public_key: ec.EllipticCurvePublicKey = field(repr=False)

@@ -1,6 +1,8 @@
-"""Signing with its record: the intent is durable before the key is used, the outcome before anybody is told.
+"""Signing with its record: the intent is durable before the key is used, the outcome before
+anybody is told.
 
-Authorities, SVIDs and canaries all go through here, so that there is no signature without its two rows.
+Authorities, SVIDs and canaries all go through here, so that there is no signature without its two
+rows.
 """
 
 import asyncio
@@ -58,9 +60,11 @@ class RecordedIssuance:
         complete: Callable[[Connection, bytes], None] = nothing,
         abandon: _Step = nothing,
     ) -> x509.Certificate:
-        """Make one certificate. `intend`, `complete` and `abandon` join the transaction of the row they go with.
+        """Make one certificate. `intend`, `complete` and `abandon` join the transaction of the
+        row they go with.
 
-        Raises LintError before anything is stored, what `intend` raises with nothing stored, and StoreError.
+        Raises LintError before anything is stored, what `intend` raises with nothing stored, and
+        StoreError.
         """
         # 1. Build and lint: a request that no profile allows leaves no intent.
         prepared = self._prepare(order, signer)
@@ -83,7 +87,8 @@ class RecordedIssuance:
         complete: Callable[[Connection, bytes], None],
         abandon: _Step,
     ) -> x509.Certificate:
-        # 2. The intent, and what the evidence costs (a token, a serial's one renewal), in one transaction.
+        # 2. The intent, and what the evidence costs (a token, a serial's one renewal), in one
+        # transaction.
         await self._writer.run(lambda connection: _both(connection, intend, intent))
         try:
             # 3. Sign what was linted, and nothing else.
@@ -142,7 +147,9 @@ class RecordedIssuance:
         )
 
     async def _failed(self, intent: Entry, abandon: _Step, error: CaError) -> None:
-        """Record that nothing came of an intent; if even that fails, the next start finds it interrupted."""
+        """Record that nothing came of an intent; if even that fails, the next start finds it
+        interrupted.
+        """
         self._metrics.signatures.labels(intent.profile, "failed").inc()
         _log.error("signing failed", extra={"serial": intent.serial, "error": str(error)})
         failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
@@ -153,7 +160,7 @@ class RecordedIssuance:
 
 
 def serial_text(serial: int) -> str:
-    """A serial number as it is stored, logged and sent: lower-case hex, an even number of digits."""
+    """A serial number as stored, logged and sent: lower-case hex, an even number of digits."""
     return serial.to_bytes((serial.bit_length() + 7) // 8, "big").hex()
 
 

@@ -33,9 +33,7 @@ def as_json(answer: authority_pb2.ShowResponse) -> str:
 
 def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     """A table of authorities, and the rest in a few lines."""
-    console.print(
-        f"environment {answer.environment}, trust domain {answer.trust_domain}", highlight=False
-    )
+    console.print(f"environment {answer.environment}, trust domain {answer.trust_domain}")
     table = Table("authority", "of", "state", "may sign", "ends", "in")
     for authority in answer.authorities:
         left = authority.not_after - answer.server_time
@@ -55,19 +53,17 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     )
     console.print(
         f"SVIDs: {answer.live_svids} of {answer.live_identities} identities; runway: {runway}",
-        highlight=False,
     )
     console.print(
-        f"trust sequence {answer.sequence}; streams: {answer.streams}, {answer.streams_behind} of them behind",
-        highlight=False,
+        f"trust sequence {answer.sequence}; streams: {answer.streams}, {answer.streams_behind} of"
+        " them behind",
     )
     if answer.tainted_lineages:
         console.print(
             f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",
-            highlight=False,
         )
     if answer.unsafe_short_lives:
-        console.print("[yellow]unsafe short lives: for tests only[/yellow]", highlight=False)
+        console.print("[yellow]unsafe short lives: for tests only[/yellow]")
 
 
 def span(seconds: float) -> str:

@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward_ca.errors import MalformedRequestError
 
-# A request for a P-256 key has about 200 bytes; four kilobytes leave room for extensions that we ignore.
+# A request for a P-256 key has about 200 bytes; four kilobytes leave room for extensions that we
+# ignore.
 CSR_BYTES = 4096
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-# The x coordinate of P-256's base point: the public key of the private keys 1 and n-1, which everybody knows.
+# The x coordinate of P-256's base point: the public key of the private keys 1 and n-1, which
+# everybody knows.
 _BASE_POINT_X = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
 
 
@@ -43,7 +45,9 @@ def public_key_of(csr: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def check_key(key: object) -> ec.EllipticCurvePublicKey:
-    """Refuse what is not a P-256 key, or one whose private half is known. Raises MalformedRequestError."""
+    """Refuse what is not a P-256 key, or one whose private half is known. Raises
+    MalformedRequestError.
+    """
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedRequestError("the key of a certificate request must be ECDSA on P-256")
     if key.public_numbers().x == _BASE_POINT_X:

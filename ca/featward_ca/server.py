@@ -1,4 +1,6 @@
-"""`featward ca serve`: the core behind its sockets, its Listeners and its schedules, from start to stop."""
+"""`featward ca serve`: the core behind its sockets, its Listeners and its schedules, from start
+to stop.
+"""
 
 import asyncio
 import contextlib
@@ -46,7 +48,9 @@ class Addresses:
 async def serve(
     settings: ServeSettings, started: Callable[[Addresses], None], clock: Clock | None = None
 ) -> None:
-    """Run a CA until SIGTERM or SIGINT. Raises ConfigurationError or StoreError when it can't start."""
+    """Run a CA until SIGTERM or SIGINT. Raises ConfigurationError or StoreError when it can't
+    start.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -111,7 +115,8 @@ async def _open_core(
     kek, made = key_encryption_key(settings.kek_file, settings.data, first_start=first_start)
     if made:
         _log.warning(
-            "key-encryption key made: keep a copy of it away from this machine, without it the CA's keys are lost",
+            "key-encryption key made: keep a copy of it away from this machine, without it the CA's"
+            " keys are lost",
             extra={"file": str(settings.kek_file)},
         )
     stack.callback(os.close, lock_data(settings.data))
@@ -138,10 +143,12 @@ def _listen(
     address: str,
     stack: contextlib.AsyncExitStack,
 ) -> str:
-    """One way in for workloads: TLS for ``host:port``, peer credentials for ``unix:``. Raises ConfigurationError."""
+    """One way in for workloads: TLS for ``host:port``, peer credentials for ``unix:``. Raises
+    ConfigurationError.
+    """
     config = {
         "listen": address,
-        "forward": str(settings.identity_socket.absolute()),
+        "forward": str(settings.identity_socket),
         "client_certificate": "none" if address.startswith("unix:") else "optional",
         "expired_grace_seconds": REATTEST_GRACE,
         "send_root": True,
@@ -160,7 +167,7 @@ def _listen_unix(
 ) -> str | None:
     if settings.workload_socket is None:
         return None
-    return _listen(settings, credentials, f"unix:{settings.workload_socket.absolute()}", stack)
+    return _listen(settings, credentials, f"unix:{settings.workload_socket}", stack)
 
 
 def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""What `featward ca serve` was told, and the inequalities between lifetimes that make rotation safe.
+"""What `featward ca serve` was told, and the inequalities between lifetimes that make rotation
+safe.
 
-The lifetimes are checked against each other here, at start and at every reload, and a set that can't hold is
-refused with the sum shown: an authority that lives too shortly would have to be replaced before everybody has
-learnt of its successor.
+The lifetimes are checked against each other here, at start and at every reload, and a set that
+can't hold is refused with the sum shown: an authority that lives too shortly would have to be
+replaced before everybody has learnt of its successor.
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,20 @@ MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-# Five years: longer than any machine image that carries it, short enough to be rotated in one career.
+# Five years: longer than any machine image that carries it, short enough to be rotated in one
+# career.
 ROOT_LIFETIME = 5 * 365 * DAY
 AUTHORITY_LIFETIME = 7 * DAY
 # Below five minutes renewal becomes the load; above a day a stolen key is useful for too long.
 SVID_FLOOR, SVID_CEILING = 5 * MINUTE, DAY
 # For verifiers whose clocks run behind; Istio uses the same, SPIRE ten seconds.
 BACKDATE = 2 * MINUTE
-# An authority needs a TTL to be announced, one during which it is used while the next is made, and the SVIDs
-# of its last hour must end before it does; six leaves room for a CA that was away for some of it.
+# An authority needs a TTL to be announced, one during which it is used while the next is made, and
+# the SVIDs of its last hour must end before it does; six leaves room for a CA that was away for
+# some of it.
 AUTHORITY_TTLS = 6
-# A new authority is prepared when this part of the life is left; with 7 days that is two days before the end.
+# A new authority is prepared when this part of the life is left; with 7 days that is two days
+# before the end.
 PREPARE_AT_LEFT = 2 / 7
 # How long after its end an SVID of a join-token workload may still be renewed.
 REATTEST_GRACE = DAY
@@ -32,7 +36,9 @@ REATTEST_GRACE = DAY
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How long what we sign lives, in seconds; `business_units` maps a name to its authority's lifetime."""
+    """How long what we sign lives, in seconds; `business_units` maps a name to its authority's
+    lifetime.
+    """
 
     svid: float
     business_units: dict[str, float]
@@ -53,8 +59,9 @@ class Lifetimes:
         """Raise ConfigurationError for a set of lifetimes that can't hold together."""
         if not self.unsafe_short and not SVID_FLOOR <= self.svid <= SVID_CEILING:
             raise ConfigurationError(
-                f"an SVID lifetime of {_span(self.svid)} is outside of {_span(SVID_FLOOR)} to {_span(SVID_CEILING)}; "
-                "change svidTTL of the Environment (for tests, --unsafe-short-lives lifts the floor)"
+                f"an SVID lifetime of {_span(self.svid)} is outside of {_span(SVID_FLOOR)} to"
+                f" {_span(SVID_CEILING)}; change svidTTL of the Environment (for tests,"
+                " --unsafe-short-lives lifts the floor)"
             )
         if self.svid < 1:
             raise ConfigurationError(
@@ -67,13 +74,14 @@ class Lifetimes:
         least = AUTHORITY_TTLS * self.svid
         if lifetime < least:
             raise ConfigurationError(
-                f"the authority of {owner} would live {_span(lifetime)}, less than {AUTHORITY_TTLS} x the SVID "
-                f"lifetime of {_span(self.svid)} = {_span(least)}; lengthen authority.lifetime or shorten svidTTL"
+                f"the authority of {owner} would live {_span(lifetime)}, less than {AUTHORITY_TTLS}"
+                f" x the SVID lifetime of {_span(self.svid)} = {_span(least)}; lengthen"
+                " authority.lifetime or shorten svidTTL"
             )
         if lifetime > self.root:
             raise ConfigurationError(
-                f"the authority of {owner} would live {_span(lifetime)}, longer than the root's {_span(self.root)}; "
-                "shorten authority.lifetime"
+                f"the authority of {owner} would live {_span(lifetime)}, longer than the root's"
+                f" {_span(self.root)}; shorten authority.lifetime"
             )
 
 

@@ -1,4 +1,6 @@
-"""What holds right now: the directory and the lifetimes that follow from it, replaced together at a reload."""
+"""What holds right now: the directory and the lifetimes that follow from it, replaced together
+at a reload.
+"""
 
 from dataclasses import dataclass
 
@@ -24,8 +26,9 @@ class Situation:
         before = (self.directory.environment, self.directory.trust_domain)
         if (directory.environment, directory.trust_domain) != before:
             raise ConfigurationError(
-                f"the environment or its trust domain changed from {before[1]} to {directory.trust_domain}; "
-                "that is another environment, which needs a CA and a data directory of its own"
+                f"the environment or its trust domain changed from {before[1]} to"
+                f" {directory.trust_domain}; that is another environment, which needs a CA and a"
+                " data directory of its own"
             )
         lifetimes = _lifetimes(directory, self.lifetimes.unsafe_short)
         self.directory, self.lifetimes = directory, lifetimes

@@ -1,6 +1,8 @@
-"""What everybody in the environment has to trust right now, and the waking of those who wait for a change.
+"""What everybody in the environment has to trust right now, and the waking of those who wait for
+a change.
 
-A change costs one future for all streams together: a stream that waits does no work at all until then.
+A change costs one future for all streams together: a stream that waits does no work at all until
+then.
 """
 
 import asyncio
@@ -46,7 +48,9 @@ class TrustBroadcast:
         return self._trust
 
     def publish(self, trust: Trust) -> None:
-        """Replace the newest and wake everybody; one of the same or a lower sequence changes nothing."""
+        """Replace the newest and wake everybody; one of the same or a lower sequence changes
+        nothing.
+        """
         if trust.sequence <= self._trust.sequence:
             return
         self._trust = trust

@@ -1,8 +1,8 @@
 """How a caller proves which workload it is: one module per kind of evidence.
 
-Each turns evidence into an `Attested`, made only from what it verified itself, never from what the request
-says about the caller. What the evidence costs (a token, a serial's one renewal) is paid by `claim`, in the
-transaction that stores the intent to sign.
+Each turns evidence into an `Attested`, made only from what it verified itself, never from what the
+request says about the caller. What the evidence costs (a token, a serial's one renewal) is paid by
+`claim`, in the transaction that stores the intent to sign.
 """
 
 from dataclasses import dataclass

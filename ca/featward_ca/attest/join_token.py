@@ -27,11 +27,14 @@ class JoinTokens:
     async def create(
         self, directory: Directory, workload: str, lifetime: float, root_sha256: bytes
     ) -> tuple[JoinToken, float]:
-        """A fresh token for a workload, and when it expires. Raises UnknownWorkloadError or MalformedRequestError."""
+        """A fresh token for a workload, and when it expires. Raises UnknownWorkloadError or
+        MalformedRequestError.
+        """
         directory.workload(workload)
         if not 1 <= lifetime <= LONGEST_LIFETIME:
             raise MalformedRequestError(
-                f"a join token lives for 1 s to {LONGEST_LIFETIME / DAY:g} d, not for {lifetime:g} s"
+                f"a join token lives for 1 s to {LONGEST_LIFETIME / DAY:g} d, not for"
+                f" {lifetime:g} s"
             )
         token = JoinToken(directory.trust_domain, root_sha256, secrets.token_bytes(SECRET_BYTES))
         now = self._clock.now()
@@ -39,7 +42,9 @@ class JoinTokens:
         return token, now + lifetime
 
     async def attest(self, directory: Directory, evidence: str) -> Attested:
-        """The workload that a token stands for. Raises NotAttestedError; the token is used up only by the claim."""
+        """The workload that a token stands for. Raises NotAttestedError; the token is used up
+        only by the claim.
+        """
         try:
             secret = secret_of(evidence)
         except JoinTokenError as error:

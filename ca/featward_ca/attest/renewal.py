@@ -1,8 +1,8 @@
 """Renewal by the current SVID, for workloads whose evidence is gone after its one use.
 
-A serial may be renewed once. The same new key again gets the stored SVID again, because an answer may be lost
-on its way; another key means that two parties hold the old one, and nothing that descends from that attestation
-is renewed any more.
+A serial may be renewed once. The same new key again gets the stored SVID again, because an answer
+may be lost on its way; another key means that two parties hold the old one, and nothing that
+descends from that attestation is renewed any more.
 """
 
 import logging
@@ -61,7 +61,8 @@ class Renewals:
     ) -> Attested | Stored:
         """The workload that an SVID proves, or what was issued for this key before.
 
-        Raises EvidenceNeededError, NotAttestedError or TooManyRequestsError, and SvidClonedError after it has tainted the lineage.
+        Raises EvidenceNeededError, NotAttestedError or TooManyRequestsError, and SvidClonedError
+        after it has tainted the lineage.
         """
         old = self._writer.read(lambda connection: svids.find(connection, serial))
         if old is None or old.spiffe_id != spiffe_id:
@@ -86,7 +87,8 @@ class Renewals:
                 return Stored(successor, successor.certificate)
 
         def claim(connection: Connection) -> None:
-            # Judged again, in the transaction that stores the intent: another request may have been faster.
+            # Judged again, in the transaction that stores the intent: another request may have been
+            # faster.
             match _compare(svids.successor(connection, serial), digest):
                 case _Found.OTHER_KEY:
                     raise SvidClonedError("another key was faster")
@@ -104,12 +106,14 @@ class Renewals:
         await self._writer.run(lambda connection: _taint(connection, old, now))
         _log.error("svid cloned", extra={"spiffe_id": old.spiffe_id, "serial": old.serial})
         raise SvidClonedError(
-            f"svid-cloned: {old.spiffe_id} was renewed before for another key, so two parties hold one SVID; "
-            "find out who, and attest the workload again with a new join token"
+            f"svid-cloned: {old.spiffe_id} was renewed before for another key, so two parties hold"
+            " one SVID; find out who, and attest the workload again with a new join token"
         )
 
     async def taint_for(self, serial: str) -> None:
-        """What `attest` does for a clone, for the one that was found out only by its claim. Raises SvidClonedError."""
+        """What `attest` does for a clone, for the one that was found out only by its claim.
+        Raises SvidClonedError.
+        """
         old = self._writer.read(lambda connection: svids.find(connection, serial))
         if old is not None:
             await self._cloned(old)

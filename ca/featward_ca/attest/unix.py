@@ -1,4 +1,6 @@
-"""UNIX peer credentials: the kernel says which user has connected, the manifests say what that user runs."""
+"""UNIX peer credentials: the kernel says which user has connected, the manifests say what that
+user runs.
+"""
 
 from featward_ca.attest import Attested, Method
 from featward_ca.directory import Directory

@@ -1,4 +1,6 @@
-"""AuthorityService on the admin socket: tokens and status. Whoever can open the socket administers the CA."""
+"""AuthorityService on the admin socket: tokens and status. Whoever can open the socket
+administers the CA.
+"""
 
 import hashlib
 

@@ -1,7 +1,8 @@
-"""What stands around every call: the table of callers, the limits, and the one mapping of errors to status.
+"""What stands around every call: the table of callers, the limits, and the one mapping of errors
+to status.
 
-A caller learns what it can act on; the reason behind a refusal, and everything about a failure of ours, stays
-in the log under the request's number.
+A caller learns what it can act on; the reason behind a refusal, and everything about a failure of
+ours, stays in the log under the request's number.
 """
 
 import logging
@@ -20,7 +21,6 @@ from featward_ca.recorded import RecordedIssuance, Request
 from featward_ca.service.limits import Allowance
 from featward_ca.service.peers import Peer, peer_of
 from featward_ca.service.rpcs import Rpc, rows_of
-from featward_ca.store.audit import Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -60,8 +60,10 @@ class Guard:
 
     def service(
         self, descriptor: ServiceDescriptor, handlers: dict[str, Handler], fixed: Peer | None = None
-    ) -> grpc.GenericRpcHandler[Any, Any]:
-        """All methods of a service behind the table. `fixed`: the caller, where the socket alone says who it is."""
+    ) -> grpc.GenericRpcHandler:
+        """All methods of a service behind the table. `fixed`: the caller, where the socket alone
+        says who it is.
+        """
         rows = rows_of(descriptor)
         guarded = {
             method.name: self._method(method, rows[method.name], handlers[method.name], fixed)

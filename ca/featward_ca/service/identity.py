@@ -27,7 +27,8 @@ from featward_ca.situation import Situation
 from featward_ca.store.audit import Outcome
 from featward_ca.trust import Trust, TrustBroadcast
 
-# An agent that serves a node has all its workloads at hand after a restart; twenty fill one group commit.
+# An agent that serves a node has all its workloads at hand after a restart; twenty fill one group
+# commit.
 CSRS_PER_MESSAGE = 20
 
 
@@ -76,7 +77,9 @@ class IdentityService:
         )
 
     async def _watch(self, _: object, call: Call) -> None:
-        """Answer requests in order and push trust as it changes; ends with the client, or with the server."""
+        """Answer requests in order and push trust as it changes; ends with the client, or with
+        the server.
+        """
         with self._streams.hold(call.peer.serial) as stream:
             trust = self._trust.current
             await call.context.write(self._response(trust=trust))
@@ -141,7 +144,7 @@ class IdentityService:
     async def _by_svid(
         self, keys: list[ec.EllipticCurvePublicKey], stream: Stream, call: Call
     ) -> list[IssuedSvid]:
-        """Renew the newest SVID of this stream: the connection's, or what was issued on it since."""
+        """Renew this stream's newest SVID: the connection's, or what was issued on it since."""
         if call.peer.kind is PeerKind.UNIX:
             raise EvidenceNeededError(
                 "a workload on the CA's socket shows its evidence at every renewal"

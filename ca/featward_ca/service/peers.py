@@ -1,7 +1,9 @@
-"""Who is calling, read from the headers that our own Listener sets after it has dropped the caller's.
+"""Who is calling, read from the headers that our own Listener sets after it has dropped the
+caller's.
 
-Only a Listener reaches the socket that these services listen on (it is 0600 and its path is known to nobody
-else), so the headers are as good as the handshake or the kernel's peer credentials that they report.
+Only a Listener reaches the socket that these services listen on (it is 0600 and its path is known
+to nobody else), so the headers are as good as the handshake or the kernel's peer credentials that
+they report.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,7 @@
 """The table of calls: for each, who may make it, how often, and how the audit table names it.
 
-A service whose method has no row here does not start, so a new call can't be open by being forgotten.
+A service whose method has no row here does not start, so a new call can't be open by being
+forgotten.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from featward_ca.service.peers import PeerKind
 
 @dataclass(frozen=True)
 class Limit:
-    """Per caller: calls at once out of nothing, calls a second after that. `at_once`: of all callers together."""
+    """Per caller: calls at once out of nothing, calls a second after that. `at_once`: of all
+    callers together.
+    """
 
     burst: float
     per_second: float
@@ -29,8 +32,8 @@ class Rpc:
     audit_kind: str
 
 
-# Callers without a certificate share one allowance. A restart of a thousand workloads has to get through it;
-# guessing a secret of 256 bits does not, at any rate.
+# Callers without a certificate share one allowance. A restart of a thousand workloads has to get
+# through it; guessing a secret of 256 bits does not, at any rate.
 _ATTEST = Limit(burst=2000, per_second=500, at_once=256)
 # Every workload holds one stream and opens it anew at most when its connection is cut.
 _WATCH = Limit(burst=64, per_second=4, at_once=20_000)
@@ -50,7 +53,9 @@ RPCS = {
 
 
 def rows_of(service: ServiceDescriptor, rpcs: dict[str, Rpc] = RPCS) -> dict[str, Rpc]:
-    """The row of every method of a service, by method name. Raises ConfigurationError when one is missing."""
+    """The row of every method of a service, by method name. Raises ConfigurationError when one
+    is missing.
+    """
     names = [method.name for method in service.methods]
     missing = [name for name in names if f"/{service.full_name}/{name}" not in rpcs]
     if missing:

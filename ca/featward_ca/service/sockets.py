@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -20,17 +19,23 @@ _OPTIONS = [
 ]
 
 
-async def listen(
-    socket: Path, services: Sequence[grpc.GenericRpcHandler[Any, Any]]
-) -> grpc.aio.Server:
+async def listen(socket: Path, services: Sequence[grpc.GenericRpcHandler]) -> grpc.aio.Server:
     """Serve on a socket with mode 0600. Raises ConfigurationError."""
-    if len(os.fsencode(socket.absolute())) > _LONGEST_PATH:
-        raise ConfigurationError(
-            f"the socket path {socket.absolute()} is longer than {_LONGEST_PATH} bytes; choose a shorter directory"
-        )
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers(tuple(services))
-    # The process's umask decides the mode at the moment of binding, so that there is no wider one before it.
+    _bind(server, socket)
+    await server.start()
+    return server
+
+
+def _bind(server: grpc.aio.Server, socket: Path) -> None:
+    if len(os.fsencode(socket.absolute())) > _LONGEST_PATH:
+        raise ConfigurationError(
+            f"the socket path {socket.absolute()} is longer than {_LONGEST_PATH} bytes; choose a"
+            " shorter directory"
+        )
+    # The process's umask decides the mode at the moment of binding, so that there is no wider one
+    # before it.
     before = os.umask(0o177)
     try:
         socket.unlink(missing_ok=True)
@@ -39,5 +44,3 @@ async def listen(
         raise ConfigurationError(f"the socket {socket} can't be made: {error}") from error
     finally:
         os.umask(before)
-    await server.start()
-    return server

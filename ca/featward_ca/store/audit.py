@@ -1,4 +1,6 @@
-"""The audit table: a row before each signature and one after it, and one for each refusal that matters."""
+"""The audit table: a row before each signature and one after it, and one for each refusal that
+matters.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +24,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. `request` ties the rows of one request together; `caller` is who asked, never a secret."""
+    """One row. `request` ties the rows of one request together; `caller` is who asked, never a
+    secret.
+    """
 
     time: float
     request: str
@@ -48,16 +52,19 @@ def entries(connection: Connection) -> list[Entry]:
 
 
 def close_interrupted(connection: Connection, now: float) -> int:
-    """Give every intent without an outcome the outcome *interrupted*; returns how many there were."""
+    """Give every intent without an outcome the outcome *interrupted*; returns their number."""
     open_intents = connection.execute(
         text(
-            "SELECT * FROM audit AS a WHERE outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit AS b"
-            " WHERE b.request = a.request AND b.serial = a.serial AND b.outcome != 'intent')"
+            "SELECT * FROM audit AS a WHERE outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit"
+            " AS b WHERE b.request = a.request AND b.serial = a.serial AND b.outcome != 'intent')"
         )
     ).all()
     for row in open_intents:
         entry = _entry(row)
-        detail = "the CA stopped between the intent and the outcome; if it was signed, nobody has received it"
+        detail = (
+            "the CA stopped between the intent and the outcome; if it was signed, nobody has"
+            " received it"
+        )
         append(
             connection,
             Entry(**{**vars(entry), "time": now, "outcome": Outcome.INTERRUPTED, "detail": detail}),

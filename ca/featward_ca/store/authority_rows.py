@@ -1,4 +1,6 @@
-"""Statements over the authorities, and over the sequence that every change of what is announced raises."""
+"""Statements over the authorities, and over the sequence that every change of what is announced
+raises.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +11,9 @@ from featward_ca.store import tables
 
 
 class State(StrEnum):
-    """Where an authority is in its life; `old` is replaced but still announced for what it has signed."""
+    """Where an authority is in its life; `old` is replaced but still announced for what it has
+    signed.
+    """
 
     PREPARED = "prepared"
     ACTIVE = "active"
@@ -70,7 +74,7 @@ def expire(connection: Connection, row: AuthorityRow) -> None:
 
 def sequence(connection: Connection) -> int:
     """The sequence of what is announced now."""
-    return connection.execute(select(tables.trust.c.sequence)).scalar_one()
+    return int(connection.execute(select(tables.trust.c.sequence)).scalar_one())
 
 
 def _raise_sequence(connection: Connection) -> None:

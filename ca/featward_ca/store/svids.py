@@ -39,7 +39,7 @@ class SvidRow:
 
 @dataclass(frozen=True)
 class Live:
-    """How many SVIDs are unexpired, of how many identities, and when the first identity runs out."""
+    """How many SVIDs live, of how many identities, and when the first identity runs out."""
 
     svids: int
     identities: int

@@ -1,4 +1,6 @@
-"""The columns of the schema, for statements. What each one means stands in ``schema/*.sql``, which makes them."""
+"""The columns of the schema, for statements. What each one means stands in ``schema/*.sql``,
+which makes them.
+"""
 
 from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text
 

@@ -1,9 +1,10 @@
-"""The one writer of the store: everything that waits at the same moment goes into one transaction, one fsync.
+"""The one writer of the store: everything that waits at the same moment goes into one
+transaction, one fsync.
 
-It commits on the event loop instead of in a thread: a commit takes well under a millisecond, two hand-overs of
-the interpreter lock per commit cost more than that, and a thread that commits eagerly ends before the next
-request has been parsed, so that nothing is grouped. The price is that a slow disk holds up the loop; then the
-groups grow, and throughput holds.
+It commits on the event loop instead of in a thread: a commit takes well under a millisecond, two
+hand-overs of the interpreter lock per commit cost more than that, and a thread that commits eagerly
+ends before the next request has been parsed, so that nothing is grouped. The price is that a slow
+disk holds up the loop; then the groups grow, and throughput holds.
 """
 
 import asyncio
@@ -18,12 +19,13 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _Work = Callable[[Connection], Any]
 
-# One transaction holds this many pieces of work at most, so that the first in it does not wait for long.
+# One transaction holds this many pieces of work at most, so that the first in it does not wait for
+# long.
 _LARGEST_GROUP = 256
 
 
 class Writer:
-    """Runs pieces of work in order, grouped; each sees what those before it wrote, and fails alone."""
+    """Runs pieces of work in order, grouped; each sees what those before wrote, and fails alone."""
 
     def __init__(self, engine: Engine) -> None:
         self._readers = engine
@@ -32,7 +34,7 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, work: Callable[[Connection], _Result]) -> _Result:
-        """Return what `work` returns, after it was committed. Raises what it raises, or StoreError."""
+        """Return what `work` returns, once committed. Raises what it raises, or StoreError."""
         future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, future))
         if self._task is None or self._task.done():
@@ -56,7 +58,9 @@ class Writer:
             self._commit(group)
 
     async def _gather(self) -> None:
-        """Wait until one whole turn of the loop has brought nothing new: who is ready now joins the group."""
+        """Wait until one whole turn of the loop has brought nothing new: who is ready now joins
+        the group.
+        """
         seen = 0
         while seen < len(self._waiting) < _LARGEST_GROUP:
             seen = len(self._waiting)

@@ -1,9 +1,9 @@
 """The token that a workload shows at its first contact with the CA, as one opaque string.
 
-It stands in the shared package because both ends need it: the CA prints it, and the sidecar's agent reads it
-to learn which trust domain it belongs to, which root to expect (so that no first use is trusted blindly), and
-the secret to show. Form: ``featward-join-1.<trust domain>.<root SHA-256>.<secret>``, each part base64url
-without padding.
+It stands in the shared package because both ends need it: the CA prints it, and the sidecar's agent
+reads it to learn which trust domain it belongs to, which root to expect (so that no first use is
+trusted blindly), and the secret to show. Form: ``featward-join-1.<trust domain>.<root
+SHA-256>.<secret>``, each part base64url without padding.
 """
 
 import base64
@@ -26,7 +26,7 @@ class JoinTokenError(FeatwardError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """What a join token says. ``str()`` gives the string to hand over; ``repr()`` keeps the secret."""
+    """What a join token says; ``str()`` is the string to hand over, ``repr()`` hides the secret."""
 
     trust_domain: str
     # SHA-256 of the root certificate's DER.
@@ -41,7 +41,8 @@ class JoinToken:
             raise JoinTokenError("this is no join token: one starts with featward-join-")
         if parts[0] != _PREFIX:
             raise JoinTokenError(
-                f"this join token has another version than this program reads ({_PREFIX}); upgrade it"
+                f"this join token has another version than this program reads ({_PREFIX});"
+                " upgrade it"
             )
         if len(parts) != 4:
             raise JoinTokenError(
