@@ -2,8 +2,12 @@
 
 from featward_engine._engine import (
     ConfigError,
+    Credentials,
+    Dialer,
     EngineError,
     IdentityError,
+    Listener,
+    PendingIdentity,
     Policy,
     PolicyError,
     __version__,
@@ -12,8 +16,12 @@ from featward_engine._engine import (
 
 __all__ = [
     "ConfigError",
+    "Credentials",
+    "Dialer",
     "EngineError",
     "IdentityError",
+    "Listener",
+    "PendingIdentity",
     "Policy",
     "PolicyError",
     "__version__",
