@@ -96,7 +96,7 @@ def serve(
         manifests=manifests,
         kek_file=kek_file,
         listen=listen,
-        workload_socket=workload_socket,
+        workload_socket=workload_socket and workload_socket.absolute(),
         admin_socket=admin_socket or data / _ADMIN_NAME,
         health=health or None,
         unsafe_short_lives=unsafe_short_lives,

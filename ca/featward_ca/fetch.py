@@ -80,7 +80,7 @@ async def _attest(socket: str, request: identity_pb2.AttestRequest) -> identity_
 def _dialled(address: str, token: JoinToken) -> Iterator[tuple[str, Dialer]]:
     with tempfile.TemporaryDirectory(prefix="featward-") as folder:
         config = {
-            "address": address,
+            "address": _absolute(address),
             "socket": str(Path(folder, "ca.sock")),
             "expect": str(SpiffeId.ca(token.trust_domain)),
             "root_sha256": token.root_sha256.hex(),
@@ -95,6 +95,11 @@ def _dialled(address: str, token: JoinToken) -> Iterator[tuple[str, Dialer]]:
             yield socket, dialer
         finally:
             dialer.stop()
+
+
+def _absolute(address: str) -> str:
+    path = address.removeprefix("unix:")
+    return address if path == address else f"unix:{Path(path).absolute()}"
 
 
 def _check(

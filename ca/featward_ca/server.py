@@ -150,12 +150,12 @@ def _listen(
         "listen": address,
         "forward": str(settings.identity_socket),
         "client_certificate": "none" if address.startswith("unix:") else "optional",
-        "expired_grace_seconds": REATTEST_GRACE,
+        "expired_grace_seconds": int(REATTEST_GRACE),
         "send_root": True,
     }
-    listener = Listener(credentials, json.dumps(config).encode())
     try:
-        bound = listener.start()
+        listener = Listener(credentials, json.dumps(config).encode())
+        bound: str = listener.start()
     except ConfigError as error:
         raise ConfigurationError(str(error)) from error
     stack.callback(listener.stop, _STOP_GRACE)

@@ -108,7 +108,7 @@ class ServeSettings:
     @property
     def identity_socket(self) -> Path:
         """Where the gRPC server waits for its Listeners; nobody else may reach it."""
-        return self.data / "identity.sock"
+        return self.data.absolute() / "identity.sock"
 
 
 def _span(seconds: float) -> str:

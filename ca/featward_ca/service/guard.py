@@ -5,6 +5,8 @@ A caller learns what it can act on; the reason behind a refusal, and everything 
 ours, stays in the log under the request's number.
 """
 
+from __future__ import annotations  # grpc's classes are generic in their stubs alone
+
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
