@@ -28,6 +28,9 @@ from featward_ca.errors import CaError
 from featward_engine import ConfigError, Credentials, Dialer
 
 _TIMEOUT = 20.0
+# grpc would send the socket's path with percent signs, which strict HTTP/2 servers refuse as an
+# authority.
+_OPTIONS = [("grpc.default_authority", "localhost")]
 
 
 class FetchError(CaError):
@@ -70,7 +73,7 @@ def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
 
 
 async def _attest(socket: str, request: identity_pb2.AttestRequest) -> identity_pb2.AttestResponse:
-    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+    async with grpc.aio.insecure_channel(f"unix:{socket}", _OPTIONS) as channel:
         stub = identity_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
         answer: identity_pb2.AttestResponse = await stub.Attest(request, timeout=_TIMEOUT)
         return answer
