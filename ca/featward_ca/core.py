@@ -46,7 +46,7 @@ class Core:
         self.authorities = Authorities(keys, self.issuance, self.writer, clock, self.metrics)
         self.issuer = Issuer(self.authorities, self.issuance, self.writer, clock)
         self.tokens = JoinTokens(self.writer, clock)
-        self.renewals = Renewals(self.writer, clock)
+        self.renewals = Renewals(self.writer, clock, self.metrics)
         self._edited = asyncio.Event()
         self._due = 0.0
 

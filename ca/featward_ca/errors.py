@@ -10,6 +10,7 @@
         NotPermittedError       the caller may not call this, or not for this identity
         SvidClonedError         two keys claim to be the successor of one SVID
         TooManyRequestsError    a limit is reached; waiting helps
+        StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
       IssuanceError             a certificate could not be made; the caller is told no detail
         LintError               the checker found what the builder should not have written
@@ -69,6 +70,10 @@ class SvidClonedError(RequestError):
 
 class TooManyRequestsError(RequestError):
     """A limit on rate, size or concurrency is reached."""
+
+
+class StoppingError(RequestError):
+    """The CA is being stopped."""
 
 
 class UnknownWorkloadError(RequestError):

@@ -4,6 +4,7 @@ import datetime
 import json
 
 from google.protobuf.json_format import MessageToDict
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -34,18 +35,7 @@ def as_json(answer: authority_pb2.ShowResponse) -> str:
 def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     """A table of authorities, and the rest in a few lines."""
     console.print(f"environment {answer.environment}, trust domain {answer.trust_domain}")
-    table = Table("authority", "of", "state", "may sign", "ends", "in")
-    for authority in answer.authorities:
-        left = authority.not_after - answer.server_time
-        table.add_row(
-            authority.id,
-            authority.owner,
-            authority.state,
-            authority.path_prefix or "authorities",
-            _day(authority.not_after),
-            span(left),
-        )
-    console.print(table)
+    console.print(_table(answer))
     runway = (
         f"{span(answer.runway_seconds)} if the CA stopped now"
         if answer.runway_seconds >= 0
@@ -66,6 +56,25 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
 
 
+def _table(answer: authority_pb2.ShowResponse) -> Table:
+    """All columns keep their whole width on a narrow terminal, but for the last."""
+    headings = ("of", "state", "may sign", "ends", "in", "authority")
+    rows = [_row(authority, answer.server_time) for authority in answer.authorities]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading, *cells in zip(headings, *rows, strict=True):
+        width = None if heading == headings[-1] else max(map(len, (heading, *cells)))
+        table.add_column(heading, no_wrap=True, min_width=width)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _row(authority: authority_pb2.Authority, now: float) -> tuple[str, ...]:
+    left = span(authority.not_after - now)
+    scope = authority.path_prefix or "authorities"
+    return authority.owner, authority.state, scope, _day(authority.not_after), left, authority.id
+
+
 def span(seconds: float) -> str:
     """A length of time in its two largest units: ``6d 23h``."""
     left = int(max(0, seconds))
@@ -78,4 +87,4 @@ def span(seconds: float) -> str:
 
 
 def _day(moment: int) -> str:
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d")

@@ -100,6 +100,8 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         for name, work in _background(settings, core, own).items():
             task = asyncio.create_task(work, name=name)
             stack.push_async_callback(_cancel, task)
+        # Undone first: streams end by themselves no sooner than their clients do.
+        stack.callback(identity.close)
         _log.info(
             "serving", extra={"environment": settings.environment, "listen": addresses.listen}
         )
@@ -134,7 +136,6 @@ async def _serve_identity(
     handlers = guard.service(_descriptor(identity_pb2, "IdentityService"), identity.handlers)
     server = await listen(settings.identity_socket, [handlers])
     stack.push_async_callback(server.stop, _STOP_GRACE)
-    stack.callback(identity.close)
 
 
 def _listen(
@@ -158,7 +159,8 @@ def _listen(
         bound: str = listener.start()
     except ConfigError as error:
         raise ConfigurationError(str(error)) from error
-    stack.callback(listener.stop, _STOP_GRACE)
+    # It waits for open calls, and those need this loop to end.
+    stack.push_async_callback(asyncio.to_thread, listener.stop, _STOP_GRACE)
     return bound
 
 

@@ -20,6 +20,7 @@ from featward_ca.errors import (
     SvidClonedError,
     TooManyRequestsError,
 )
+from featward_ca.metrics import Metrics
 from featward_ca.requests import spki_sha256
 from featward_ca.settings import REATTEST_GRACE
 from featward_ca.store import audit, svids
@@ -52,9 +53,10 @@ class Stored:
 class Renewals:
     """Judges renewals against what is stored."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
+    def __init__(self, writer: Writer, clock: Clock, metrics: Metrics) -> None:
         self._writer = writer
         self._clock = clock
+        self._metrics = metrics
 
     async def attest(
         self, directory: Directory, spiffe_id: str, serial: str, key: ec.EllipticCurvePublicKey
@@ -104,6 +106,7 @@ class Renewals:
     async def _cloned(self, old: SvidRow) -> None:
         now = self._clock.now()
         await self._writer.run(lambda connection: _taint(connection, old, now))
+        self._metrics.cloned.inc()
         _log.error("svid cloned", extra={"spiffe_id": old.spiffe_id, "serial": old.serial})
         raise SvidClonedError(
             f"svid-cloned: {old.spiffe_id} was renewed before for another key, so two parties hold"

@@ -35,6 +35,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.SvidClonedError, grpc.StatusCode.PERMISSION_DENIED),
     (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
+    (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
     (errors.CaError, grpc.StatusCode.INTERNAL),
 )
@@ -85,6 +86,11 @@ class Guard:
                 return await self._run(row, allowance, handler, message, call)
             except errors.CaError as error:
                 await self._refuse(method.name, call, error)
+            except Exception as error:  # a defect of ours: the caller must not read our insides
+                _log.exception(
+                    "call failed", extra={"rpc": method.name, "request": call.request.id}
+                )
+                await self._refuse(method.name, call, errors.CaError(type(error).__name__))
 
         deserialize = GetMessageClass(method.input_type).FromString
         serialize = GetMessageClass(method.output_type).SerializeToString

@@ -15,6 +15,7 @@ from featward_ca.errors import (
     EvidenceNeededError,
     MalformedRequestError,
     NotAttestedError,
+    StoppingError,
     SvidClonedError,
 )
 from featward_ca.issuer import IssuedSvid, Issuer
@@ -92,9 +93,7 @@ class IdentityService:
                         {reading, changing, closing}, return_when=asyncio.FIRST_COMPLETED
                     )
                     if closing.done():
-                        await call.context.abort(
-                            grpc.StatusCode.UNAVAILABLE, "the CA is stopping; connect again"
-                        )
+                        raise StoppingError("the CA is stopping; connect again")
                     if changing.done():
                         trust = changing.result()
                         await call.context.write(self._response(trust=trust))
