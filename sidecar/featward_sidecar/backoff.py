@@ -32,14 +32,17 @@ class Backoff:
     dice: Dice = _dice
     failures: int = field(default=0, init=False)
 
-    def next(self, left: float | None = None) -> float:
+    def next(self, life: float | None = None, left: float | None = None) -> float:
         """Seconds to wait after one more failure.
 
-        `left` is what remains of the identity's life: never more than a quarter of it is slept through, so that
-        short lives get several attempts, and an expired identity (0 or less) is no reason to hurry the CA.
+        `life` is how long our identity lives in all, and `left` what remains of it. A tenth of the life and a
+        quarter of the rest bound the wait, so that short lives get several attempts, and an identity that has
+        expired comes back soon after the CA.
         """
         delay = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self.failures, 10))
         self.failures += 1
+        if life is not None:
+            delay = min(delay, max(FIRST_SECONDS, life / 10))
         if left is not None and left > 0:
             delay = min(delay, max(FIRST_SECONDS, left / 4))
         return self.dice(delay / 2, delay)

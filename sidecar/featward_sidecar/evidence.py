@@ -5,10 +5,10 @@ only a person can apply is worded: a token is used once, and keys live in memory
 token needs a new one after each restart.
 """
 
+import os
 from pathlib import Path
 
 from featward.identity.join_token import JoinToken, JoinTokenError
-
 from featward.identity.v1 import identity_pb2
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
@@ -41,8 +41,7 @@ class JoinTokenEvidence:
             ) from error
         if text == self._refused:
             raise EvidenceError(
-                f"the CA refused the join token in {self._file}, and it is not sent again; a token is "
-                f"good for one use, and a restarted sidecar needs a new one: {self._remedy}"
+                f"the join token in {self._file} was refused before and is not sent again; {self._remedy}"
             )
         return token
 
@@ -54,9 +53,13 @@ class JoinTokenEvidence:
     def renew(self) -> None:
         """Nothing is left of a token after its use: renewal rests on the current SVID."""
 
-    def refuse(self) -> None:
-        """The CA does not take this token."""
+    def refused(self, by_ca: str) -> EvidenceError:
+        """What to raise when the CA does not take this token, which is not sent again."""
         self._refused = self._file.read_text(encoding="ascii").strip()
+        return EvidenceError(
+            f"the CA does not take the join token in {self._file}: {by_ca}; a token is good for one use, "
+            f"so a restarted sidecar needs a new one; {self._remedy}"
+        )
 
     @property
     def _remedy(self) -> str:
@@ -81,8 +84,12 @@ class UnixEvidence:
         """The evidence is still there, so it is shown again."""
         return identity_pb2.Evidence(unix=identity_pb2.UnixEvidence(workload=self._workload))
 
-    def refuse(self) -> None:
-        """The manifests may change in our favour: asked again with back-off."""
+    def refused(self, by_ca: str) -> EvidenceError:
+        """What to raise when the CA does not take us for the workload; its manifests may yet change."""
+        return EvidenceError(
+            f"the CA does not take user {os.getuid()} for {self._workload}: {by_ca}; write "
+            f"attest: {{unix: {{user: …}}}} into the Workload in the CA's manifests, or run as that user"
+        )
 
 
 def evidence_for(settings: Identity) -> JoinTokenEvidence | UnixEvidence:

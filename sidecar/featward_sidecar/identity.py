@@ -57,6 +57,7 @@ class IdentityKeeper:
         self._pending: PendingIdentity | None = None
         self._renew_at = 0.0
         self._not_after = 0.0
+        self._life: float | None = None
         self._renewal_refused = False
         self._backoff = Backoff()
 
@@ -93,7 +94,7 @@ class IdentityKeeper:
                 answer = call.ask(request.SerializeToString(), ANSWER_SECONDS)
             except CallError as error:
                 if error.status in REFUSALS:
-                    self._evidence.refuse()
+                    raise self._evidence.refused(error.detail) from error
                 raise
         response = identity_pb2.AttestResponse.FromString(answer)
         self._trust(response.trust)
@@ -202,6 +203,7 @@ class IdentityKeeper:
         offset = self._now() - server_time / 1000
         due = renewal_time(svid.issued_at, svid.renew_at, svid.not_after)
         self._renew_at, self._not_after = due + offset, svid.not_after + offset
+        self._life = float(svid.not_after - svid.issued_at)
         serial = json.loads(self._credentials.identity() or b"{}").get("serial")
         log.info(
             "identity issued",
@@ -225,18 +227,20 @@ class IdentityKeeper:
         if self._stopped.is_set():
             return
         left = self._not_after - self._now() if self._not_after else None
-        delay = self._backoff.next(left)
-        section = "identity" if isinstance(error, EvidenceError) else "ca"
-        self._status.update(section, last_error=failure(str(error)))
+        delay = self._backoff.next(self._life, left)
         self._status.update("ca", connected=False, since=None, failures=self._backoff.failures)
-        level = logging.WARNING if left is None or left > 0 else logging.ERROR
-        if isinstance(error, EvidenceError):
-            level = logging.ERROR
+        section, level, phrase = self._judge(error, left)
+        self._status.update(section, last_error=failure(str(error)))
         expires_in = None if left is None else round(left)
         details = fields(error=str(error), retry_in=round(delay, 2), identity_expires_in=expires_in)
-        log.log(
-            level,
-            "CA not reached" if section == "ca" else "no evidence for an identity",
-            extra=details,
-        )
+        log.log(level, phrase, extra=details)
         self._stopped.wait(delay)
+
+    def _judge(self, error: Exception, left: float | None) -> tuple[str, int, str]:
+        """Whose failure it is, how bad, and the phrase for it."""
+        if isinstance(error, EvidenceError):
+            return "identity", logging.ERROR, "no evidence for an identity"
+        level = logging.WARNING if left is None or left > 0 else logging.ERROR
+        if isinstance(error, CallError) and error.status in REFUSALS:
+            return "ca", level, "CA refused us"
+        return "ca", level, "CA not reached"

@@ -30,6 +30,7 @@ def set_up(settings: Logging) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if as_json else _Console())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    logging.getLogger("hpack").setLevel(logging.WARNING)  # its debug lines show every header's bits
 
 
 def _of(record: logging.LogRecord) -> Mapping[str, object]:

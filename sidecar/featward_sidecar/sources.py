@@ -73,11 +73,10 @@ def _flag(setting: Setting) -> str:
 
 
 def _take_file(reading: _Reading, file: Path, by_key: Mapping[str, Setting]) -> bool:
-    """Take all of the file; False when it can't be read at all, and nothing more can be said."""
-    try:
-        document = _parse(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        reading.problems.append(Problem(str(file), "file", f"can't be read: {error}"))
+    """Take all of the file; False when it can't be read, and nothing more can be said."""
+    document, problems = _parse(file)
+    reading.problems.extend(problems)
+    if problems:
         return False
     sections = {key.partition(".")[0] for key in by_key if "." in key}
     for key, raw in _flatten(document, sections, reading, str(file)):
@@ -88,22 +87,27 @@ def _take_file(reading: _Reading, file: Path, by_key: Mapping[str, Setting]) -> 
     return True
 
 
-def _parse(text: str) -> dict[str, object]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+def _parse(file: Path) -> tuple[dict[str, object], list[Problem]]:
+    """The mapping in the file, by the rules of manifests: what two readers may read differently is refused."""
+    from featward import strictyaml
 
     try:
-        document = YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        where = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        raise ValueError(f"not valid YAML: {error.problem}{where}") from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ValueError(
-            "expected a mapping of keys to values at the top, such as workload: prod.payments/feast"
+        trees, faults = strictyaml.read(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [Problem(str(file), "file", f"can't be read: {error}")]
+    problems = [
+        Problem(
+            f"{file}:{fault.line}",
+            strictyaml.show_path(fault.path) or "file",
+            f"{fault.message}; {fault.remedy}",
         )
-    return {str(key): value for key, value in document.items()}
+        for fault in faults
+    ]
+    document = trees[0].value if trees else {}
+    if not problems and (len(trees) > 1 or not isinstance(document, dict)):
+        text = "expected one mapping of keys to values, such as workload: prod.payments/feast"
+        problems.append(Problem(str(file), "file", text))
+    return document, problems
 
 
 def _flatten(

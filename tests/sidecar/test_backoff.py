@@ -36,20 +36,23 @@ def test_success_starts_over() -> None:
 def test_no_wait_takes_more_than_a_quarter_of_what_is_left(left: float, failures: int) -> None:
     backoff = Backoff(high)
     backoff.failures = failures
-    assert backoff.next(left) <= max(0.5, left / 4)
+    assert backoff.next(None, left) <= max(0.5, left / 4)
 
 
-def test_an_expired_identity_does_not_hurry_the_ca() -> None:
+@pytest.mark.parametrize(("life", "longest"), [(86_400, 60), (3600, 60), (300, 30), (20, 2)])
+def test_an_expired_identity_is_asked_for_again_within_a_tenth_of_its_life(
+    life: float, longest: float
+) -> None:
     backoff = Backoff(high)
     backoff.failures = 9
-    assert backoff.next(left=-5) == 60
+    assert backoff.next(life, left=-5) == longest
 
 
 def test_a_short_life_sees_many_attempts_before_it_ends() -> None:
     backoff, now = Backoff(high), 0.0
     attempts = 0
     while now < 10:
-        now += backoff.next(10 - now)
+        now += backoff.next(10, 10 - now)
         attempts += 1
     assert attempts >= 7
 
