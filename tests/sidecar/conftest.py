@@ -1,9 +1,14 @@
-"""What the sidecar's tests share: a folder of real manifests."""
+"""What the sidecar's tests share: a folder of real manifests, and a real CA."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+FEATWARD = Path(sys.executable).with_name("featward")
 
 PLATFORM = """
 apiVersion: featward.dev/v1alpha1
@@ -83,3 +88,68 @@ def manifests(tmp_path: Path) -> Manifests:
         return folder
 
     return write
+
+
+class RunningCa:
+    """A real CA in a process of its own; `kill` it and `start` it again at the same address."""
+
+    def __init__(self, folder: Path, manifests: Path) -> None:
+        self.socket = folder / "workload.sock"
+        self.address = "127.0.0.1:0"
+        self._data = folder / "data"
+        self._folder = folder
+        self._manifests = manifests
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        command = [FEATWARD, "ca", "serve", "--environment", "prod", "--data", self._data]
+        command += ["--manifests", self._manifests, "--kek-file", self._folder / "kek"]
+        command += ["--listen", self.address, "--workload-socket", self.socket, "--health", ""]
+        command += ["--unsafe-short-lives"]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stderr is not None
+        said = []
+        for line in self._process.stderr:
+            said.append(line)
+            if line.startswith("listen: "):
+                self.address = line.split()[1]
+            if "the CA is ready" in line:
+                break
+        else:
+            pytest.fail("the CA did not start:\n" + "".join(said))
+        # Nobody reads on, and a full pipe would stop it.
+        self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._reader.start()
+
+    def kill(self) -> None:
+        """As a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+            self._process = None
+
+    def token(self, workload: str) -> str:
+        command = [FEATWARD, "ca", "token", "create", "--workload", workload, "--data", self._data]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Iterator[Callable[[Path], RunningCa]]:
+    """Starts a CA for a folder of manifests."""
+    running: list[RunningCa] = []
+
+    def start(manifests: Path) -> RunningCa:
+        folder = tmp_path / "ca"
+        folder.mkdir(exist_ok=True)
+        running.append(RunningCa(folder, manifests))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
