@@ -87,7 +87,7 @@ def feast(
             help="A Python with Feast, for registries that are no files. [default: of `feast`]"
         ),
     ] = None,
-    output: Annotated[Output, typer.Option(help="How to show it.")] = Output.table,
+    output: Annotated[Output, typer.Option(help="How to show it.")] = Output.TABLE,
 ) -> None:
     """Write the FeatureSet of a Feast repository, or --check the manifests against it.
 
@@ -140,7 +140,7 @@ def _write(
 
     document = feature_set(catalogue, placement, earlier(manifests, placement))
     model = checked(document)
-    text = dump(model) if output is Output.table else json.dumps(document, indent=2) + "\n"
+    text = dump(model) if output is Output.TABLE else json.dumps(document, indent=2) + "\n"
     if into is None:
         typer.echo(text, nl=False)
     else:
@@ -161,7 +161,7 @@ def _show(changes: "list[Change]", output: Output) -> None:
     """Print the changes; exits with 1 when the manifests no longer fit."""
     from featward.feast.report import changes_as_json, print_changes
 
-    if output is Output.json:
+    if output is Output.JSON:
         typer.echo(changes_as_json(changes))
     else:
         print_changes(changes)
