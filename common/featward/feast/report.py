@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from rich.markup import escape
+
 from featward.cli.console import console
 from featward.feast.comparison import Change
 
@@ -34,11 +36,8 @@ def print_changes(changes: Sequence[Change]) -> None:
     if not changes:
         console.print("The manifests say what Feast serves.")
     for change in changes:
-        console.print(f"[bold]{change.kind}[/bold] {change.name}: {change.detail}", **_AS_IT_IS)
+        console.print(f"[bold]{change.kind}[/] {escape(change.name)}: {escape(change.detail)}")
         for binding in change.bindings:
-            console.print(f"    touches binding {binding}", **_AS_IT_IS)
+            console.print(f"    touches binding {escape(binding)}")
         for identity in change.identities:
-            console.print(f"    and so {identity}", **_AS_IT_IS)
-
-
-_AS_IT_IS: dict[str, bool] = {"soft_wrap": True, "highlight": False}
+            console.print(f"    and so {escape(identity)}")
