@@ -27,6 +27,7 @@ class Sidecar:
     plain: int | None = None
     # Feature set to local port.
     outbound: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     _program: Program | None = field(default=None, repr=False)
 
     @property
@@ -87,6 +88,8 @@ class Sidecar:
             settings["record"] = str(self.record)
         if self.plain is not None:
             settings["server"]["plain"] = f"{HOST}:{self.plain}"
+        if self.limits:
+            settings["limits"] = dict(self.limits)
         if self.outbound:
             settings["outbound"] = {name: f"{HOST}:{port}" for name, port in self.outbound.items()}
         return settings

@@ -26,6 +26,8 @@ Progress = Callable[[str], None]
 DRIVERS, CUSTOMERS = "driver-stats", "customer-profile"
 # A UNIX socket's path has 107 bytes; the longest that we put below the folder has 40.
 LONGEST_FOLDER = 60
+# A sidecar reads its folder as soon as it changes; ten seconds are a failure.
+EFFECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,15 @@ class Stack:
     @property
     def sidecars(self) -> tuple[Sidecar, ...]:
         return (self.server, self.client, self.dev_server, self.dev_client)
+
+    def switch(self, name: str, mode: str, unidentified: bool = False) -> None:
+        """Edit a FeatureSet of prod, and wait until the sidecar before Feast holds it to the mode."""
+        set_mode(self.feature_set(name), mode, unidentified)
+        self.server.program.wait_until(lambda: self._mode(name) == mode, EFFECT_SECONDS)
+
+    def _mode(self, name: str) -> str | None:
+        sets = self.server.status()["policy"]["feature_sets"]
+        return next((row["mode"] for row in sets if row["name"].endswith(f"/{name}")), None)
 
     def identity(self, name: str) -> Identity:
         """The certificate, in files, of a workload of prod that has no sidecar; fetched once."""

@@ -5,12 +5,10 @@ import time
 from featward_demo.calls import Answer, plain
 from featward_demo.command_line import ask
 from featward_demo.documents import set_mode
-from featward_demo.stack import DRIVERS, Stack
+from featward_demo.stack import DRIVERS, EFFECT_SECONDS, Stack
 from featward_demo.steps import Seen
 
 QUESTION = {"features": ["driver_hourly_stats:conv_rate"], "entities": {"driver_id": [1001, 1002]}}
-# A sidecar reads its folder at once; ten seconds are a failure.
-EFFECT_SECONDS = 10.0
 
 
 def manifests_fit(stack: Stack) -> Seen:
