@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use featward_policy::v1::ColumnType;
+use featward_policy::ColumnType;
 use featward_proxy::adapter::feast_http::{Kept, ParseLimits, parse};
 
 const FEATURES: usize = 20;

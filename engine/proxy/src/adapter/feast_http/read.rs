@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use ahash::AHashSet;
-use featward_policy::v1::ColumnType;
+use featward_policy::ColumnType;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use self::entities::Entities;

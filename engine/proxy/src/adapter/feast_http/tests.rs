@@ -4,7 +4,7 @@ mod answers;
 mod properties;
 mod requests;
 
-use featward_policy::v1::ColumnType;
+use featward_policy::ColumnType;
 
 use super::*;
 use crate::refusal::Reason;

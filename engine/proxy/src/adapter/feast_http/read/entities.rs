@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use featward_policy::v1::ColumnType;
+use featward_policy::ColumnType;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::super::request::{Column, Values};
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for List<'_> {
                 .map(Values::Numbers),
             ColumnType::String | ColumnType::Bytes => self.collect(list, text).map(Values::Texts),
             ColumnType::Bool => self.collect(list, boolean).map(Values::Booleans),
-            ColumnType::Other | ColumnType::Unspecified => {
+            ColumnType::Other => {
                 let detail = format!("entities.{}: its declared type is no scalar", self.name);
                 Err(self.reading.refuse(Reason::EntityType, detail))
             }
@@ -133,12 +133,8 @@ impl List<'_> {
 
     #[cold]
     fn refuse<E: de::Error>(&self, index: usize, reason: Reason) -> E {
-        let kind = self.kind.as_str_name().trim_start_matches("COLUMN_TYPE_");
-        let detail = format!(
-            "entities.{}[{index}]: expected {}",
-            self.name,
-            kind.to_ascii_lowercase()
-        );
+        let kind = self.kind.as_str();
+        let detail = format!("entities.{}[{index}]: expected {kind}", self.name);
         self.reading.refuse(reason, detail)
     }
 }
