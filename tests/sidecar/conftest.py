@@ -1,12 +1,19 @@
-"""What the sidecar's tests share: a folder of real manifests, and a real CA."""
+"""What the sidecar's tests share: a folder of real manifests, a real CA, real sidecars and an upstream."""
 
+import json
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from featward_sidecar.admin import fetch_status
 
 FEATWARD = Path(sys.executable).with_name("featward")
 
@@ -102,7 +109,15 @@ class RunningCa:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        command = [FEATWARD, "ca", "serve", "--environment", "prod", "--data", self._data]
+        command: list[str | Path] = [
+            FEATWARD,
+            "ca",
+            "serve",
+            "--environment",
+            "prod",
+            "--data",
+            self._data,
+        ]
         command += ["--manifests", self._manifests, "--kek-file", self._folder / "kek"]
         command += ["--listen", self.address, "--workload-socket", self.socket, "--health", ""]
         command += ["--unsafe-short-lives"]
@@ -134,8 +149,18 @@ class RunningCa:
             self._process = None
 
     def token(self, workload: str) -> str:
-        command = [FEATWARD, "ca", "token", "create", "--workload", workload, "--data", self._data]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        command: list[str | Path] = [
+            FEATWARD,
+            "ca",
+            "token",
+            "create",
+            "--workload",
+            workload,
+            "--data",
+            self._data,
+        ]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return done.stdout
 
 
 @pytest.fixture
@@ -153,3 +178,128 @@ def ca(tmp_path: Path) -> Iterator[Callable[[Path], RunningCa]]:
     yield start
     for each in running:
         each.kill()
+
+
+class Upstream:
+    """A feature server on loopback that answers like Feast; `seen` counts what reached it."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                outer.seen += 1
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                names = ["driver_id", *(each.partition(":")[2] for each in asked["features"])]
+                rows = len(asked["entities"]["driver_id"])
+                stamp = ["2026-11-22T19:27:21Z"] * rows
+                column = {
+                    "values": [1] * rows,
+                    "statuses": ["PRESENT"] * rows,
+                    "event_timestamps": stamp,
+                }
+                answer = {"results": [column] * len(names), "metadata": {"feature_names": names}}
+                body = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base's name
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port: int = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    upstream = Upstream()
+    yield upstream
+    upstream.server.shutdown()
+    upstream.server.server_close()
+
+
+class RunningSidecar:
+    """`featward sidecar run` in a process of its own, with what it logged."""
+
+    def __init__(self, folder: Path, flags: dict[str, object]) -> None:
+        self.state = folder / "state"
+        self.lines: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        told = {"state": self.state, "log-format": "json", **flags}
+        command = [str(FEATWARD), "sidecar", "run"]
+        command += [part for name, value in told.items() for part in (f"--{name}", str(value))]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            text = line.decode()
+            with self._news:
+                self.lines.append(json.loads(text) if text.startswith("{") else {"message": text})
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def logged(self, message: str, count: int = 1, seconds: float = 40) -> dict[str, Any]:
+        """The count-th line of this phrase, waited for."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines if line["message"] == message]
+
+        with self._news:
+            assert self._news.wait_for(lambda: len(found()) >= count, seconds), self.lines
+            return found()[count - 1]
+
+    def status(self) -> dict[str, Any]:
+        return fetch_status(self.state / "admin.sock")
+
+    def wait(
+        self, condition: Callable[[dict[str, Any]], Any], seconds: float = 40
+    ) -> dict[str, Any]:
+        """The status, once it fulfils the condition. It can only be asked for, so this asks."""
+        deadline = time.monotonic() + seconds
+        while not condition(status := self.status()):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+        return status
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+Run = Callable[..., RunningSidecar]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Starts a sidecar; flags by name, with _ for -."""
+    running: list[RunningSidecar] = []
+
+    def run(name: str = "feast", **flags: object) -> RunningSidecar:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        told = {"workload": f"prod.payments/{name}", "health": "none"}
+        told |= {key.replace("_", "-"): value for key, value in flags.items()}
+        running.append(RunningSidecar(folder, told))
+        return running[-1]
+
+    yield run
+    for sidecar in running:
+        sidecar.end(signal.SIGKILL)

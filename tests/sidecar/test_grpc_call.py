@@ -26,7 +26,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         server = grpc.server(
             futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
         )
-        handler = grpc.stream_stream_rpc_method_handler(behaviour)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(
+            behaviour
+        )
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("test.Service", {"Call": handler}),)
         )

@@ -101,7 +101,7 @@ def may_read(policy: Policy, feature: str) -> bool:
         "now": time.time(),
     }
     decision: dict[str, Any] = json.loads(policy.decide(json.dumps(request).encode()))
-    return decision["outcome"] == "allow"
+    return bool(decision["outcome"] == "allow")
 
 
 def test_the_folder_is_compiled_for_the_workload_of_the_configuration(
