@@ -1,0 +1,79 @@
+"""The `featward` command: its root, and the subcommands that the installed parts bring along.
+
+A subcommand is an entry point of the group `featward.commands`: a Typer application or a function. It is
+imported when it is asked for or listed, so that one whose extra is missing costs a sentence, not the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated
+
+import typer
+
+from featward.cli.console import fail
+from featward.errors import FeatwardError
+
+__all__ = ["GROUP", "build", "main"]
+
+GROUP = "featward.commands"
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        build()()
+    except FeatwardError as error:
+        # Typer's own way out is not open any more once the application has been left.
+        raise SystemExit(_report(str(error))) from error
+
+
+def build() -> typer.Typer:
+    """The root application with every subcommand that is installed."""
+    app = typer.Typer(name="featward", no_args_is_help=True, rich_markup_mode="markdown", callback=_root)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        _add(app, entry)
+    return app
+
+
+def _root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Makes machine-learning feature APIs safe to offer: identities, authorisation, and the record of both."""
+    if show_version:
+        typer.echo(f"featward {version('featward')}")
+        raise typer.Exit
+
+
+def _add(app: typer.Typer, entry: EntryPoint) -> None:
+    try:
+        command = entry.load()
+    except ModuleNotFoundError as error:
+        app.command(entry.name, help=_missing(entry, error))(_refusing(_missing(entry, error)))
+        return
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=entry.name)
+    else:
+        app.command(entry.name)(command)
+
+
+def _missing(entry: EntryPoint, error: ModuleNotFoundError) -> str:
+    extra = entry.extras[0] if entry.extras else "all"
+    return f"{entry.name} needs the package {error.name}: pip install 'featward[{extra}]'"
+
+
+def _refusing(message: str) -> Callable[[], None]:
+    def refuse() -> None:
+        fail(message)
+
+    return refuse
+
+
+def _report(message: str) -> int:
+    try:
+        fail(message)
+    except typer.Exit as ending:
+        return int(ending.exit_code)
+
+
