@@ -135,7 +135,9 @@ class _Composer:
             self._note(event, path, *_ANCHOR)
             return None
         if depth == _DEEPEST:
-            self._note(event, path, "too-deep", f"nested deeper than {_DEEPEST} levels", "flatten it")
+            self._note(
+                event, path, "too-deep", f"nested deeper than {_DEEPEST} levels", "flatten it"
+            )
             raise _Abandoned
         self._check_properties(event, path)
         if kind is MappingStartEvent:
@@ -151,7 +153,9 @@ class _Composer:
             if key is None:
                 continue
             if key in mapping:
-                self._note(event, (*path, key), "duplicate-key", f"key {key!r} is given twice", "keep one")
+                self._note(
+                    event, (*path, key), "duplicate-key", f"key {key!r} is given twice", "keep one"
+                )
                 continue
             mapping[key] = value
             self._keep((*path, key), value_event, event)
@@ -167,16 +171,26 @@ class _Composer:
 
     def _key(self, event: Any, path: Path, depth: int) -> str | None:
         if type(event) is not ScalarEvent:
-            self._note(event, path, "key-not-text", "a key must be text, this one is not", "write a word")
+            self._note(
+                event, path, "key-not-text", "a key must be text, this one is not", "write a word"
+            )
             self._value(event, path, depth + 1)
             return None
         if event.implicit[0] and event.value == "<<":
-            self._note(event, path, "yaml-merge-key", "merge keys are not read", "write the keys out")
+            self._note(
+                event, path, "yaml-merge-key", "merge keys are not read", "write the keys out"
+            )
             return None
         key = self._scalar(event, path)
         if isinstance(key, str):
             return key
-        self._note(event, path, "key-not-text", f"key {event.value!r} is not text", f'write "{event.value}"')
+        self._note(
+            event,
+            path,
+            "key-not-text",
+            f"key {event.value!r} is not text",
+            f'write "{event.value}"',
+        )
         return None
 
     def _scalar(self, event: Any, path: Path) -> Any:
@@ -197,7 +211,9 @@ class _Composer:
     def _number(self, event: Any, path: Path) -> int | float:
         text: str = event.value
         is_float = any(mark in text for mark in ".eE")
-        number = float(text) if is_float else int(text) if len(text) <= _LONGEST_INTEGER else math.inf
+        number = (
+            float(text) if is_float else int(text) if len(text) <= _LONGEST_INTEGER else math.inf
+        )
         if not math.isfinite(number) or (not is_float and abs(number) >= 2**63):
             what = f"number {text[:40]} does not fit into 64 bits"
             self._note(event, path, "number-out-of-range", what, "write a smaller number")
@@ -208,12 +224,16 @@ class _Composer:
         if event.anchor is not None:
             self._note(event, path, *_ANCHOR)
         if event.tag is not None:
-            self._note(event, path, "yaml-tag", f"the tag {event.tag} is not read", "remove the tag")
+            self._note(
+                event, path, "yaml-tag", f"the tag {event.tag} is not read", "remove the tag"
+            )
 
     def _keep(self, path: Path, event: Any, key_event: Any) -> None:
         if self.keep_places:
             mark, key = event.start_mark, key_event.start_mark
-            self.places[path] = Place(mark.line + 1, mark.column + 1, (key.line + 1, key.column + 1))
+            self.places[path] = Place(
+                mark.line + 1, mark.column + 1, (key.line + 1, key.column + 1)
+            )
 
     def _note(self, event: Any, path: Path, code: str, message: str, remedy: str) -> None:
         mark = event.start_mark
@@ -222,9 +242,13 @@ class _Composer:
     def _note_syntax(self, error: yaml.YAMLError) -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else self._unprintable(error)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
+        problem = (
+            getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
+        )
         message = f"this is not YAML: {problem}"
-        self.faults.append(Fault("yaml-syntax", line, column, (), message, "correct the syntax here"))
+        self.faults.append(
+            Fault("yaml-syntax", line, column, (), message, "correct the syntax here")
+        )
 
     def _unprintable(self, error: yaml.YAMLError) -> tuple[int, int]:
         """The reader's errors carry an offset only, and the C parser's not even the right one."""

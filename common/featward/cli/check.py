@@ -18,7 +18,9 @@ __all__ = ["check"]
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="The folder of manifests.", metavar="DIR")] = Path("manifests"),
+    folder: Annotated[Path, typer.Argument(help="The folder of manifests.", metavar="DIR")] = Path(
+        "manifests"
+    ),
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Check a folder of manifests: every error with file and line. Exit status 1 on errors."""
@@ -27,10 +29,16 @@ def check(
     from featward.manifests.validation import validate
 
     loaded = load(folder)
-    findings = sorted((*loaded.findings, *validate(loaded.documents)))
+    findings = sorted((*loaded.findings, *validate(loaded)))
     failed = any(finding.severity is Severity.ERROR for finding in findings)
     if output is Output.JSON:
-        print_json({"ok": not failed, "documents": len(loaded.documents), "findings": [f.as_json() for f in findings]})
+        print_json(
+            {
+                "ok": not failed,
+                "documents": len(loaded.documents),
+                "findings": [f.as_json() for f in findings],
+            }
+        )
     else:
         _show(findings, len(loaded.documents))
     raise typer.Exit(1 if failed else 0)
@@ -56,7 +64,9 @@ def _show(findings: Iterable[Finding], documents: int) -> None:
         console.print(f"  [green]→[/] {escape(finding.remedy)}\n")
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
     verdict = "[green]ok[/]" if errors == 0 else "[red]failed[/]"
-    console.print(f"{verdict}: {_count(documents, 'document')}, {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+    console.print(
+        f"{verdict}: {_count(documents, 'document')}, {_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    )
 
 
 def _excerpt(finding: Finding, files: dict[str, list[str]]) -> list[str]:

@@ -31,19 +31,29 @@ def main() -> None:
 
 def build() -> typer.Typer:
     """The root application with every subcommand that is installed."""
-    app = typer.Typer(name="featward", no_args_is_help=True, rich_markup_mode="markdown", callback=_root)
+    app = typer.Typer(
+        name="featward", no_args_is_help=True, rich_markup_mode="markdown", callback=_root
+    )
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _add(app, entry)
     return app
 
 
-def _root(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    """Makes machine-learning feature APIs safe to offer: identities, authorisation, and the record of both."""
-    if show_version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"featward {version('featward')}")
         raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Makes machine-learning feature APIs safe to offer: identities, authorisation, and the record of both."""
 
 
 def _add(app: typer.Typer, entry: EntryPoint) -> None:
@@ -75,5 +85,3 @@ def _report(message: str) -> int:
         fail(message)
     except typer.Exit as ending:
         return int(ending.exit_code)
-
-

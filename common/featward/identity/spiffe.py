@@ -47,7 +47,9 @@ class SpiffeId:
     def __post_init__(self) -> None:
         _check_path(self.path)
         if len(str(self)) > _LONGEST:
-            raise SpiffeIdError(f"SPIFFE ID of {len(str(self))} bytes is too long: at most {_LONGEST}")
+            raise SpiffeIdError(
+                f"SPIFFE ID of {len(str(self))} bytes is too long: at most {_LONGEST}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -101,7 +103,9 @@ class SpiffeId:
 
 def _check_path(path: str) -> None:
     if not path.startswith("/"):
-        raise SpiffeIdError("SPIFFE ID has no path: a workload's ID must name one, such as /bu/payments/svc/api")
+        raise SpiffeIdError(
+            "SPIFFE ID has no path: a workload's ID must name one, such as /bu/payments/svc/api"
+        )
     for segment in path[1:].split("/"):
         if segment in ("", ".", "..") or not _SEGMENT.fullmatch(segment):
             raise SpiffeIdError(

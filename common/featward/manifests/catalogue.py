@@ -25,7 +25,9 @@ Binding: TypeAlias = Document[FeatureBinding]
 class Catalogue:
     """The documents by name. Questions about what is not declared are answered with None."""
 
-    def __init__(self, documents: Iterable[Document[AnyModel]]) -> None:
+    def __init__(
+        self, documents: Iterable[Document[AnyModel]], malformed: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self.environments: dict[str, Document[Environment]] = {}
         self.business_units: dict[str, Document[BusinessUnit]] = {}
         self.namespaces: dict[str, Document[Namespace]] = {}
@@ -34,6 +36,8 @@ class Catalogue:
         self.bindings: dict[tuple[str, str], Binding] = {}
         # Each second document of a name, with the first.
         self.duplicates: list[tuple[Document[AnyModel], Document[AnyModel]]] = []
+        # What ("feature set", "driver-stats") is declared by a document that could not be read, and so is not here.
+        self.malformed = frozenset(malformed)
         for document in documents:
             self._add(document)
 
@@ -74,7 +78,9 @@ class Catalogue:
         if workload.service_account is not None:
             return self.service_account(namespace, workload.service_account)
         business_unit = self.business_unit_of(namespace)
-        return self.workload(business_unit, workload.name) if business_unit and workload.name else None
+        return (
+            self.workload(business_unit, workload.name) if business_unit and workload.name else None
+        )
 
     def service_account(self, namespace: str, name: str) -> SpiffeId | None:
         """The identity of a service account of a declared namespace."""
@@ -90,12 +96,16 @@ class Catalogue:
         environment = self.environment_of(business_unit)
         if environment is None or (business_unit, name) not in self.workloads:
             return None
-        return SpiffeId.workload(environment.model.spec.trust_domain, business_unit.partition(".")[2], name)
+        return SpiffeId.workload(
+            environment.model.spec.trust_domain, business_unit.partition(".")[2], name
+        )
 
     def identity_of(self, subject: Subject) -> SpiffeId | None:
         """The one identity that a subject names; None for a business unit, and for what is not declared."""
         if subject.service_account is not None:
-            return self.service_account(subject.service_account.namespace, subject.service_account.name)
+            return self.service_account(
+                subject.service_account.namespace, subject.service_account.name
+            )
         if subject.workload is not None:
             return self.workload(subject.workload.business_unit, subject.workload.name)
         return SpiffeId.parse(subject.spiffe_id) if subject.spiffe_id is not None else None

@@ -15,7 +15,9 @@ from featward.strictyaml import Path, Place, places, show_path
 
 __all__ = ["KINDS", "AnyModel", "Document", "SourceFile"]
 
-AnyModel: TypeAlias = Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding
+AnyModel: TypeAlias = (
+    Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding
+)
 KINDS: dict[str, type[AnyModel]] = {
     "Environment": Environment,
     "BusinessUnit": BusinessUnit,
@@ -70,7 +72,9 @@ class Document(Generic[M_co]):
     def finding(self, code: str, path: Path, message: str, remedy: str) -> Finding:
         """Something wrong at a path of this document."""
         place = self.source.place(self.index, path)
-        return Finding(self.source.name, place.line, place.column, show_path(path), code, message, remedy)
+        return Finding(
+            self.source.name, place.line, place.column, show_path(path), code, message, remedy
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

@@ -38,8 +38,12 @@ class WorkloadSubject(Model):
 class Subject(Model):
     """Whom a binding grants to; exactly one of the four."""
 
-    service_account: ServiceAccountSubject | None = Field(default=None, description="A Kubernetes service account.")
-    workload: WorkloadSubject | None = Field(default=None, description="A workload outside Kubernetes.")
+    service_account: ServiceAccountSubject | None = Field(
+        default=None, description="A Kubernetes service account."
+    )
+    workload: WorkloadSubject | None = Field(
+        default=None, description="A workload outside Kubernetes."
+    )
     spiffe_id: SpiffeIdText | None = Field(default=None, description="One identity, written out.")
     business_unit: BusinessUnitName | None = Field(
         default=None, description="Every identity of a business unit, those of the future too."
@@ -67,16 +71,23 @@ class CostLimit(Model):
 
     rate: Rate = Field(description="Cost units for each second, minute, hour or day: `10000/m`.")
     burst: int = Field(
-        ge=1, le=1_000_000_000_000, description="Cost units that may be spent at once; a request above it never passes."
+        ge=1,
+        le=1_000_000_000_000,
+        description="Cost units that may be spent at once; a request above it never passes.",
     )
 
 
 class Limits(Model):
     """How much may be read."""
 
-    cost: CostLimit | None = Field(default=None, description="A budget of cost units. Without it, none.")
+    cost: CostLimit | None = Field(
+        default=None, description="A budget of cost units. Without it, none."
+    )
     rows_per_request: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Rows in one request. Without it, the sidecar's own limit."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Rows in one request. Without it, the sidecar's own limit.",
     )
 
 
@@ -87,9 +98,12 @@ class FeatureBindingSpec(Model):
     feature_set: FeatureSetReference = Field(description="The feature set granted from.")
     features: Items[FeatureName] = Field(default=(), description="The features granted.")
     services: Items[ColumnName] = Field(
-        default=(), description="Services whose features are granted, as they are listed by the feature set."
+        default=(),
+        description="Services whose features are granted, as they are listed by the feature set.",
     )
-    purpose: Line = Field(description="What the features are used for, in the words of who asked for them.")
+    purpose: Line = Field(
+        description="What the features are used for, in the words of who asked for them."
+    )
     limits: Limits = Field(default=Limits(), description="How much may be read.")
     on_excess: Literal["deny", "strip"] = Field(
         default="deny",
@@ -97,7 +111,8 @@ class FeatureBindingSpec(Model):
         "it without the rest.",
     )
     expires: Day = Field(
-        description="The last day (UTC) on which the binding holds.", json_schema_extra={"format": "date"}
+        description="The last day (UTC) on which the binding holds.",
+        json_schema_extra={"format": "date"},
     )
 
     @model_validator(mode="after")

@@ -16,17 +16,30 @@ from featward.manifests.text import (
     VersionText,
 )
 
-__all__ = ["Endpoint", "Enforcement", "Entity", "Feature", "FeatureSet", "FeatureSetSpec", "Service", "Serving"]
+__all__ = [
+    "Endpoint",
+    "Enforcement",
+    "Entity",
+    "Feature",
+    "FeatureSet",
+    "FeatureSetSpec",
+    "Service",
+    "Serving",
+]
 
 ScalarType = Literal["int32", "int64", "float", "double", "string", "bool", "bytes", "timestamp"]
-ValueType = Literal["int32", "int64", "float", "double", "string", "bool", "bytes", "timestamp", "other"]
+ValueType = Literal[
+    "int32", "int64", "float", "double", "string", "bool", "bytes", "timestamp", "other"
+]
 
 
 class Owner(Model):
     """Whom a refused caller may ask."""
 
     team: Line = Field(description="The team that owns the features.")
-    contact: Line = Field(description="Where to reach it; refused callers of the environment are told.")
+    contact: Line = Field(
+        description="Where to reach it; refused callers of the environment are told."
+    )
 
 
 class ServingWorkload(Model):
@@ -52,7 +65,9 @@ class Endpoint(Model):
     adapter: Literal["feast-http/v1"] = Field(
         description="The feature server's API: `feast-http/v1` is Feast's HTTP feature server."
     )
-    host: HostName = Field(default="127.0.0.1", description="The host; loopback, unless it can't be.")
+    host: HostName = Field(
+        default="127.0.0.1", description="The host; loopback, unless it can't be."
+    )
     port: int = Field(ge=1, le=65535, description="The port.")
 
 
@@ -78,7 +93,9 @@ class Serving(Model):
 class Unidentified(Model):
     """Callers that have no identity yet and come in on the plain port."""
 
-    allow: bool = Field(description="Whether they pass in observe and shadow. In enforce they are refused anyway.")
+    allow: bool = Field(
+        description="Whether they pass in observe and shadow. In enforce they are refused anyway."
+    )
     until: Day | None = Field(
         default=None,
         description="The last day on which they pass. Required where they are allowed.",
@@ -88,7 +105,9 @@ class Unidentified(Model):
     @model_validator(mode="after")
     def _dated(self) -> Self:
         if self.allow and self.until is None:
-            raise ValueError("expected until, the last day on which callers without identity pass, beside allow: true")
+            raise ValueError(
+                "expected until, the last day on which callers without identity pass, beside allow: true"
+            )
         return self
 
 
@@ -116,9 +135,15 @@ class Feature(Model):
     """One column that can be granted."""
 
     name: FeatureName = Field(description="As a request names it: `view:column`.")
-    type: ValueType = Field(description="The type of its values; `other` for lists, maps and structures.")
-    sensitivity: int = Field(default=1, ge=0, le=3, description="0 public, 1 internal, 2 confidential, 3 secret.")
-    cost: int = Field(default=1, ge=1, le=1_000_000, description="Cost units of one value, for limits.")
+    type: ValueType = Field(
+        description="The type of its values; `other` for lists, maps and structures."
+    )
+    sensitivity: int = Field(
+        default=1, ge=0, le=3, description="0 public, 1 internal, 2 confidential, 3 secret."
+    )
+    cost: int = Field(
+        default=1, ge=1, le=1_000_000, description="Cost units of one value, for limits."
+    )
     lineage: Line | None = Field(default=None, description="Where the values come from.")
 
 
@@ -132,16 +157,24 @@ class Service(Model):
 class FeatureSetSpec(Model):
     """What is served and how it is guarded."""
 
-    version: VersionText = Field(description='The set\'s version, in quotes: `"1.2.0"`. Bindings name a range of them.')
+    version: VersionText = Field(
+        description='The set\'s version, in quotes: `"1.2.0"`. Bindings name a range of them.'
+    )
     owner: Owner = Field(description="Whom a refused caller may ask.")
     serving: Serving = Field(description="How the features are served.")
-    enforcement: Enforcement = Field(default=Enforcement(), description="How strictly the set is guarded.")
-    entities: Items[Entity] = Field(min_length=1, description="The keys that rows are asked for by.")
+    enforcement: Enforcement = Field(
+        default=Enforcement(), description="How strictly the set is guarded."
+    )
+    entities: Items[Entity] = Field(
+        min_length=1, description="The keys that rows are asked for by."
+    )
     request_inputs: Items[Entity] = Field(
         default=(), description="Values that callers send along, for features computed on demand."
     )
     features: Items[Feature] = Field(min_length=1, description="The features that can be granted.")
-    services: Items[Service] = Field(default=(), description="Features that are asked for together under one name.")
+    services: Items[Service] = Field(
+        default=(), description="Features that are asked for together under one name."
+    )
 
 
 class FeatureSet(Model):
@@ -151,5 +184,3 @@ class FeatureSet(Model):
     kind: Literal["FeatureSet"] = Field(description="The kind of object.")
     metadata: Namespaced = Field(description="The object's name, namespace and labels.")
     spec: FeatureSetSpec = Field(description="What is served and how it is guarded.")
-
-

@@ -75,10 +75,14 @@ CODES: dict[str, Code] = {
     "unreadable-file": Code("The file can't be opened."),
     "not-utf8": Code("The file is not UTF-8 text."),
     "yaml-syntax": Code("The text is not YAML."),
-    "yaml-tag": Code("A YAML tag such as `!!str`: featward and Kubernetes might read it differently."),
+    "yaml-tag": Code(
+        "A YAML tag such as `!!str`: featward and Kubernetes might read it differently."
+    ),
     "yaml-anchor": Code("A YAML anchor or alias: what is granted must stand where it is read."),
     "yaml-merge-key": Code("A YAML merge key (`<<`)."),
-    "ambiguous-scalar": Code("A plain value that YAML readers read differently, such as `yes` or `017`."),
+    "ambiguous-scalar": Code(
+        "A plain value that YAML readers read differently, such as `yes` or `017`."
+    ),
     "number-out-of-range": Code("A number that does not fit into 64 bits."),
     "key-not-text": Code("A key that is no text."),
     "duplicate-key": Code("A key given twice in one mapping."),
@@ -104,7 +108,9 @@ CODES: dict[str, Code] = {
     "namespace-without-business-unit": Code(
         "A namespace without the label `featward.dev/business-unit` where several environments are declared."
     ),
-    "undeclared-identity": _warning("A SPIFFE ID of this environment that no declared workload can prove."),
+    "undeclared-identity": _warning(
+        "A SPIFFE ID of this environment that no declared workload can prove."
+    ),
     # Serving
     "feature-claimed-twice": Code(
         "Two feature sets of one serving workload list one feature. The first by namespace and name keeps it.",
@@ -114,20 +120,37 @@ CODES: dict[str, Code] = {
         "Two feature sets of one serving workload list one service. The first by namespace and name keeps it.",
         blocks=False,
     ),
-    "answer-name-collision": Code("Two columns of one answer would have one name, so neither could be judged."),
-    "column-type-conflict": Code("An entity or request input has two types at one serving workload."),
-    "endpoint-conflict": Code("Two feature sets of one serving workload name different feature servers."),
-    "address-missing": _warning("Clients can't find the feature set: `serving.address` is missing."),
-    "observe-after-enforce-by": Code("A feature set is in observe after the environment's `enforceBy`."),
-    "unidentified-in-enforce": _warning("Callers without identity are allowed in a mode that refuses them."),
+    "answer-name-collision": Code(
+        "Two columns of one answer would have one name, so neither could be judged."
+    ),
+    "column-type-conflict": Code(
+        "An entity or request input has two types at one serving workload."
+    ),
+    "endpoint-conflict": Code(
+        "Two feature sets of one serving workload name different feature servers."
+    ),
+    "address-missing": _warning(
+        "Clients can't find the feature set: `serving.address` is missing."
+    ),
+    "observe-after-enforce-by": Code(
+        "A feature set is in observe after the environment's `enforceBy`."
+    ),
+    "unidentified-in-enforce": _warning(
+        "Callers without identity are allowed in a mode that refuses them."
+    ),
     # Grants
     "grant-across-business-units": Code("A binding grants to a workload of another business unit."),
     "foreign-trust-domain": Code("A binding grants to an identity of another trust domain."),
-    "subject-not-a-workload": Code("A binding grants to an identity that no workload of a business unit has."),
+    "subject-not-a-workload": Code(
+        "A binding grants to an identity that no workload of a business unit has."
+    ),
     "above-ceiling": Code(
-        "A binding grants features above its business unit's ceiling. They are left out.", blocks=False
+        "A binding grants features above its business unit's ceiling. They are left out.",
+        blocks=False,
     ),
     "outlives-ceiling": Code("A binding lives longer than its business unit's ceiling allows."),
-    "version-mismatch": _warning("A binding's version range misses the feature set's version: it does not apply."),
+    "version-mismatch": _warning(
+        "A binding's version range misses the feature set's version: it does not apply."
+    ),
     "expired": Code("A binding has expired: it grants nothing.", blocks=False),
 }

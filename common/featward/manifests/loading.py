@@ -8,7 +8,7 @@ from pathlib import Path
 from featward.errors import FolderError
 from featward.manifests.document import AnyModel, Document, SourceFile
 from featward.manifests.findings import Finding
-from featward.manifests.shape import shape
+from featward.manifests.shape import declared_names, shape
 from featward.strictyaml import Fault, read, show_path
 
 __all__ = ["Loaded", "load", "load_texts"]
@@ -22,6 +22,8 @@ class Loaded:
 
     documents: tuple[Document[AnyModel], ...]
     findings: tuple[Finding, ...]
+    # What malformed documents seem to declare, so that those that refer to it are not blamed too.
+    malformed: frozenset[tuple[str, str]] = frozenset()
 
 
 def load(folder: Path | str) -> Loaded:
@@ -31,7 +33,9 @@ def load(folder: Path | str) -> Loaded:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise FolderError(f"{root} is no folder: name one that holds manifests, or make one with featward init")
+        raise FolderError(
+            f"{root} is no folder: name one that holds manifests, or make one with featward init"
+        )
     texts: list[tuple[str, str]] = []
     unreadable: list[Finding] = []
     for path in sorted(_files(root)):
@@ -45,33 +49,29 @@ def load(folder: Path | str) -> Loaded:
     if not loaded.documents and not findings:
         message, remedy = "no manifest in here", "add files that end in .yaml, or run featward init"
         findings.append(Finding(str(root), 1, 1, "", "no-documents", message, remedy))
-    return Loaded(loaded.documents, tuple(sorted(findings)))
+    return Loaded(loaded.documents, tuple(sorted(findings)), loaded.malformed)
 
 
 def load_texts(texts: list[tuple[str, str]]) -> Loaded:
     """The same for texts that are at hand, each with the name that findings give it."""
     documents: list[Document[AnyModel]] = []
     findings: list[Finding] = []
+    malformed: set[tuple[str, str]] = set()
     for name, text in texts:
-        for outcome in _outcomes(SourceFile(name, text)):
-            if isinstance(outcome, Document):
+        source = SourceFile(name, text)
+        trees, faults = read(text)
+        findings += [_finding(name, fault) for fault in faults]
+        known = {(fault.line, fault.column) for fault in faults}
+        for index, tree in enumerate(trees):
+            outcome = shape(tree, source, index)
+            if isinstance(outcome, Document) and tree.sound:
                 documents.append(outcome)
-            else:
-                findings.append(outcome)
-    return Loaded(tuple(documents), tuple(sorted(findings)))
-
-
-def _outcomes(source: SourceFile) -> Iterator[Document[AnyModel] | Finding]:
-    trees, faults = read(source.text)
-    yield from (_finding(source.name, fault) for fault in faults)
-    known = {(fault.line, fault.column) for fault in faults}
-    for index, tree in enumerate(trees):
-        outcome = shape(tree, source, index)
-        if isinstance(outcome, list):
-            # What the reader has refused already is not refused twice.
-            yield from (one for one in outcome if (one.line, one.column) not in known)
-        elif tree.sound:
-            yield outcome
+                continue
+            malformed.update(declared_names(tree.value))
+            if isinstance(outcome, list):
+                # What the reader has refused already is not refused twice.
+                findings += [one for one in outcome if (one.line, one.column) not in known]
+    return Loaded(tuple(documents), tuple(sorted(findings)), frozenset(malformed))
 
 
 def _finding(name: str, fault: Fault) -> Finding:
@@ -92,7 +92,10 @@ def _text(path: Path) -> str | Finding:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        message, remedy = f"the file can't be read: {reason}", "correct its permissions, or remove it"
+        message, remedy = (
+            f"the file can't be read: {reason}",
+            "correct its permissions, or remove it",
+        )
         return Finding(str(path), 1, 1, "", "unreadable-file", message, remedy)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

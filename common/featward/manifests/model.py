@@ -12,7 +12,15 @@ from pydantic.alias_generators import to_camel
 
 from featward.manifests.text import Label, Name
 
-__all__ = ["API_VERSION", "BUSINESS_UNIT_LABEL", "ClusterMetadata", "Items", "Model", "Namespaced", "exactly_one"]
+__all__ = [
+    "API_VERSION",
+    "BUSINESS_UNIT_LABEL",
+    "ClusterMetadata",
+    "Items",
+    "Model",
+    "Namespaced",
+    "exactly_one",
+]
 
 API_VERSION = "featward.dev/v1alpha1"
 BUSINESS_UNIT_LABEL = "featward.dev/business-unit"
@@ -34,19 +42,21 @@ class ClusterMetadata(Model):
 
     name: Name = Field(description="The object's name.")
     labels: dict[str, str] = Field(
-        default_factory=dict, description="Labels, as Kubernetes has them. Those of `featward.dev/` must be known."
+        default_factory=dict,
+        description="Labels, as Kubernetes has them. Those of `featward.dev/` must be known.",
     )
     annotations: dict[str, str] = Field(
-        default_factory=dict, description="Annotations, as Kubernetes has them. Those of `featward.dev/` must be known."
+        default_factory=dict,
+        description="Annotations, as Kubernetes has them. Those of `featward.dev/` must be known.",
     )
 
 
 class Namespaced(ClusterMetadata):
     """Names an object of one namespace."""
 
-    namespace: Label = Field(description="The namespace that the object lives in, declared by a Namespace.")
-
-
+    namespace: Label = Field(
+        description="The namespace that the object lives in, declared by a Namespace."
+    )
 
 
 def exactly_one(model: BaseModel, *names: str) -> None:
@@ -56,5 +66,3 @@ def exactly_one(model: BaseModel, *names: str) -> None:
         keys = [type(model).model_fields[name].alias or name for name in names]
         found = " and ".join(keys[names.index(name)] for name in given) or "none"
         raise ValueError(f"expected exactly one of {', '.join(keys)}, found {found}")
-
-

@@ -8,7 +8,15 @@ from typing import Literal
 from pydantic import Field
 
 from featward.manifests.model import ClusterMetadata, Model
-from featward.manifests.text import BusinessUnitName, Day, Duration, Label, Name, TrustDomainName, UserName
+from featward.manifests.text import (
+    BusinessUnitName,
+    Day,
+    Duration,
+    Label,
+    Name,
+    TrustDomainName,
+    UserName,
+)
 
 __all__ = ["BusinessUnit", "Ceiling", "Environment", "Namespace", "Workload"]
 
@@ -69,7 +77,10 @@ class Ceiling(Model):
     """What the unit's teams may grant at most. A ceiling narrows grants, and never widens them."""
 
     max_sensitivity: int = Field(
-        default=3, ge=0, le=3, description="Features above this sensitivity are granted by no binding."
+        default=3,
+        ge=0,
+        le=3,
+        description="Features above this sensitivity are granted by no binding.",
     )
     max_binding_life: Duration | None = Field(
         default=None,
@@ -82,7 +93,9 @@ class BusinessUnitSpec(Model):
     """How the unit issues and what it may grant."""
 
     authority: Authority = Field(default=Authority(), description="The unit's issuing key.")
-    ceiling: Ceiling = Field(default=Ceiling(), description="What the unit's teams may grant at most.")
+    ceiling: Ceiling = Field(
+        default=Ceiling(), description="What the unit's teams may grant at most."
+    )
 
 
 class BusinessUnit(Model):
@@ -91,7 +104,9 @@ class BusinessUnit(Model):
     api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
     kind: Literal["BusinessUnit"] = Field(description="The kind of object.")
     metadata: BusinessUnitMetadata = Field(description="The object's name and labels.")
-    spec: BusinessUnitSpec = Field(default=BusinessUnitSpec(), description="How the unit issues and what it may grant.")
+    spec: BusinessUnitSpec = Field(
+        default=BusinessUnitSpec(), description="How the unit issues and what it may grant."
+    )
 
 
 class NamespaceMetadata(ClusterMetadata):
@@ -116,14 +131,17 @@ class Namespace(Model):
 class UnixAttestation(Model):
     """Proof by the kernel of one machine."""
 
-    user: UserName = Field(description="The user, by name or number, under which the workload runs on the CA's machine.")
+    user: UserName = Field(
+        description="The user, by name or number, under which the workload runs on the CA's machine."
+    )
 
 
 class Attestation(Model):
     """How the workload proves who it is, beside a join token, which `featward ca token create` makes."""
 
     unix: UnixAttestation | None = Field(
-        default=None, description="By the user ID that the kernel tells of the caller of the CA's UNIX socket."
+        default=None,
+        description="By the user ID that the kernel tells of the caller of the CA's UNIX socket.",
     )
 
 
@@ -131,9 +149,12 @@ class WorkloadSpec(Model):
     """Who the workload is."""
 
     business_unit: BusinessUnitName = Field(description="The business unit that owns the workload.")
-    name: Name = Field(description="The workload's name in its business unit, the end of its SPIFFE ID.")
+    name: Name = Field(
+        description="The workload's name in its business unit, the end of its SPIFFE ID."
+    )
     attest: Attestation = Field(
-        default=Attestation(), description="How the workload proves who it is. Without it, by a join token."
+        default=Attestation(),
+        description="How the workload proves who it is. Without it, by a join token.",
     )
 
 

@@ -3,6 +3,7 @@
 Pydantic's errors are put into words here: what was wrong, which value, what was expected, what to do.
 """
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from types import UnionType
@@ -17,7 +18,7 @@ from featward.manifests.model import API_VERSION, BUSINESS_UNIT_LABEL
 from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
-__all__ = ["shape"]
+__all__ = ["declared_names", "shape"]
 
 
 def shape(tree: Tree, source: SourceFile, index: int) -> Document[AnyModel] | list[Finding]:
@@ -36,6 +37,16 @@ def shape(tree: Tree, source: SourceFile, index: int) -> Document[AnyModel] | li
     return list(problem.unknown_labels(document.model)) or document
 
 
+def declared_names(value: Any) -> Iterator[tuple[str, str]]:
+    """What a malformed document seems to declare: ("feature set", "driver-stats")."""
+    if not isinstance(value, dict):
+        return
+    for group in ("metadata", "spec"):
+        name = value[group].get("name") if isinstance(value.get(group), dict) else None
+        if isinstance(name, str) and isinstance(kind := value.get("kind"), str):
+            yield re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower(), name
+
+
 class _Problem:
     """Makes findings at the places of one document."""
 
@@ -43,7 +54,9 @@ class _Problem:
         self._source = source
         self._index = index
 
-    def at(self, path: Path, code: str, message: str, remedy: str, *, on_key: bool = False) -> Finding:
+    def at(
+        self, path: Path, code: str, message: str, remedy: str, *, on_key: bool = False
+    ) -> Finding:
         place = self._source.place(self._index, path)
         line, column = place.key if on_key else place[:2]
         return Finding(self._source.name, line, column, show_path(path), code, message, remedy)
@@ -53,10 +66,16 @@ class _Problem:
         if kind in KINDS:
             message = f"apiVersion {_show(version)} of kind {kind} is not known"
             expected = "v1" if kind == "Namespace" else API_VERSION
-            return self.at(("apiVersion",), "unknown-kind", message, f"write apiVersion: {expected}")
-        message = f"kind {_show(kind)} is not known" if "kind" in value else "the document has no kind"
+            return self.at(
+                ("apiVersion",), "unknown-kind", message, f"write apiVersion: {expected}"
+            )
+        message = (
+            f"kind {_show(kind)} is not known" if "kind" in value else "the document has no kind"
+        )
         remedy = _suggest(str(kind), list(KINDS)) or f"use one of {', '.join(KINDS)}"
-        return self.at(("kind",), "unknown-kind", message, f"{remedy}; keep other tools' files elsewhere")
+        return self.at(
+            ("kind",), "unknown-kind", message, f"{remedy}; keep other tools' files elsewhere"
+        )
 
     def explain(self, error: ValidationError, model: type[BaseModel]) -> Iterator[Finding]:
         for detail in error.errors(include_url=False):
@@ -75,7 +94,9 @@ class _Problem:
             remedy = _field_help(model, path)
             return self.at(path[:-1], "missing-key", f"required key {name} is missing", remedy)
         if given is None:
-            return self.at(path, "empty-value", f"{name} has no value", "give it one, or leave the key out")
+            return self.at(
+                path, "empty-value", f"{name} has no value", "give it one, or leave the key out"
+            )
         if kind in _TYPES:
             message = f"{name} is {_show(given)}, expected {_TYPES[kind]}"
             return self.at(path, "wrong-type", message, _type_remedy(kind, given))
@@ -89,7 +110,10 @@ class _Problem:
     def unknown_labels(self, model: AnyModel) -> Iterator[Finding]:
         """A misspelt label of ours would silently move a namespace to another business unit."""
         labels = [BUSINESS_UNIT_LABEL] if model.kind == "Namespace" else []
-        for group, keys in (("labels", model.metadata.labels), ("annotations", model.metadata.annotations)):
+        for group, keys in (
+            ("labels", model.metadata.labels),
+            ("annotations", model.metadata.annotations),
+        ):
             for key in keys:
                 expected = labels if group == "labels" else []
                 if _is_ours(key.partition("/")[0]) and key not in expected:
@@ -139,7 +163,9 @@ def _show(value: Any) -> str:
 
 def _suggest(wrong: str, known: list[str]) -> str | None:
     close = get_close_matches(wrong, known, n=1, cutoff=0.6)
-    by_case = [name for name in known if name.lower() == wrong.lower().replace("_", "").replace("-", "")]
+    by_case = [
+        name for name in known if name.lower() == wrong.lower().replace("_", "").replace("-", "")
+    ]
     match = (by_case or close or [None])[0]
     return f"did you mean {match}?" if match else None
 
@@ -167,7 +193,9 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
         if isinstance(step, int):
             continue
         fields = found.model_fields.items() if found else ()
-        annotation = next((info.annotation for name, info in fields if (info.alias or name) == step), None)
+        annotation = next(
+            (info.annotation for name, info in fields if (info.alias or name) == step), None
+        )
         found = _inner_model(annotation)
     return found
 

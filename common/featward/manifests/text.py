@@ -31,7 +31,9 @@ def day_after(day: str) -> int:
 @lru_cache(maxsize=1024)
 def seconds(duration: str) -> int:
     """``1h30m`` is 5400."""
-    return sum(int(amount) * _UNITS[unit] for amount, unit in re.findall(r"([0-9]+)([dhms])", duration))
+    return sum(
+        int(amount) * _UNITS[unit] for amount, unit in re.findall(r"([0-9]+)([dhms])", duration)
+    )
 
 
 def rate_parts(rate: str) -> tuple[int, int]:
@@ -91,13 +93,16 @@ _REFERENCE_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 Label: TypeAlias = Annotated[
     str,
     _text(
-        f"^{_LABEL}$", "lower-case letters, digits and '-' inside, at most 63, such as pricing", longest=63
+        f"^{_LABEL}$",
+        "lower-case letters, digits and '-' inside, at most 63, such as pricing",
+        longest=63,
     ),
 ]
 Name: TypeAlias = Annotated[
     str,
     _text(
-        rf"^{_LABEL}(\.{_LABEL})*$", "lower-case letters, digits, and '-' or '.' inside, such as driver-stats"
+        rf"^{_LABEL}(\.{_LABEL})*$",
+        "lower-case letters, digits, and '-' or '.' inside, such as driver-stats",
     ),
 ]
 BusinessUnitName: TypeAlias = Annotated[
@@ -109,10 +114,20 @@ BusinessUnitName: TypeAlias = Annotated[
     ),
 ]
 TrustDomainName: TypeAlias = Annotated[
-    str, _text("^[a-z0-9._-]+$", "a trust domain of a-z, 0-9, '.', '-' and '_', such as prod.acme.example", 255)
+    str,
+    _text(
+        "^[a-z0-9._-]+$",
+        "a trust domain of a-z, 0-9, '.', '-' and '_', such as prod.acme.example",
+        255,
+    ),
 ]
 SpiffeIdText: TypeAlias = Annotated[
-    str, _text("^spiffe://[^/]+/.+$", "a full SPIFFE ID, such as spiffe://prod.acme.example/bu/payments/svc/api", 2048)
+    str,
+    _text(
+        "^spiffe://[^/]+/.+$",
+        "a full SPIFFE ID, such as spiffe://prod.acme.example/bu/payments/svc/api",
+        2048,
+    ),
 ]
 FeatureName: TypeAlias = Annotated[
     str,
@@ -125,10 +140,16 @@ ColumnName: TypeAlias = Annotated[
     str, _text(f"^{_REFERENCE_PART}$", "letters, digits, '_', '.' and '-', such as driver_id")
 ]
 Line: TypeAlias = Annotated[
-    str, _text(r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$", "one line of text", longest=256)
+    str,
+    _text(r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$", "one line of text", longest=256),
 ]
 UserName: TypeAlias = Annotated[
-    str, _text(r"^([a-z_][a-z0-9_.-]*\$?|[0-9]{1,10})$", "a user's name or number, such as pricing or \"1000\"", 32)
+    str,
+    _text(
+        r"^([a-z_][a-z0-9_.-]*\$?|[0-9]{1,10})$",
+        'a user\'s name or number, such as pricing or "1000"',
+        32,
+    ),
 ]
 HostName: TypeAlias = Annotated[
     str,
@@ -152,14 +173,23 @@ Day: TypeAlias = Annotated[
 ]
 Duration: TypeAlias = Annotated[
     str,
-    _text("^([0-9]{1,9}[dhms])+$", "a duration of numbers with d, h, m or s, such as 90d or 1h30m", longest=40),
+    _text(
+        "^([0-9]{1,9}[dhms])+$",
+        "a duration of numbers with d, h, m or s, such as 90d or 1h30m",
+        longest=40,
+    ),
     AfterValidator(_check_duration),
 ]
 Rate: TypeAlias = Annotated[
-    str, _text("^[1-9][0-9]{0,11}/[smhd]$", "an amount for each s, m, h or d, such as 10000/m", longest=14)
+    str,
+    _text(
+        "^[1-9][0-9]{0,11}/[smhd]$", "an amount for each s, m, h or d, such as 10000/m", longest=14
+    ),
 ]
 VersionText: TypeAlias = Annotated[
-    str, _text("^[0-9][0-9A-Za-z.+-]*$", "a version such as 1.2.0", longest=64), AfterValidator(_check_version)
+    str,
+    _text("^[0-9][0-9A-Za-z.+-]*$", "a version such as 1.2.0", longest=64),
+    AfterValidator(_check_version),
 ]
 VersionRange: TypeAlias = Annotated[
     str,

@@ -15,7 +15,12 @@ def dump(model: AnyModel) -> str:
     """One document, in the order of the models; what equals its default is left out. Reading it gives it back."""
     value = model.model_dump(by_alias=True, exclude_defaults=True, exclude_none=True, mode="json")
     return yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=False
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH,
+        default_flow_style=False,
     )
 
 
@@ -30,8 +35,13 @@ class _Dumper(yaml.SafeDumper):
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
-    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
-        short = all(isinstance(value, (str, int)) for value in mapping.values()) and _width(mapping) <= _SHORT
+    def represent_mapping(
+        self, tag: str, mapping: Any, flow_style: bool | None = None
+    ) -> yaml.MappingNode:
+        short = (
+            all(isinstance(value, (str, int)) for value in mapping.values())
+            and _width(mapping) <= _SHORT
+        )
         return super().represent_mapping(tag, mapping, flow_style=short)
 
 
@@ -39,7 +49,11 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     node = dumper.represent_str(text)
     # What YAML 1.1 reads as text and is a plain word needs no quotes, for us and for kubectl alike.
     resolved = dumper.resolve(yaml.ScalarNode, text, (True, False))
-    if resolved != "tag:yaml.org,2002:str" or text in ("y", "Y", "n", "N") or not _PLAIN.fullmatch(text):
+    if (
+        resolved != "tag:yaml.org,2002:str"
+        or text in ("y", "Y", "n", "N")
+        or not _PLAIN.fullmatch(text)
+    ):
         node.style = '"'
     return node
 

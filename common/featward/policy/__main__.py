@@ -21,9 +21,13 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Compile, write, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m featward.policy", description="Compile one policy snapshot.")
+    parser = argparse.ArgumentParser(
+        prog="python -m featward.policy", description="Compile one policy snapshot."
+    )
     parser.add_argument("--manifests", required=True, help="the folder of manifests")
-    parser.add_argument("--workload", required=True, help="the SPIFFE ID of the workload that the snapshot is for")
+    parser.add_argument(
+        "--workload", required=True, help="the SPIFFE ID of the workload that the snapshot is for"
+    )
     options = parser.parse_args(arguments)
     try:
         compiled = compile(load(options.manifests), SpiffeId.parse(options.workload))

@@ -57,7 +57,7 @@ class Compiler:
     """Validates once and compiles for as many workloads as are asked for."""
 
     def __init__(self, loaded: Loaded, now: int | None = None) -> None:
-        self.catalogue = Catalogue(loaded.documents)
+        self.catalogue = Catalogue(loaded.documents, loaded.malformed)
         self.findings = tuple(sorted((*loaded.findings, *validate_catalogue(self.catalogue, now))))
 
     def compile(self, workload: SpiffeId) -> Compiled:
@@ -75,7 +75,9 @@ class Compiler:
             if environment.model.spec.trust_domain == workload.trust_domain:
                 self._check_known(environment.model.metadata.name, workload)
                 return environment
-        domains = sorted(document.model.spec.trust_domain for document in self.catalogue.environments.values())
+        domains = sorted(
+            document.model.spec.trust_domain for document in self.catalogue.environments.values()
+        )
         raise CompileError(
             f"{workload} is of no environment in the manifests: their trust domains are {', '.join(domains) or 'none'}",
             self.findings,
@@ -87,9 +89,13 @@ class Compiler:
             raise CompileError(f"{workload} is of no business unit in the manifests", self.findings)
         match workload.path.split("/")[3:]:
             case ["svc", name] if (unit, name) not in self.catalogue.workloads:
-                raise CompileError(f"{workload} is no declared Workload of business unit {unit}", self.findings)
+                raise CompileError(
+                    f"{workload} is no declared Workload of business unit {unit}", self.findings
+                )
             case ["ns", namespace, *_] if self.catalogue.business_unit_of(namespace) != unit:
-                raise CompileError(f"{workload} is in no namespace of business unit {unit}", self.findings)
+                raise CompileError(
+                    f"{workload} is in no namespace of business unit {unit}", self.findings
+                )
 
     def _snapshot(self, environment: Document[Environment], workload: SpiffeId) -> Snapshot:
         sets = self.catalogue.served_by.get(workload, [])
@@ -102,7 +108,10 @@ class Compiler:
             feature_sets=compile_feature_sets(self.catalogue, sets),
             remotes=self._remotes(environment.model.spec.trust_domain),
         )
-        kept = {(one.namespace, one.name): {f.name for f in one.features} for one in snapshot.feature_sets}
+        kept = {
+            (one.namespace, one.name): {f.name for f in one.features}
+            for one in snapshot.feature_sets
+        }
         bindings = [binding for key in kept for binding in self.catalogue.bindings_of.get(key, ())]
         bindings.sort(key=lambda one: (one.model.metadata.namespace, one.model.metadata.name))
         for binding in bindings:
@@ -120,7 +129,10 @@ class Compiler:
             if server is not None and address is not None and server.trust_domain == trust_domain:
                 metadata = feature_set.model.metadata
                 yield Remote(
-                    namespace=metadata.namespace, name=metadata.name, address=address, spiffe_id=str(server)
+                    namespace=metadata.namespace,
+                    name=metadata.name,
+                    address=address,
+                    spiffe_id=str(server),
                 )
 
 

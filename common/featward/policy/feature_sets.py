@@ -81,7 +81,9 @@ def _features(feature_set: Set, taken: set[str]) -> list[v1.Feature]:
     ]
 
 
-def _services(feature_set: Set, features_taken: set[str], services_taken: set[str]) -> list[v1.Service]:
+def _services(
+    feature_set: Set, features_taken: set[str], services_taken: set[str]
+) -> list[v1.Service]:
     return [
         v1.Service(name=service.name, features=sorted(set(service.features)))
         for service in sorted(feature_set.model.spec.services, key=lambda service: service.name)

@@ -23,7 +23,9 @@ def grants(catalogue: Catalogue, now: int) -> Iterator[Finding]:
         if feature_set is None:
             name = binding.model.spec.feature_set.name
             known = [other for space, other in catalogue.feature_sets if space == namespace]
-            yield unknown(binding, ("spec", "featureSet", "name"), "feature set", name, known)
+            yield from unknown(
+                catalogue, binding, ("spec", "featureSet", "name"), "feature set", name, known
+            )
         else:
             yield from _features(catalogue, binding, feature_set)
             yield from _version(binding, feature_set)
@@ -41,19 +43,21 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Itera
     for index, name in enumerate(binding.model.spec.features):
         path: Path = ("spec", "features", index)
         if name not in features:
-            yield unknown(binding, path, "feature", name, features)
+            yield from unknown(catalogue, binding, path, "feature", name, features)
         granted.append((path, name))
     for index, name in enumerate(binding.model.spec.services):
         path = ("spec", "services", index)
         if name not in services:
-            yield unknown(binding, path, "service", name, services)
+            yield from unknown(catalogue, binding, path, "service", name, services)
         granted += [(path, feature) for feature in services.get(name, ())]
     business_unit = catalogue.business_unit_of(binding.model.metadata.namespace)
     highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else 3
     for path, name in granted:
         if features.get(name, 0) > highest:
             message = f"{name} has sensitivity {features[name]}, business unit {business_unit} may grant {highest}"
-            yield binding.finding("above-ceiling", path, message, "remove it, or have the ceiling raised")
+            yield binding.finding(
+                "above-ceiling", path, message, "remove it, or have the ceiling raised"
+            )
 
 
 def _version(binding: Binding, feature_set: Set) -> Iterator[Finding]:
@@ -61,7 +65,9 @@ def _version(binding: Binding, feature_set: Set) -> Iterator[Finding]:
     if version_range is not None and not version_in(version, version_range):
         message = f"the range {version_range} misses {feature_set.name}'s version {version}: the binding does not apply"
         path = ("spec", "featureSet", "version")
-        yield binding.finding("version-mismatch", path, message, "review the binding for the new version")
+        yield binding.finding(
+            "version-mismatch", path, message, "review the binding for the new version"
+        )
 
 
 def _subject(
@@ -78,7 +84,9 @@ def _subject(
         receiving = unit
         if (unit, name) not in catalogue.workloads:
             known = [other for owner, other in catalogue.workloads if owner == unit]
-            yield unknown(binding, (*path, "workload", "name"), "workload", name, known)
+            yield from unknown(
+                catalogue, binding, (*path, "workload", "name"), "workload", name, known
+            )
         path = (*path, "workload", "businessUnit")
         yield from declared(catalogue, binding, path, unit)
     elif subject.business_unit is not None:
@@ -90,7 +98,9 @@ def _subject(
     yield from _across(binding, path, granting, receiving)
 
 
-def _across(binding: Binding, path: Path, granting: str | None, receiving: str | None) -> Iterator[Finding]:
+def _across(
+    binding: Binding, path: Path, granting: str | None, receiving: str | None
+) -> Iterator[Finding]:
     if granting is not None and receiving is not None and granting != receiving:
         message = f"business unit {granting} grants to {receiving}, and this version knows no consent to that"
         remedy = f"grant to workloads of {granting} only"
@@ -109,16 +119,22 @@ def _spiffe_id(
     if environment is None or granting is None:
         return
     if identity.trust_domain != environment.model.spec.trust_domain:
-        message = f"{identity} is of another trust domain than {environment.model.spec.trust_domain}"
+        message = (
+            f"{identity} is of another trust domain than {environment.model.spec.trust_domain}"
+        )
         remedy = "grant to identities of the feature set's own environment"
         yield binding.finding("foreign-trust-domain", path, message, remedy)
     elif identity.business_unit is None:
         message = f"{identity} is no workload of a business unit"
-        yield binding.finding("subject-not-a-workload", path, message, "use a path that begins with /bu/")
+        yield binding.finding(
+            "subject-not-a-workload", path, message, "use a path that begins with /bu/"
+        )
     else:
         receiving = f"{environment.model.metadata.name}.{identity.business_unit}"
         if not catalogue.knows_business_unit(receiving):
-            yield unknown(binding, path, "business unit", receiving, catalogue.business_units)
+            yield from unknown(
+                catalogue, binding, path, "business unit", receiving, catalogue.business_units
+            )
         yield from _across(binding, path, granting, receiving)
         yield from _provable(catalogue, binding, path, identity, receiving)
 
@@ -138,15 +154,21 @@ def _provable(
             known = False
     if not known:
         message = f"no declared workload can prove {identity}"
-        yield binding.finding("undeclared-identity", path, message, "correct it, or declare the workload")
+        yield binding.finding(
+            "undeclared-identity", path, message, "correct it, or declare the workload"
+        )
 
 
-def _dates(catalogue: Catalogue, binding: Binding, business_unit: str | None, now: int) -> Iterator[Finding]:
+def _dates(
+    catalogue: Catalogue, binding: Binding, business_unit: str | None, now: int
+) -> Iterator[Finding]:
     expires = binding.model.spec.expires
     path = ("spec", "expires")
     if now >= day_after(expires):
         message = f"the binding held until {expires}"
-        yield binding.finding("expired", path, message, "remove it, or set a later day after a review")
+        yield binding.finding(
+            "expired", path, message, "remove it, or set a later day after a review"
+        )
         return
     longest = catalogue.ceiling_of(business_unit).max_binding_life if business_unit else None
     # The day that a whole life from now falls on is allowed.

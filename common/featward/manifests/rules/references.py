@@ -20,13 +20,19 @@ def references(catalogue: Catalogue, now: int) -> Iterator[Finding]:  # noqa: AR
         environment = unit.model.metadata.name.partition(".")[0]
         if environment not in catalogue.environments:
             path = ("metadata", "name")
-            yield unknown(unit, path, "environment", environment, catalogue.environments)
+            yield from unknown(
+                catalogue, unit, path, "environment", environment, catalogue.environments
+            )
     for workload in catalogue.workloads.values():
-        yield from declared(catalogue, workload, ("spec", "businessUnit"), workload.model.spec.business_unit)
+        yield from declared(
+            catalogue, workload, ("spec", "businessUnit"), workload.model.spec.business_unit
+        )
     for namespace in catalogue.namespaces.values():
         label = namespace.model.metadata.labels.get(BUSINESS_UNIT_LABEL)
         if label is not None:
-            yield from declared(catalogue, namespace, ("metadata", "labels", BUSINESS_UNIT_LABEL), label)
+            yield from declared(
+                catalogue, namespace, ("metadata", "labels", BUSINESS_UNIT_LABEL), label
+            )
 
 
 def declared(
@@ -34,7 +40,9 @@ def declared(
 ) -> Iterator[Finding]:
     """That a business unit is declared."""
     if not catalogue.knows_business_unit(business_unit):
-        yield unknown(document, path, "business unit", business_unit, catalogue.business_units)
+        yield from unknown(
+            catalogue, document, path, "business unit", business_unit, catalogue.business_units
+        )
 
 
 def undeclared_namespace(
@@ -42,7 +50,7 @@ def undeclared_namespace(
 ) -> Iterator[Finding]:
     """That a namespace is declared and belongs to somebody."""
     if namespace not in catalogue.namespaces:
-        yield unknown(document, path, "namespace", namespace, catalogue.namespaces)
+        yield from unknown(catalogue, document, path, "namespace", namespace, catalogue.namespaces)
         return
     labels = catalogue.namespaces[namespace].model.metadata.labels
     if BUSINESS_UNIT_LABEL not in labels and len(catalogue.environments) != 1:
@@ -53,13 +61,20 @@ def undeclared_namespace(
 
 
 def unknown(
-    document: Document[AnyModel], path: Path, what: str, name: str, known: Iterable[str]
-) -> Finding:
-    """A name that is not declared, with the nearest that is."""
+    catalogue: Catalogue,
+    document: Document[AnyModel],
+    path: Path,
+    what: str,
+    name: str,
+    known: Iterable[str],
+) -> Iterator[Finding]:
+    """A name that is not declared, with the nearest that is; nothing where its document is only malformed."""
+    if (what, name) in catalogue.malformed:
+        return
     close = get_close_matches(name, list(known), n=1)
     remedy = f"did you mean {close[0]}?" if close else f"declare the {what}, or correct the name"
     code = f"unknown-{what.replace(' ', '-')}"
-    return document.finding(code, path, f"{what} {name} is not declared", remedy)
+    yield document.finding(code, path, f"{what} {name} is not declared", remedy)
 
 
 def _duplicates(catalogue: Catalogue) -> Iterator[Finding]:

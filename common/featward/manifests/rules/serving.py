@@ -15,7 +15,7 @@ def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
     """Each feature set by itself, then the sets of each serving workload together."""
     for feature_set in catalogue.feature_sets.values():
         yield from _placed(catalogue, feature_set)
-        yield from _lists(feature_set)
+        yield from _lists(catalogue, feature_set)
         yield from _mode(catalogue, feature_set, now)
         yield from _reachable(catalogue, feature_set)
     for sets in catalogue.served_by.values():
@@ -30,24 +30,36 @@ def _placed(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     yield from undeclared_namespace(catalogue, feature_set, ("metadata", "namespace"), namespace)
     name = feature_set.model.spec.serving.workload.name
     business_unit = catalogue.business_unit_of(namespace)
-    if name is not None and business_unit is not None and (business_unit, name) not in catalogue.workloads:
+    if (
+        name is not None
+        and business_unit is not None
+        and (business_unit, name) not in catalogue.workloads
+    ):
         known = [workload for unit, workload in catalogue.workloads if unit == business_unit]
-        yield unknown(feature_set, ("spec", "serving", "workload", "name"), "workload", name, known)
+        yield from unknown(
+            catalogue, feature_set, ("spec", "serving", "workload", "name"), "workload", name, known
+        )
 
 
-def _lists(feature_set: Set) -> Iterator[Finding]:
+def _lists(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     """Names given once in each list, and services of features that exist."""
     spec = feature_set.model.spec
-    yield from _twice(feature_set, ("spec", "features"), [feature.name for feature in spec.features])
-    yield from _twice(feature_set, ("spec", "services"), [service.name for service in spec.services])
+    yield from _twice(
+        feature_set, ("spec", "features"), [feature.name for feature in spec.features]
+    )
+    yield from _twice(
+        feature_set, ("spec", "services"), [service.name for service in spec.services]
+    )
     yield from _twice(feature_set, ("spec", "entities"), [entity.name for entity in spec.entities])
-    yield from _twice(feature_set, ("spec", "requestInputs"), [entity.name for entity in spec.request_inputs])
+    yield from _twice(
+        feature_set, ("spec", "requestInputs"), [entity.name for entity in spec.request_inputs]
+    )
     features = {feature.name for feature in spec.features}
     for index, service in enumerate(spec.services):
         for position, name in enumerate(service.features):
             if name not in features:
                 path = ("spec", "services", index, "features", position)
-                yield unknown(feature_set, path, "feature", name, features)
+                yield from unknown(catalogue, feature_set, path, "feature", name, features)
 
 
 def _twice(feature_set: Set, path: Path, names: list[str]) -> Iterator[Finding]:
@@ -64,14 +76,18 @@ def _mode(catalogue: Catalogue, feature_set: Set, now: int) -> Iterator[Finding]
     if enforcement.mode == "enforce" and enforcement.unidentified.allow:
         message = "callers without identity are allowed, but mode enforce refuses them"
         path: Path = ("spec", "enforcement", "unidentified", "allow")
-        yield feature_set.finding("unidentified-in-enforce", path, message, "remove unidentified, or use shadow")
+        yield feature_set.finding(
+            "unidentified-in-enforce", path, message, "remove unidentified, or use shadow"
+        )
     business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
     environment = catalogue.environment_of(business_unit) if business_unit else None
     enforce_by = environment.model.spec.enforce_by if environment else None
     if enforcement.mode == "observe" and enforce_by and now >= day_after(enforce_by):
         message = f"the set is in observe, which its environment allows until {enforce_by}"
         path = ("spec", "enforcement", "mode")
-        yield feature_set.finding("observe-after-enforce-by", path, message, "use shadow or enforce")
+        yield feature_set.finding(
+            "observe-after-enforce-by", path, message, "use shadow or enforce"
+        )
 
 
 def _reachable(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
@@ -113,7 +129,9 @@ def _columns(sets: Iterable[Set]) -> Iterator[Finding]:
                 if known != column.type:
                     message = f"{column.name} is {column.type} here and {known} in {owner.name}"
                     path = ("spec", group, index, "type")
-                    yield feature_set.finding("column-type-conflict", path, message, "use one type for one name")
+                    yield feature_set.finding(
+                        "column-type-conflict", path, message, "use one type for one name"
+                    )
 
 
 def _answer_names(sets: Iterable[Set]) -> Iterator[Finding]:
