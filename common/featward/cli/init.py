@@ -40,5 +40,8 @@ def init(
 def _starters() -> list[tuple[str, str]]:
     day = (datetime.now(UTC).date() + _LIFE).isoformat()
     starter = files("featward.manifests") / "starter"
-    found = sorted(entry for entry in starter.iterdir() if entry.name.endswith(".yaml"))
-    return [(entry.name, entry.read_text("utf-8").replace("@day@", day)) for entry in found]
+    found = [entry for entry in starter.iterdir() if entry.name.endswith(".yaml")]
+    return [
+        (entry.name, entry.read_text("utf-8").replace("@day@", day))
+        for entry in sorted(found, key=str)
+    ]

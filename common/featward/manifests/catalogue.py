@@ -36,7 +36,7 @@ class Catalogue:
         self.bindings: dict[tuple[str, str], Binding] = {}
         # Each second document of a name, with the first.
         self.duplicates: list[tuple[Document[AnyModel], Document[AnyModel]]] = []
-        # What ("feature set", "driver-stats") is declared by a document that could not be read, and so is not here.
+        # What ("feature set", "driver-stats") is declared by a malformed document, and so is not here.
         self.malformed = frozenset(malformed)
         for document in documents:
             self._add(document)
@@ -112,7 +112,7 @@ class Catalogue:
 
     @cached_property
     def served_by(self) -> dict[SpiffeId, list[Set]]:
-        """The feature sets of each serving workload, by namespace then name: the order in which claims count."""
+        """The feature sets of each serving workload, by namespace then name, as claims count."""
         served: defaultdict[SpiffeId, list[Set]] = defaultdict(list)
         for _, feature_set in sorted(self.feature_sets.items()):
             server = self.server_of(feature_set)

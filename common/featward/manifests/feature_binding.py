@@ -107,8 +107,8 @@ class FeatureBindingSpec(Model):
     limits: Limits = Field(default=Limits(), description="How much may be read.")
     on_excess: Literal["deny", "strip"] = Field(
         default="deny",
-        description="What becomes of a request that asks for more than is granted: `deny` refuses it, `strip` answers "
-        "it without the rest.",
+        description="What becomes of a request that asks for more than is granted: `deny` refuses it, `strip` "
+        "answers it without the rest.",
     )
     expires: Day = Field(
         description="The last day (UTC) on which the binding holds.",

@@ -50,7 +50,7 @@ class ServingWorkload(Model):
     )
     name: Name | None = Field(
         default=None,
-        description="A Workload (its `spec.name`) of the business unit that the feature set's namespace belongs to.",
+        description="A Workload (its `spec.name`) of the business unit of the feature set's namespace.",
     )
 
     @model_validator(mode="after")
@@ -80,8 +80,8 @@ class Serving(Model):
     )
     upstream_auth: Literal["none", "passthrough", "token"] = Field(
         default="none",
-        description="What becomes of the `Authorization` header on the way to the feature server: `none` drops it, "
-        "`passthrough` keeps the caller's (unsigned tokens are refused), `token` sets the sidecar's own.",
+        description="What becomes of the `Authorization` header on the way to the feature server: `none` "
+        "drops it, `passthrough` keeps the caller's (unsigned tokens are refused), `token` sets the sidecar's own.",
     )
     address: Address | None = Field(
         default=None,
@@ -116,8 +116,8 @@ class Enforcement(Model):
 
     mode: Literal["observe", "shadow", "enforce"] = Field(
         default="enforce",
-        description="`observe` records and refuses nothing; `shadow` refuses by identity and route, and records what "
-        "it would have decided; `enforce` decides.",
+        description="`observe` records and refuses nothing; `shadow` refuses by identity and route, and records "
+        "what it would have decided; `enforce` decides.",
     )
     unidentified: Unidentified = Field(
         default=Unidentified(allow=False), description="Callers that have no identity yet."

@@ -1,4 +1,4 @@
-"""Reads a folder of manifests. Whatever the files hold, the outcome is documents and findings, never an error."""
+"""Reads a folder of manifests. Whatever the files hold, documents and findings come out, never an error."""
 
 import os
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ def propose(
     purpose: str,
     today: date,
 ) -> FeatureBinding:
-    """A binding of features, or services, to one identity, for as long as the ceiling allows and at most 90 days.
+    """A binding of features, or services, to one identity, as long as the ceiling allows, 90 days at most.
 
     Raises FeatwardError for a name that the set does not list.
     """

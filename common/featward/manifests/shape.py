@@ -166,7 +166,7 @@ def _suggest(wrong: str, known: list[str]) -> str | None:
     by_case = [
         name for name in known if name.lower() == wrong.lower().replace("_", "").replace("-", "")
     ]
-    match = (by_case or close or [None])[0]
+    match = next(iter(by_case or close), None)
     return f"did you mean {match}?" if match else None
 
 

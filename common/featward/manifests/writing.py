@@ -12,7 +12,7 @@ __all__ = ["dump", "dump_all"]
 
 
 def dump(model: AnyModel) -> str:
-    """One document, in the order of the models; what equals its default is left out. Reading it gives it back."""
+    """One document, in the order of the models; defaults are left out. Reading it gives it back."""
     value = model.model_dump(by_alias=True, exclude_defaults=True, exclude_none=True, mode="json")
     return yaml.dump(
         value,
@@ -48,7 +48,8 @@ class _Dumper(yaml.SafeDumper):
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     node = dumper.represent_str(text)
     # What YAML 1.1 reads as text and is a plain word needs no quotes, for us and for kubectl alike.
-    resolved = dumper.resolve(yaml.ScalarNode, text, (True, False))
+    resolve: Any = dumper.resolve
+    resolved = resolve(yaml.ScalarNode, text, (True, False))
     if (
         resolved != "tag:yaml.org,2002:str"
         or text in ("y", "Y", "n", "N")

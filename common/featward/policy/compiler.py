@@ -79,7 +79,7 @@ class Compiler:
             document.model.spec.trust_domain for document in self.catalogue.environments.values()
         )
         raise CompileError(
-            f"{workload} is of no environment in the manifests: their trust domains are {', '.join(domains) or 'none'}",
+            f"{workload} is of no environment in the manifests, which have {', '.join(domains) or 'none'}",
             self.findings,
         )
 

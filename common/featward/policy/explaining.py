@@ -57,7 +57,7 @@ class Explainer:
 
     def readers(self, feature: str, feature_set: str | None = None) -> list[dict[str, Any]]:
         """Who can read a feature, each with its binding. Raises FeatwardError when nobody serves it."""
-        sets = self._catalogue.feature_sets.values()
+        sets = list(self._catalogue.feature_sets.values())
         if feature_set is not None:
             sets = [feature_set_called(self._catalogue, feature_set)]
         serving = [
@@ -117,7 +117,8 @@ def _request(
     missing = decision["missing"] or decision["stripped"]
     if caller is None or not missing:
         return None
-    known = {one.name for one in (*wanted.model.spec.features, *wanted.model.spec.services)}
+    known = {one.name for one in wanted.model.spec.features}
+    known |= {one.name for one in wanted.model.spec.services}
     asked = [name for name in names if name in known and (name in missing or ":" not in name)]
     if not asked:
         return None

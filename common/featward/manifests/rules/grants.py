@@ -54,7 +54,9 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Itera
     highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else 3
     for path, name in granted:
         if features.get(name, 0) > highest:
-            message = f"{name} has sensitivity {features[name]}, business unit {business_unit} may grant {highest}"
+            message = (
+                f"{name} has sensitivity {features[name]}, and {business_unit} may grant {highest}"
+            )
             yield binding.finding(
                 "above-ceiling", path, message, "remove it, or have the ceiling raised"
             )
@@ -63,7 +65,7 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Itera
 def _version(binding: Binding, feature_set: Set) -> Iterator[Finding]:
     version_range, version = binding.model.spec.feature_set.version, feature_set.model.spec.version
     if version_range is not None and not version_in(version, version_range):
-        message = f"the range {version_range} misses {feature_set.name}'s version {version}: the binding does not apply"
+        message = f"the range {version_range} misses version {version}: the binding does not apply"
         path = ("spec", "featureSet", "version")
         yield binding.finding(
             "version-mismatch", path, message, "review the binding for the new version"

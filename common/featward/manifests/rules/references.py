@@ -12,7 +12,7 @@ from featward.strictyaml import Path
 __all__ = ["declared", "references", "undeclared_namespace"]
 
 
-def references(catalogue: Catalogue, now: int) -> Iterator[Finding]:  # noqa: ARG001  (rules share one shape)
+def references(catalogue: Catalogue, now: int) -> Iterator[Finding]:
     """Names given twice, and platform documents that refer to nothing."""
     yield from _duplicates(catalogue)
     yield from _shared_trust_domains(catalogue)
@@ -55,7 +55,9 @@ def undeclared_namespace(
     labels = catalogue.namespaces[namespace].model.metadata.labels
     if BUSINESS_UNIT_LABEL not in labels and len(catalogue.environments) != 1:
         count = len(catalogue.environments)
-        message = f"namespace {namespace} belongs to no business unit: it has no label, and {count} environments are declared"
+        message = (
+            f"namespace {namespace} has no label, and {count} environments are declared, not one"
+        )
         remedy = f"label the namespace {BUSINESS_UNIT_LABEL}: <environment>.<unit>"
         yield document.finding("namespace-without-business-unit", path, message, remedy)
 

@@ -1,6 +1,6 @@
 """Rules on feature sets: what they list is consistent, and the sets of one serving workload go together."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from featward.manifests.catalogue import Catalogue, Set
 from featward.manifests.findings import Finding
@@ -101,21 +101,24 @@ def _reachable(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
         yield feature_set.finding("address-missing", ("spec", "serving"), message, remedy)
 
 
-def _claims(sets: Iterable[Set]) -> Iterator[Finding]:
+def _claims(sets: Sequence[Set]) -> Iterator[Finding]:
     """The first set by namespace and name keeps what two of them list."""
-    features: dict[str, Set] = {}
-    services: dict[str, Set] = {}
-    for feature_set in sets:
-        spec = feature_set.model.spec
-        lists = (("feature", features, spec.features), ("service", services, spec.services))
-        for what, owners, items in lists:
-            for index, item in enumerate(items):
-                owner = owners.setdefault(item.name, feature_set)
-                if owner is not feature_set:
-                    message = f"{what} {item.name} belongs to {owner.name}, which the same workload serves"
-                    path = ("spec", f"{what}s", index, "name")
-                    remedy = "list it in one of the two sets"
-                    yield feature_set.finding(f"{what}-claimed-twice", path, message, remedy)
+    features = [[one.name for one in feature_set.model.spec.features] for feature_set in sets]
+    services = [[one.name for one in feature_set.model.spec.services] for feature_set in sets]
+    yield from _second_claims(sets, "feature", features)
+    yield from _second_claims(sets, "service", services)
+
+
+def _second_claims(sets: Sequence[Set], what: str, names: list[list[str]]) -> Iterator[Finding]:
+    owners: dict[str, Set] = {}
+    for feature_set, listed in zip(sets, names, strict=True):
+        for index, name in enumerate(listed):
+            owner = owners.setdefault(name, feature_set)
+            if owner is not feature_set:
+                message = f"{what} {name} belongs to {owner.name}, which the same workload serves"
+                path = ("spec", f"{what}s", index, "name")
+                remedy = "list it in one of the two sets"
+                yield feature_set.finding(f"{what}-claimed-twice", path, message, remedy)
 
 
 def _columns(sets: Iterable[Set]) -> Iterator[Finding]:
@@ -137,9 +140,9 @@ def _columns(sets: Iterable[Set]) -> Iterator[Finding]:
 def _answer_names(sets: Iterable[Set]) -> Iterator[Finding]:
     """Columns that one answer might hold under one name.
 
-    A feature is called `column` or, with full feature names, `view__column`. Two views may well have a column of
-    one name: asked for together under their short names, Feast itself refuses them. What nobody refuses are two
-    equal full names, and a feature that is called like an entity.
+    A feature is called `column` or, with full feature names, `view__column`. Two views may well have a column
+    of one name: asked for together under their short names, Feast itself refuses them. What nobody refuses
+    are two equal full names, and a feature that is called like an entity.
     """
     columns: dict[str, str] = {}
     for feature_set in sets:
