@@ -63,7 +63,7 @@ class _Problem:
 
     def unknown_kind(self, value: dict[str, Any]) -> Finding:
         kind, version = value.get("kind"), value.get("apiVersion")
-        if kind in KINDS:
+        if isinstance(kind, str) and kind in KINDS:
             message = f"apiVersion {_show(version)} of kind {kind} is not known"
             expected = "v1" if kind == "Namespace" else API_VERSION
             return self.at(
@@ -111,7 +111,10 @@ class _Problem:
     def unknown_labels(self, value: dict[str, Any]) -> Iterator[Finding]:
         """A misspelt label of ours would silently move a namespace to another business unit."""
         metadata = value.get("metadata")
-        known = {"labels": [BUSINESS_UNIT_LABEL] if value["kind"] == "Namespace" else [], "annotations": []}
+        known = {
+            "labels": [BUSINESS_UNIT_LABEL] if value["kind"] == "Namespace" else [],
+            "annotations": [],
+        }
         for group, expected in known.items():
             given = metadata.get(group) if isinstance(metadata, dict) else None
             for key in given if isinstance(given, dict) else ():

@@ -64,7 +64,7 @@ class Compiler:
         """The snapshot of this workload."""
         blocking = [finding for finding in self.findings if finding.blocks]
         if blocking:
-            message = f"{len(blocking)} errors in the manifests, the first is {blocking[0]}"
+            message = f"the manifests hold errors ({len(blocking)}), the first: {blocking[0]}"
             raise CompileError(message, self.findings)
         snapshot = self._snapshot(self._environment_of(workload), workload)
         content = snapshot.SerializeToString(deterministic=True)
