@@ -179,5 +179,5 @@ def test_the_module_fails_with_findings_and_an_error(tmp_path: Path) -> None:
 
 
 def test_reading_snapshots_needs_no_models() -> None:
-    code = "import sys, featward.policy.v1.snapshot_pb2; sys.exit(bool({'pydantic', 'yaml'} & set(sys.modules)))"
+    code = "import sys, featward.policy.v1.snapshot_pb2; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

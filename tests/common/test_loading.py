@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from featward.errors import CompileError, FolderError
 from featward.identity.spiffe import SpiffeId
 from featward.manifests import dump, load, load_texts, validate
+from featward.manifests.feature_binding import FeatureBinding
 from featward.policy import compile as compile_snapshot
 from featward.strictyaml import Path as NodePath
 from featward.strictyaml import read
@@ -87,7 +88,8 @@ def test_what_is_written_is_read_back_as_it_was(document: Any) -> None:
 
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable() and text.strip()))
 def test_any_text_survives_writing_and_reading(text: str) -> None:
-    model = next(one.model for one in load(EXAMPLE).documents if one.kind == "FeatureBinding")
+    models = (one.model for one in load(EXAMPLE).documents)
+    model = next(one for one in models if isinstance(one, FeatureBinding))
     changed = model.model_copy(update={"spec": model.spec.model_copy(update={"purpose": text})})
     loaded = load_texts([("x", dump(changed))])
     assert [one.model for one in loaded.documents] == [changed]

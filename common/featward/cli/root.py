@@ -29,11 +29,6 @@ class _Root(TyperGroup):
             return super().invoke(ctx)
         except FeatwardError as error:
             fail(str(error))
-        except Exception as error:
-            # The engine's errors know nothing of ours; they are sentences all the same.
-            if any(base.__name__ == "EngineError" for base in type(error).__mro__):
-                fail(str(error))
-            raise
 
 
 def main() -> None:
@@ -46,9 +41,11 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="featward",
         cls=_Root,
+        callback=_root,
         no_args_is_help=True,
         rich_markup_mode="markdown",
-        callback=_root,
+        # Local variables may hold tokens and keys.
+        pretty_exceptions_show_locals=False,
     )
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _add(app, entry)
