@@ -53,6 +53,10 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 			--grpc_python_out=common "$$proto"; \
 	done
 
+.PHONY: docs
+docs: $(VENV)/.engine ## Generate the reference of the manifests
+	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
+
 .PHONY: bench
 bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sidecar beside Envoy, Envoy + Lua and Envoy + OPA
 	@command -v nginx >/dev/null || { echo "error: the bench needs nginx as upstream; on Debian: apt install nginx-light" >&2; exit 1; }

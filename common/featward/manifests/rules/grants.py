@@ -37,8 +37,8 @@ def grants(catalogue: Catalogue, now: int) -> Iterator[Finding]:
 
 
 def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Iterator[Finding]:
-    features = {feature.name: feature.sensitivity for feature in feature_set.model.spec.features}
-    services = {service.name: service.features for service in feature_set.model.spec.services}
+    listing = catalogue.listing_of(feature_set)
+    features, services = listing.features, listing.services
     granted: list[tuple[Path, str]] = []
     for index, name in enumerate(binding.model.spec.features):
         path: Path = ("spec", "features", index)
