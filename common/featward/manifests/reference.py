@@ -44,7 +44,8 @@ def page() -> str:
 def _kind(name: str, model: type[BaseModel]) -> str:
     rows = "".join(_row(path, info) for path, info in _fields(model, ""))
     example = f"```yaml\n{_example(name)}```"
-    return f"## {name}\n\n{_doc(model)}\n\n{example}\n\n| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
+    head = "| key | value | default | meaning |\n|---|---|---|---|\n"
+    return f"## {name}\n\n{_doc(model)}\n\n{example}\n\n{head}{rows}"
 
 
 def _example(kind: str) -> str:
