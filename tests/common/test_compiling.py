@@ -181,3 +181,22 @@ def test_the_module_fails_with_findings_and_an_error(tmp_path: Path) -> None:
 def test_reading_snapshots_needs_no_models() -> None:
     code = "import sys, featward.policy.v1.snapshot_pb2; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_namespace_without_label_is_the_default_units_where_one_environment_is_declared() -> None:
+    label = "  labels: {featward.dev/business-unit: prod.payments}\n"
+    unit = next(
+        document for document in PLATFORM.split("---\n") if "kind: BusinessUnit" in document
+    )
+    platform = (
+        PLATFORM.replace(label, "")
+        .replace(unit + "---\n", "")
+        .replace("prod.payments", "prod.default")
+    )
+    bindings = BINDINGS.replace("prod.payments", "prod.default").replace(
+        "/bu/payments/", "/bu/default/"
+    )
+    feast = SpiffeId.parse("spiffe://prod.acme.example/bu/default/svc/feast")
+    snapshot = snapshot_of(platform, SET, bindings, workload=feast)
+    assert snapshot.feature_sets[0].business_unit == "prod.default"
+    assert snapshot.bindings[0].subjects[0].value.endswith("/bu/default/svc/pricing-api")

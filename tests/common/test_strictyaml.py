@@ -1,6 +1,9 @@
 """The reader of YAML: one meaning or a fault, and the place of everything."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,3 +127,11 @@ def test_any_text_ends_in_trees_and_faults(text: str) -> None:
 def test_any_punctuation_ends_in_trees_and_faults(text: str) -> None:
     trees, _ = read(text)
     assert len(places(text)) == len(trees)
+
+
+def test_without_the_c_library_the_same_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    texts = [path.read_text() for path in sorted(root.glob("examples/**/*.yaml"))]
+    fast = [(read(text), places(text)) for text in texts]
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    assert [(read(text), places(text)) for text in texts] == fast
