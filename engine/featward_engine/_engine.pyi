@@ -109,4 +109,4 @@ class Policy:
         """JSON list of the features that this identity may read, each with the binding that grants it."""
 
 def refusals() -> bytes:
-    """JSON list of the refusal table: reason, status, kind, title, meaning, remedy."""
+    """JSON list of the refusal table: reason, status, kind, title, remedy, type."""

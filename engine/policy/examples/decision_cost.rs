@@ -4,22 +4,28 @@
 //! cargo run --release -p featward-policy --example decision_cost
 //! ```
 //!
-//! Every request asks for the 20 features of one binding in a catalogue of 1,000. A figure is the median of seven
-//! rounds, with the spread in brackets. RSS is what the process grew by from before the load to after it, which
-//! includes what the allocator keeps of the load's own work.
+//! Every request asks for the 20 features of one binding in a catalogue of 1,000. A figure is the median of nine
+//! rounds, with the spread in brackets. Memory is what a process holds more after the load than before it, without
+//! the snapshot's bytes but with what the allocator keeps of the load's own work.
 
+use std::env;
 use std::fs;
 use std::hint::black_box;
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use featward_policy::v1::{self, SubjectKind};
 use featward_policy::{Features, Outcome, Policy, Request, SpiffeId};
 use prost::Message;
 
+/// Makes this program load what it reads, and print milliseconds and megabytes.
+const LOAD: &str = "load";
 const FEATURES: usize = 1_000;
 const LISTED: usize = 20;
 const SIZES: [usize; 3] = [10, 1_000, 100_000];
-const ROUNDS: usize = 7;
+const CALLERS: usize = 100_000;
+const ROUNDS: usize = 9;
 const DECISIONS: usize = 200_000;
 const NOW: i64 = 1_795_305_600;
 const DAY: i64 = 86_400;
@@ -78,77 +84,147 @@ impl Shape {
         }
     }
 
-    /// The identity and the window of features of one request.
+    /// The caller and the window of features of one request.
     fn request(self, number: usize, bindings: usize) -> (usize, usize) {
-        let turn = (number * 7919) % bindings;
+        let turn = (number * 7919) % CALLERS;
         match self {
             Shape::OneOfMany => (bindings / 2, bindings / 2),
-            Shape::AllOfMany => (turn, turn),
-            Shape::OneIdentity | Shape::Lapsing => (0, turn),
-            Shape::OneUnit => (number % 10, turn),
+            Shape::AllOfMany => (turn, turn % bindings),
+            Shape::OneIdentity | Shape::Lapsing => (0, turn % bindings),
+            Shape::OneUnit => (number % 10, turn % bindings),
         }
     }
 }
 
+/// A loaded policy, and what loading it took in a process of its own.
+struct Loaded {
+    policy: Policy,
+    bindings: usize,
+    snapshot: usize,
+    milliseconds: f64,
+    megabytes: f64,
+}
+
 fn main() {
+    if env::args().nth(1).as_deref() == Some(LOAD) {
+        return load_only();
+    }
+    let names: Vec<String> = (0..FEATURES).map(feature).collect();
+    let windows: Vec<Vec<&str>> = (0..FEATURES / LISTED)
+        .map(|n| window(n).map(|f| names[f].as_str()).collect())
+        .collect();
     println!(
-        "{:36} {:>9} {:>16} {:>7} {:>9} {:>9} {:>8}",
-        "bindings name", "bindings", "decision ns", "ratio", "snapshot", "load", "RSS"
+        "{:34} {:>8} {:>18} {:>6} {:>9} {:>9} {:>8}",
+        "bindings name", "bindings", "decision ns", "ratio", "snapshot", "load", "memory"
     );
     for shape in Shape::ALL {
-        let mut least = None;
-        for bindings in SIZES {
-            let bytes = snapshot(shape, bindings).encode_to_vec();
-            let before = resident();
-            let start = Instant::now();
-            let policy = Policy::load(&bytes).expect("the snapshot is valid");
-            let load = start.elapsed();
-            let grown = resident().saturating_sub(before);
-            let (median, low, high) = measure(&policy, shape, bindings);
-            let ratio = median / *least.get_or_insert(median);
+        let loaded = SIZES.map(|bindings| load(shape, bindings));
+        let costs = measure(&loaded, shape, &windows);
+        for (loaded, [low, median, high]) in loaded.iter().zip(&costs) {
             println!(
-                "{:36} {:>9} {:>16} {:>7.2} {:>6.1} MB {:>6.1} ms {:>5.1} MB",
+                "{:34} {:>8} {:>18} {:>6.2} {:>6.1} MB {:>6.1} ms {:>5.1} MB",
                 shape.title(),
-                bindings,
+                loaded.bindings,
                 format!("{median:.0} ({low:.0}-{high:.0})"),
-                ratio,
-                bytes.len() as f64 / 1e6,
-                load.as_secs_f64() * 1e3,
-                grown as f64 / 1e6,
+                median / costs[0][1],
+                loaded.snapshot as f64 / 1e6,
+                loaded.milliseconds,
+                loaded.megabytes,
             );
         }
     }
 }
 
-/// Median, least and most nanoseconds a decision.
-fn measure(policy: &Policy, shape: Shape, bindings: usize) -> (f64, f64, f64) {
-    let identities: Vec<SpiffeId> = (0..bindings)
-        .map(|n| SpiffeId::parse(&identity(n)).expect("the identity is valid"))
+fn load(shape: Shape, bindings: usize) -> Loaded {
+    let bytes = snapshot(shape, bindings).encode_to_vec();
+    let (milliseconds, megabytes) = load_apart(&bytes);
+    let policy = Policy::load(&bytes).expect("the snapshot is valid");
+    Loaded {
+        policy,
+        bindings,
+        snapshot: bytes.len(),
+        milliseconds,
+        megabytes,
+    }
+}
+
+/// Load in a process of its own, whose allocator has seen nothing else.
+fn load_apart(bytes: &[u8]) -> (f64, f64) {
+    let program = env::current_exe().expect("this program has a path");
+    let mut child = Command::new(program)
+        .arg(LOAD)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program can be run");
+    child
+        .stdin
+        .take()
+        .expect("stdin is a pipe")
+        .write_all(bytes)
+        .expect("the child reads all");
+    let output = child.wait_with_output().expect("the child ends");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
         .collect();
-    let names: Vec<String> = (0..FEATURES).map(feature).collect();
-    let windows: Vec<Vec<&str>> = (0..FEATURES / LISTED)
-        .map(|n| window(n).map(|f| names[f].as_str()).collect())
-        .collect();
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            for number in 0..DECISIONS {
-                let (identity, turn) = shape.request(number, bindings);
-                let decision = policy.decide(black_box(&Request {
-                    identity: Some(&identities[identity]),
-                    features: Features::Named(&windows[turn % windows.len()]),
-                    rows: 20,
-                    now: NOW,
-                }));
-                black_box(&decision);
-                // With ten lapsing bindings some windows have nothing left; both outcomes are decisions.
-                debug_assert!(matches!(shape, Shape::Lapsing) || decision.outcome == Outcome::Allow);
-            }
-            start.elapsed().as_nanos() as f64 / DECISIONS as f64
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    (rounds[ROUNDS / 2], rounds[0], rounds[ROUNDS - 1])
+    (numbers[0], numbers[1])
+}
+
+fn load_only() {
+    let before = resident();
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes).expect("the snapshot arrives");
+    let start = Instant::now();
+    let policy = Policy::load(&bytes).expect("the snapshot is valid");
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    drop(bytes);
+    println!(
+        "{milliseconds} {}",
+        resident().saturating_sub(before) as f64 / 1e6
+    );
+    drop(policy);
+}
+
+/// Least, median and most nanoseconds a decision for each size. Rounds of the sizes alternate, so that what else
+/// the machine does falls on all of them.
+fn measure(loaded: &[Loaded], shape: Shape, windows: &[Vec<&str>]) -> Vec<[f64; 3]> {
+    let callers: Vec<Vec<SpiffeId>> = loaded.iter().map(|loaded| callers(loaded.bindings)).collect();
+    let mut costs = vec![Vec::new(); loaded.len()];
+    for _ in 0..ROUNDS {
+        for ((loaded, callers), costs) in loaded.iter().zip(&callers).zip(&mut costs) {
+            costs.push(round(loaded, callers, shape, windows));
+        }
+    }
+    let summary = |mut costs: Vec<f64>| {
+        costs.sort_by(f64::total_cmp);
+        [costs[0], costs[ROUNDS / 2], costs[ROUNDS - 1]]
+    };
+    costs.into_iter().map(summary).collect()
+}
+
+fn round(loaded: &Loaded, callers: &[SpiffeId], shape: Shape, windows: &[Vec<&str>]) -> f64 {
+    let start = Instant::now();
+    for number in 0..DECISIONS {
+        let (caller, window) = shape.request(number, loaded.bindings);
+        let decision = loaded.policy.decide(black_box(&Request {
+            identity: Some(&callers[caller]),
+            features: Features::Named(&windows[window % windows.len()]),
+            rows: 20,
+            now: NOW,
+        }));
+        black_box(&decision);
+        // Of ten lapsing bindings some windows have nothing left; both outcomes are decisions.
+        debug_assert!(matches!(shape, Shape::Lapsing) || decision.outcome == Outcome::Allow);
+    }
+    start.elapsed().as_nanos() as f64 / DECISIONS as f64
+}
+
+/// As many callers whatever the number of bindings: what a proxy keeps of its connections is not the policy's cost.
+fn callers(bindings: usize) -> Vec<SpiffeId> {
+    let caller = |n| SpiffeId::parse(&identity(n % bindings)).expect("the identity is valid");
+    (0..CALLERS).map(caller).collect()
 }
 
 fn snapshot(shape: Shape, bindings: usize) -> v1::Snapshot {

@@ -2,13 +2,12 @@
 //! long buffers, because 100,000 bindings with lists of their own would spend more memory on the allocator than
 //! on what they say.
 
-use std::ops::Range;
-
 use ahash::AHashMap;
 
 use crate::catalogue::{Catalogue, FeatureIndex, SetIndex};
 use crate::check::{self, Place};
 use crate::error::PolicyError;
+use crate::span::{Span, append, append_text};
 use crate::subject::{Subject, Subjects};
 use crate::v1;
 
@@ -87,19 +86,6 @@ struct Record {
     purpose: Span,
 }
 
-/// A part of one of the shared buffers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
-
 /// All bindings of a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
@@ -115,7 +101,7 @@ impl Bindings {
         self.records.len()
     }
 
-    pub(crate) fn indices(&self) -> impl DoubleEndedIterator<Item = BindingIndex> {
+    pub(crate) fn indices(&self) -> impl DoubleEndedIterator<Item = BindingIndex> + use<> {
         (0..self.records.len() as u32).map(BindingIndex)
     }
 
@@ -278,18 +264,4 @@ fn on_excess(at: &Place, on_excess: v1::OnExcess) -> Result<OnExcess, PolicyErro
         v1::OnExcess::Strip => Ok(OnExcess::Strip),
         v1::OnExcess::Unspecified => Err(at.unspecified("on_excess")),
     }
-}
-
-fn append<T: Copy>(buffer: &mut Vec<T>, entries: &[T]) -> Result<Span, PolicyError> {
-    let start = check::index(buffer.len(), "entries in bindings")?;
-    let end = check::index(buffer.len() + entries.len(), "entries in bindings")?;
-    buffer.extend_from_slice(entries);
-    Ok(Span { start, end })
-}
-
-fn append_text(buffer: &mut String, text: &str) -> Result<Span, PolicyError> {
-    let start = check::index(buffer.len(), "bytes of names")?;
-    let end = check::index(buffer.len() + text.len(), "bytes of names")?;
-    buffer.push_str(text);
-    Ok(Span { start, end })
 }

@@ -56,6 +56,7 @@ impl Policy {
         let (workload, mut subjects) = read_head(head)?;
         let catalogue = read_catalogue(&envelope, &head.environment)?;
         let bindings = read_bindings(&envelope, &catalogue, &mut subjects)?;
+        subjects.shrink_to_fit();
         let table = Table::build(&bindings, subjects.len(), catalogue.features.len())?;
         Ok(Policy {
             digest: hex_digest(bytes),

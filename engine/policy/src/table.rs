@@ -9,10 +9,11 @@ use std::slice;
 
 use ahash::AHashMap;
 
-use crate::binding::{BindingIndex, Bindings, OnExcess, Span};
+use crate::binding::{BindingIndex, Bindings, OnExcess};
 use crate::catalogue::FeatureIndex;
 use crate::check;
 use crate::error::PolicyError;
+use crate::span::Span;
 use crate::subject::{HolderIndex, Subject, SubjectKind};
 
 /// Set in an entry that is a chain and not a binding.
