@@ -165,7 +165,7 @@ async def test_two_keys_at_the_same_moment_are_a_clone_too(core: Core) -> None:
         for key in keys
     ]
     outcomes = await asyncio.gather(
-        *(issue(core, proof, a_request(key)) for proof, key in zip(proofs, keys, strict=True)),  # type: ignore[arg-type]
+        *(issue(core, proof, a_request(key)) for proof, key in zip(proofs, keys, strict=True)),
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [IssuedSvid, SvidClonedError]
