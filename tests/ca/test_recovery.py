@@ -12,6 +12,7 @@ import pytest
 from ca_kit import OpenCore, a_request, issue
 from sqlalchemy import event, text
 
+from featward_ca.attest import Attested
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import key_encryption_key
@@ -25,6 +26,7 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from ca_kit import KEK, FakeClock, a_directory, a_request, issue
+from featward_ca.attest import Attested
 from featward_ca.core import Core
 from featward_ca.keys import EncryptedKeyStore
 from featward_ca.requests import public_key_of
@@ -75,6 +77,7 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
     key = public_key_of(csr := a_request())
     spiffe_id = str(core.situation.directory.workload("prod.payments/pricing-api").spiffe_id)
     proof = await core.renewals.attest(core.situation.directory, spiffe_id, killed, key)
+    assert isinstance(proof, Attested)
     await issue(core, proof, csr)
 
 
