@@ -1,0 +1,52 @@
+"""`python -m featward.policy`: compiles one snapshot in a process of its own.
+
+The sidecar's agent runs it, so that the models and the YAML reader leave no trace in a process that stays. It
+writes the snapshot's bytes to standard output and the findings to standard error, one JSON object a line; a
+failure that is no finding is an object with the one key `error`. Exit status 0 means that there is a snapshot,
+1 that there is none, 2 a wrong command line.
+"""
+
+import argparse
+import gc
+import json
+import sys
+
+from featward.errors import CompileError, FeatwardError
+from featward.identity.spiffe import SpiffeId
+from featward.manifests.findings import Finding
+from featward.manifests.loading import load
+from featward.policy.compiler import compile  # noqa: A004
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compile, write, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m featward.policy", description="Compile one policy snapshot."
+    )
+    parser.add_argument("--manifests", required=True, help="the folder of manifests")
+    parser.add_argument(
+        "--workload", required=True, help="the SPIFFE ID of the workload that the snapshot is for"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        compiled = compile(load(options.manifests), SpiffeId.parse(options.workload))
+    except FeatwardError as error:
+        _report(error.findings if isinstance(error, CompileError) else ())
+        sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
+        return 1
+    _report(compiled.findings)
+    sys.stdout.buffer.write(compiled.snapshot_bytes)
+    return 0
+
+
+def _report(findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        sys.stderr.write(json.dumps(finding.as_json()) + "\n")
+
+
+if __name__ == "__main__":
+    # The process ends soon: looking for garbage in what it keeps costs a quarter of the time and finds none.
+    gc.disable()
+    sys.exit(main())
