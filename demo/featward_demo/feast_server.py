@@ -58,8 +58,8 @@ class FeastServer:
         if done.returncode != 0:
             raise ProgramError(f"Feast's repository could not be built; see {self.log}")
 
-    def start(self) -> float:
-        """Serve, and wait until it is healthy; returns the seconds that it took."""
+    def start(self) -> None:
+        """Serve; `ready` waits."""
         command = [str(self.environment.feast), "serve", "--host", HOST, "--port", str(self.port)]
         self._program = Program(
             "Feast",
@@ -70,6 +70,10 @@ class FeastServer:
             folder=self.repository,
         )
         self._program.start()
+
+    def ready(self) -> float:
+        """Wait until it is healthy; returns for how long."""
+        assert self._program is not None  # noqa: S101  started before
         return self._program.wait_until(lambda: answers(HOST, self.port, "/health"))
 
     def stop(self) -> None:

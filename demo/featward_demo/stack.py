@@ -156,23 +156,22 @@ class Stack:
 
     def _start(self, progress: Progress) -> None:
         self.environment = ensure(self.feast_version, lambda what: progress(f"Feast: {what}"))
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         progress("making Feast's repository and its rows, and starting both CAs")
         for environment, folder in (("prod", self.manifests), ("dev", self.dev_manifests)):
             lay_out(environment, folder, "platform")
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(1) as pool:
             built = pool.submit(self.feast.build)
             self._start_authorities()
             built.result()
-            progress("starting Feast, the sidecars and the client app")
-            served = pool.submit(self.feast.start)
-            self.sdk.start()
-            self._write_policy()
-            self._start_sidecars()
-            served.result()
-            progress("waiting until Feast, the sidecars and the client app are ready")
-            for sidecar in self.sidecars:
-                sidecar.ready()
-            self.sdk.ready()
+        progress("starting Feast, the sidecars and the client app")
+        self.feast.start()
+        self.sdk.start()
+        self._write_policy()
+        self._start_sidecars()
+        progress("waiting until Feast, the sidecars and the client app are ready")
+        for part in (*self.sidecars, self.feast, self.sdk):
+            part.ready()
 
     def _start_authorities(self) -> None:
         for authority in (self.ca, self.dev_ca):

@@ -10,7 +10,7 @@ from featward_demo.program import Program, answers
 
 
 def python(tmp_path: Path, code: str) -> Program:
-    return Program("the program", [sys.executable, "-c", code], tmp_path / "logs" / "program.log")
+    return Program("the program", [sys.executable, "-c", code], tmp_path / "program.log")
 
 
 def test_a_program_is_ready_when_it_says_so_and_ends_when_told(tmp_path: Path) -> None:
