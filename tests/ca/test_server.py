@@ -227,18 +227,16 @@ async def test_health_signs_a_canary_and_metrics_count_it(ca: Running) -> None:
 async def test_an_open_stream_does_not_hold_up_the_stop(
     settings: ServeSettings, tmp_path: Path
 ) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        addresses = await stack.enter_async_context(running(settings, SystemClock()))
-        channel = grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}")
-        stub = AdminStub(channel)
-        credentials = await enrol(Running(settings, addresses, stub), tmp_path)
+    async with contextlib.AsyncExitStack() as client, contextlib.AsyncExitStack() as server:
+        addresses = await server.enter_async_context(running(settings, SystemClock()))
+        async with grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel:
+            credentials = await enrol(Running(settings, addresses, AdminStub(channel)), tmp_path)
         known = {"root_sha256": None, "client_certificate": True}
         dial = dialled(addresses.listen, credentials, tmp_path, **known)
-        stream = (await stack.enter_async_context(dial)).WatchIdentity()
+        stream = (await client.enter_async_context(dial)).WatchIdentity()
         await stream.read()
-        await channel.close()
         async with asyncio.timeout(4):
-            await stack.aclose()
+            await server.aclose()
 
 
 async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
