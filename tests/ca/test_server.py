@@ -239,6 +239,39 @@ async def test_an_open_stream_does_not_hold_up_the_stop(
             await server.aclose()
 
 
+async def test_a_workload_lives_through_a_change_of_its_authority(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    manifest = settings.manifests / "all.yaml"
+    short = manifest.read_text().replace(
+        "prod.payments}\n---", "prod.payments}\nspec: {authority: {lifetime: 12s}}\n---", 1
+    )
+    manifest.write_text(short.replace("prod.acme.example}", "prod.acme.example, svidTTL: 2s}"))
+    authorities: list[bytes] = []
+    async with running(replace(settings, unsafe_short_lives=True), SystemClock()) as addresses:
+        async with grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel:
+            credentials = await enrol(Running(settings, addresses, AdminStub(channel)), tmp_path)
+        known = {"root_sha256": None, "client_certificate": True}
+        async with dialled(addresses.listen, credentials, tmp_path, **known) as stub:
+            while len(set(authorities)) < 2:
+                authorities.append(await _renew_once(stub, credentials))
+    assert len(authorities) >= 5
+
+
+async def _renew_once(stub: Any, credentials: Credentials) -> bytes:
+    """Renew on a stream of its own, use the SVID at once, wait until it is due; its authority."""
+    pending = credentials.new_identity()
+    stream = stub.WatchIdentity()
+    trust(credentials, (await stream.read()).trust)
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=[pending.csr]))
+    while not (answer := await stream.read()).svids:
+        trust(credentials, answer.trust)
+    stream.cancel()
+    use(credentials, pending, answer.svids[0])
+    await SystemClock().sleep_until(answer.svids[0].renew_at)
+    return bytes(answer.svids[0].chain[1])
+
+
 async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
     shown = await ca.admin.Show(authority_pb2.ShowRequest())
     (ca.settings.manifests / "all.yaml").write_text("kind: Environment\n")
