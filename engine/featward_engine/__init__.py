@@ -10,6 +10,7 @@ from featward_engine._engine import (
     PendingIdentity,
     Policy,
     PolicyError,
+    Proxy,
     __version__,
     refusals,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "PendingIdentity",
     "Policy",
     "PolicyError",
+    "Proxy",
     "__version__",
     "refusals",
 ]

@@ -1,4 +1,4 @@
-"""Roots, authorities and leaves for tests, made with ``cryptography``: good ones, and what a thief would make."""
+"""Roots, authorities and leaves for tests: good ones, and those that a thief would make."""
 
 import datetime
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from featward_engine import Credentials
 
 DOMAIN = "prod.acme.example"

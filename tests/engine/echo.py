@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+
 from featward_engine import Credentials, Dialer, Listener
 
 Channel = grpc.aio.Channel
@@ -24,7 +25,7 @@ class Echo(grpc.GenericRpcHandler):
         self.cancelled = asyncio.Event()
         self.waiting = asyncio.Event()
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         match details.method:
             case "/echo/Who":
                 return grpc.unary_unary_rpc_method_handler(self._who)
@@ -69,7 +70,9 @@ async def echo_server(folder: Path) -> AsyncIterator[tuple[Path, Echo]]:
 
 
 @asynccontextmanager
-async def listening(credentials: Credentials, **config: object) -> AsyncIterator[tuple[Listener, str]]:
+async def listening(
+    credentials: Credentials, **config: object
+) -> AsyncIterator[tuple[Listener, str]]:
     """A Listener; yields it and its address."""
     settings = {"listen": "127.0.0.1:0", **config}
     listener = Listener(credentials, json.dumps(settings, default=str).encode())
@@ -81,7 +84,9 @@ async def listening(credentials: Credentials, **config: object) -> AsyncIterator
 
 
 @asynccontextmanager
-async def dialling(credentials: Credentials, **config: object) -> AsyncIterator[tuple[Dialer, Channel]]:
+async def dialling(
+    credentials: Credentials, **config: object
+) -> AsyncIterator[tuple[Dialer, Channel]]:
     """A Dialer; yields it and an open channel over it."""
     dialer = Dialer(credentials, json.dumps(config, default=str).encode())
     path = dialer.start()
@@ -92,12 +97,33 @@ async def dialling(credentials: Credentials, **config: object) -> AsyncIterator[
         await asyncio.to_thread(dialer.stop)
 
 
+OPTIONS = [
+    # gRPC would send the socket's path as :authority, which is none, and hyper resets such a call.
+    ("grpc.default_authority", "localhost"),
+    # gRPC would share one connection between equal channels.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
 def channel(path: str | Path) -> Channel:
-    """A channel of its own over a UNIX socket: gRPC would share connections between equal channels."""
-    return grpc.aio.insecure_channel(f"unix:{path}", [("grpc.use_local_subchannel_pool", 1)])
+    """A channel over a UNIX socket."""
+    return grpc.aio.insecure_channel(f"unix:{path}", OPTIONS)
+
+
+def unary(opened: Channel, method: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+    """A call with bytes in and bytes out."""
+    callable_: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = opened.unary_unary(method)
+    return callable_
+
+
+def talk(opened: Channel) -> "grpc.aio.StreamStreamCall[bytes, bytes]":
+    """A conversation of bytes."""
+    callable_: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
+    callable_ = opened.stream_stream("/echo/Talk")
+    return callable_(timeout=50)
 
 
 async def who(opened: Channel) -> dict[str, str]:
     """The metadata that the server saw."""
-    answer = await opened.unary_unary("/echo/Who")(b"", timeout=10)
+    answer = await unary(opened, "/echo/Who")(b"", timeout=10)
     return dict(json.loads(answer))

@@ -5,8 +5,8 @@ is indexed, and sets are compared as sets. It is slow on purpose. The rules:
 
 - A binding speaks to a caller through a subject: rank 0 for its SPIFFE ID, 1 for its service account or
   workload, 2 for its business unit. An identity of a foreign trust domain is in no business unit.
-- A binding applies while ``now < expires``. A feature is granted by the applicable binding that lists it with the
-  lowest (rank, namespace, name). What nothing grants is missing, whether it exists or not.
+- A binding applies while ``now < expires``. A feature is granted by the applicable binding that lists it with
+  the lowest (rank, namespace, name). What nothing grants is missing, whether it exists or not.
 - Something missing denies, unless something is granted and every binding used says strip: then it is left out.
 - The denial is ``binding-expired`` when every missing feature is listed by some expired binding that speaks to
   the caller; else ``nothing-left`` when nothing is granted and the bindings that apply to the caller (there is
@@ -130,9 +130,7 @@ class Evaluator:
             return {"reason": "nothing-left"}
         return {"reason": "not-granted"}
 
-    def _limits(
-        self, granted: list[str], used: dict[str, Binding], rows: int
-    ) -> dict[str, Any]:
+    def _limits(self, granted: list[str], used: dict[str, Binding], rows: int) -> dict[str, Any]:
         bindings = sorted({_order(b): b for b in used.values()}.items())
         costs = {name: feature.cost for name, feature in self._features().items()}
         charge = {

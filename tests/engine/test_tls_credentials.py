@@ -6,6 +6,7 @@ import pytest
 from certificates import CA, DOMAIN, PRICING, Authority, Environment, der
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from featward_engine import Credentials, IdentityError
 
 

@@ -11,7 +11,8 @@ import grpc
 import grpc.aio
 import pytest
 from certificates import CA, DOMAIN, PRICING, SCORING, Authority, Environment
-from echo import channel, dialling, echo_server, listening, who
+from echo import channel, dialling, echo_server, listening, talk, unary, who
+
 from featward_engine import ConfigError, Listener
 
 FORGED = (
@@ -40,9 +41,9 @@ async def refusal(
     server = environment.process(environment.platform, CA)
     client = environment.credentials()
     signer.identify(client, identity, **options)
-    async with echo_server(folder) as (forward, _), listening(server, forward=forward) as (
-        listener,
-        address,
+    async with (
+        echo_server(folder) as (forward, _),
+        listening(server, forward=forward) as (listener, address),
     ):
         far = {"address": address, "socket": folder / "out.sock", "expect": CA}
         async with dialling(client, **far) as (dialer, opened):
@@ -50,7 +51,7 @@ async def refusal(
                 await who(opened)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             assert "refused" in (dialer.last_error() or "")
-        return handshakes(listener)
+    return handshakes(listener)
 
 
 async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
@@ -58,13 +59,13 @@ async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
 ) -> None:
     server = environment.process(environment.platform, CA)
     client = environment.process(environment.payments, PRICING)
-    async with echo_server(tmp_path) as (forward, _), listening(server, forward=forward) as (
-        listener,
-        address,
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(server, forward=forward) as (listener, address),
     ):
         far = {"address": address, "socket": tmp_path / "out.sock", "expect": CA}
         async with dialling(client, **far) as (dialer, opened):
-            call = opened.unary_unary("/echo/Who")(b"", timeout=10, metadata=FORGED)
+            call = unary(opened, "/echo/Who")(b"", timeout=10, metadata=FORGED)
             seen = [tuple(pair) for pair in json.loads(await call)]
             assert (await call.trailing_metadata())["tail"] == "wagging"
             assert dialer.last_error() is None
@@ -75,7 +76,7 @@ async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
             ("featward-peer-spiffe-id", PRICING),
         ]
         assert ("harmless", "y") in seen
-        assert handshakes(listener) == {"accepted": 1}
+    assert handshakes(listener) == {"accepted": 1}
 
 
 async def test_streams_and_their_last_words_are_carried_both_ways(
@@ -83,19 +84,19 @@ async def test_streams_and_their_last_words_are_carried_both_ways(
 ) -> None:
     server = environment.process(environment.platform, CA)
     client = environment.process(environment.payments, PRICING)
-    async with echo_server(tmp_path) as (forward, _), listening(server, forward=forward) as (
-        _,
-        address,
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(server, forward=forward) as (_, address),
     ):
         far = {"address": address, "socket": tmp_path / "out.sock", "expect": CA}
         async with dialling(client, **far) as (_, opened):
-            talk = opened.stream_stream("/echo/Talk")(timeout=20)
+            conversation = talk(opened)
             for message in (b"one", b"x" * 1_000_000, b"three"):
-                await talk.write(message)
-                assert await talk.read() == message
-            await talk.done_writing()
+                await conversation.write(message)
+                assert await conversation.read() == message
+            await conversation.done_writing()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await talk.read()
+                await conversation.read()
             assert caught.value.code() is grpc.StatusCode.DATA_LOSS
             assert caught.value.details() == "said all"
 
@@ -105,13 +106,13 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(
 ) -> None:
     server = environment.process(environment.platform, CA)
     client = environment.process(environment.payments, PRICING)
-    async with echo_server(tmp_path) as (forward, echo), listening(server, forward=forward) as (
-        _,
-        address,
+    async with (
+        echo_server(tmp_path) as (forward, echo),
+        listening(server, forward=forward) as (_, address),
     ):
         far = {"address": address, "socket": tmp_path / "out.sock", "expect": CA}
         async with dialling(client, **far) as (_, opened):
-            call = opened.unary_unary("/echo/Wait")(b"", timeout=30)
+            call = unary(opened, "/echo/Wait")(b"", timeout=30)
             waiting = asyncio.ensure_future(call.wait_for_connection())
             await echo.waiting.wait()
             call.cancel()
@@ -176,7 +177,7 @@ async def test_no_certificate_is_refused_where_one_is_required(
     ):
         with pytest.raises(grpc.aio.AioRpcError, match="CertificateRequired"):
             await who(opened)
-        assert set(handshakes(listener)) == {"no-certificate"}
+    assert set(handshakes(listener)) == {"no-certificate"}
 
 
 def _foreign_handshake(address: str, context: ssl.SSLContext) -> str:
@@ -206,13 +207,13 @@ async def test_foreign_tls_gets_1_3_without_tickets_and_never_1_2(
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.load_cert_chain(chain, key)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with echo_server(tmp_path) as (forward, _), listening(server, forward=forward) as (
-        listener,
-        address,
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(server, forward=forward) as (listener, address),
     ):
         assert await asyncio.to_thread(_foreign_handshake, address, new) == "TLSv1.3"
         assert "PROTOCOL_VERSION" in await asyncio.to_thread(_foreign_handshake, address, old)
-        assert handshakes(listener) == {"accepted": 1, "protocol": 1}
+    assert handshakes(listener) == {"accepted": 1, "protocol": 1}
 
 
 async def test_two_uris_in_a_certificate_are_refused(
@@ -223,12 +224,12 @@ async def test_two_uris_in_a_certificate_are_refused(
     chain, key = environment.payments.write_identity(tmp_path, PRICING, more_uris=(SCORING,))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_cert_chain(chain, key)
-    async with echo_server(tmp_path) as (forward, _), listening(server, forward=forward) as (
-        listener,
-        address,
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(server, forward=forward) as (listener, address),
     ):
         assert "ALERT" in (await asyncio.to_thread(_foreign_handshake, address, context)).upper()
-        assert handshakes(listener) == {"bad-svid": 1}
+    assert handshakes(listener) == {"bad-svid": 1}
 
 
 async def test_another_trust_domain_below_our_root_is_refused(
@@ -239,12 +240,12 @@ async def test_another_trust_domain_below_our_root_is_refused(
     chain, key = environment.payments.write_identity(tmp_path, foreign)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_cert_chain(chain, key)
-    async with echo_server(tmp_path) as (forward, _), listening(server, forward=forward) as (
-        listener,
-        address,
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(server, forward=forward) as (listener, address),
     ):
         assert "ALERT" in (await asyncio.to_thread(_foreign_handshake, address, context)).upper()
-        assert handshakes(listener) == {"wrong-trust-domain": 1}
+    assert handshakes(listener) == {"wrong-trust-domain": 1}
 
 
 async def test_a_caller_on_the_unix_front_is_known_by_its_process(
@@ -257,7 +258,7 @@ async def test_a_caller_on_the_unix_front_is_known_by_its_process(
         channel(front) as opened,
     ):
         assert front.stat().st_mode & 0o777 == 0o666
-        answer = await opened.unary_unary("/echo/Who")(b"", timeout=10, metadata=FORGED)
+        answer = await unary(opened, "/echo/Who")(b"", timeout=10, metadata=FORGED)
         seen = {name: value for name, value in json.loads(answer) if name.startswith("featward-")}
         assert seen == {
             "featward-peer-uid": str(os.getuid()),
@@ -277,7 +278,7 @@ async def test_a_live_connection_ends_when_its_authority_leaves_the_table(
         listening(server, forward=forward) as (_, address),
         dialling(client, address=address, socket=tmp_path / "out.sock", expect=CA) as (_, opened),
     ):
-        call = opened.unary_unary("/echo/Wait")(b"", timeout=30)
+        call = unary(opened, "/echo/Wait")(b"", timeout=30)
         answer = asyncio.ensure_future(_code(call))
         await echo.waiting.wait()
         server.set_trust(environment.roots, environment.scopes[1:], 2)
@@ -303,9 +304,7 @@ async def test_a_server_that_is_down_is_unavailable(
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_stopping_waits_for_calls_under_way(
-    environment: Environment, tmp_path: Path
-) -> None:
+async def test_stopping_waits_for_calls_under_way(environment: Environment, tmp_path: Path) -> None:
     server = environment.process(environment.platform, CA)
     client = environment.process(environment.payments, PRICING)
     async with (
@@ -313,15 +312,15 @@ async def test_stopping_waits_for_calls_under_way(
         listening(server, forward=forward) as (listener, address),
         dialling(client, address=address, socket=tmp_path / "out.sock", expect=CA) as (_, opened),
     ):
-        talk = opened.stream_stream("/echo/Talk")(timeout=20)
-        await talk.write(b"one")
-        assert await talk.read() == b"one"
+        conversation = talk(opened)
+        await conversation.write(b"one")
+        assert await conversation.read() == b"one"
         stopping = asyncio.create_task(asyncio.to_thread(listener.stop, 10.0))
-        await talk.write(b"two")
-        assert await talk.read() == b"two"
+        await conversation.write(b"two")
+        assert await conversation.read() == b"two"
         assert not stopping.done()
-        await talk.done_writing()
-        assert await talk.code() is grpc.StatusCode.DATA_LOSS
+        await conversation.done_writing()
+        assert await conversation.code() is grpc.StatusCode.DATA_LOSS
         await stopping
         with pytest.raises(grpc.aio.AioRpcError):
             await who(opened)
@@ -359,5 +358,3 @@ def test_an_address_in_use_and_a_second_start_are_refused(environment: Environme
     with pytest.raises(ConfigError, match="cannot listen on"):
         Listener(environment.credentials(), json.dumps(config).encode()).start()
     first.stop(0.0)
-
-

@@ -83,7 +83,8 @@ def _excerpt(finding: Finding, files: dict[str, list[str]]) -> list[str]:
     # A long line is cut around the place, so that the caret stays in sight.
     cut = max(0, start - _BEFORE)
     number = f"{finding.line:>4} | "
-    shown = line[cut : cut + _WIDTH].replace("\t", " ")
+    # One mark for each, so that the caret stays below its place.
+    shown = "".join(mark if mark.isprintable() else " " for mark in line[cut : cut + _WIDTH])
     return [number + shown, " " * (len(number) + start - cut) + "^"]
 
 

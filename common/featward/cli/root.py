@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from featward.cli.console import fail
 from featward.errors import FeatwardError
@@ -20,19 +21,31 @@ __all__ = ["GROUP", "build", "main"]
 GROUP = "featward.commands"
 
 
+class _Root(TyperGroup):
+    """Ends in one sentence, without a traceback, where an error of ours says what is wrong."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FeatwardError as error:
+            fail(str(error))
+
+
 def main() -> None:
     """The console script."""
-    try:
-        build()()
-    except FeatwardError as error:
-        # Typer's own way out is not open any more once the application has been left.
-        raise SystemExit(_report(str(error))) from error
+    build()()
 
 
 def build() -> typer.Typer:
     """The root application with every subcommand that is installed."""
     app = typer.Typer(
-        name="featward", no_args_is_help=True, rich_markup_mode="markdown", callback=_root
+        name="featward",
+        cls=_Root,
+        callback=_root,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        # Local variables may hold tokens and keys.
+        pretty_exceptions_show_locals=False,
     )
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _add(app, entry)
@@ -78,10 +91,3 @@ def _refusing(message: str) -> Callable[[], None]:
         fail(message)
 
     return refuse
-
-
-def _report(message: str) -> int:
-    try:
-        fail(message)
-    except typer.Exit as ending:
-        return int(ending.exit_code)

@@ -6,6 +6,7 @@ another one. Of two documents with one name the first is kept; validation report
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -16,10 +17,18 @@ from featward.manifests.feature_set import FeatureSet
 from featward.manifests.model import BUSINESS_UNIT_LABEL
 from featward.manifests.platform import BusinessUnit, Ceiling, Environment, Namespace, Workload
 
-__all__ = ["Binding", "Catalogue", "Set"]
+__all__ = ["Binding", "Catalogue", "Listing", "Set"]
 
 Set: TypeAlias = Document[FeatureSet]
 Binding: TypeAlias = Document[FeatureBinding]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a feature set lists, by name: sensitivities of features, features of services."""
+
+    features: dict[str, int]
+    services: dict[str, tuple[str, ...]]
 
 
 class Catalogue:
@@ -38,6 +47,7 @@ class Catalogue:
         self.duplicates: list[tuple[Document[AnyModel], Document[AnyModel]]] = []
         # What ("feature set", "driver-stats") is declared by a malformed document, and so is not here.
         self.malformed = frozenset(malformed)
+        self._listings: dict[str, Listing] = {}
         for document in documents:
             self._add(document)
 
@@ -70,6 +80,16 @@ class Catalogue:
         """The feature set that a binding grants from; always one of its own namespace."""
         model = binding.model
         return self.feature_sets.get((model.metadata.namespace, model.spec.feature_set.name))
+
+    def listing_of(self, feature_set: Set) -> Listing:
+        """What a set lists; worked out once, for there are far more bindings than sets."""
+        if feature_set.name not in self._listings:
+            spec = feature_set.model.spec
+            self._listings[feature_set.name] = Listing(
+                {feature.name: feature.sensitivity for feature in spec.features},
+                {service.name: service.features for service in spec.services},
+            )
+        return self._listings[feature_set.name]
 
     def server_of(self, feature_set: Set) -> SpiffeId | None:
         """The identity of the workload that serves a feature set."""

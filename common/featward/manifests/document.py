@@ -43,11 +43,15 @@ class SourceFile:
         return places(self.text)
 
     def place(self, index: int, path: Path) -> Place:
-        """The place of a node, or of the nearest node above it that exists."""
+        """The place of a node, or of the nearest node above it that exists.
+
+        A node that begins below its key is shown at the key, which is where a person looks for it.
+        """
         document = self.places[index]
         while path not in document:
             path = path[:-1]
-        return document[path]
+        line, column, key = document[path]
+        return Place(line, column, key) if line == key[0] else Place(*key, key)
 
 
 @dataclass(frozen=True, slots=True)

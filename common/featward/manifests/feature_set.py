@@ -81,7 +81,8 @@ class Serving(Model):
     upstream_auth: Literal["none", "passthrough", "token"] = Field(
         default="none",
         description="What becomes of the `Authorization` header on the way to the feature server: `none` "
-        "drops it, `passthrough` keeps the caller's (unsigned tokens are refused), `token` sets the sidecar's own.",
+        "drops it, `passthrough` keeps the caller's (unsigned tokens are refused), `token` sets the "
+        "sidecar's own.",
     )
     address: Address | None = Field(
         default=None,
@@ -116,8 +117,8 @@ class Enforcement(Model):
 
     mode: Literal["observe", "shadow", "enforce"] = Field(
         default="enforce",
-        description="`observe` records and refuses nothing; `shadow` refuses by identity and route, and records "
-        "what it would have decided; `enforce` decides.",
+        description="`observe` records and refuses nothing; `shadow` refuses by identity and route, and "
+        "records what it would have decided; `enforce` decides.",
     )
     unidentified: Unidentified = Field(
         default=Unidentified(allow=False), description="Callers that have no identity yet."

@@ -8,7 +8,7 @@ brought about does not, because the rules of the decision already say what holds
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["CODES", "Code", "Finding", "Severity"]
+__all__ = ["CODES", "Code", "Finding", "Severity", "printable"]
 
 
 class Severity(StrEnum):
@@ -39,6 +39,11 @@ class Finding:
     message: str
     remedy: str
 
+    def __post_init__(self) -> None:
+        # A manifest's text ends in terminals, and must not steer them.
+        for name in ("path", "message", "remedy"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+
     @property
     def severity(self) -> Severity:
         return CODES[self.code].severity
@@ -64,6 +69,13 @@ class Finding:
             "remedy": self.remedy,
             "blocks": self.blocks,
         }
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal would not show written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
 
 
 def _warning(meaning: str) -> Code:

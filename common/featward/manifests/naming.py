@@ -23,8 +23,8 @@ def identity_called(catalogue: Catalogue, name: str) -> SpiffeId:
     )
     if not slash or identity is None:
         raise FeatwardError(
-            f"{name!r} names no identity: give a SPIFFE ID, a declared workload as <environment>.<unit>/<name>, "
-            "or a service account as <namespace>/<name> of a declared namespace"
+            f"{name!r} names no identity: give a SPIFFE ID, a declared workload as "
+            "<environment>.<unit>/<name>, or a service account as <namespace>/<name> of a declared namespace"
         )
     return identity
 

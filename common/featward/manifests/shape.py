@@ -33,8 +33,8 @@ def shape(tree: Tree, source: SourceFile, index: int) -> Document[AnyModel] | li
     try:
         document = Document(model.model_validate(tree.value), source, index, tree.line)
     except ValidationError as error:
-        return list(problem.explain(error, model))
-    return list(problem.unknown_labels(document.model)) or document
+        return [*problem.explain(error, model), *problem.unknown_labels(tree.value)]
+    return list(problem.unknown_labels(tree.value)) or document
 
 
 def declared_names(value: Any) -> Iterator[tuple[str, str]]:
@@ -63,7 +63,7 @@ class _Problem:
 
     def unknown_kind(self, value: dict[str, Any]) -> Finding:
         kind, version = value.get("kind"), value.get("apiVersion")
-        if kind in KINDS:
+        if isinstance(kind, str) and kind in KINDS:
             message = f"apiVersion {_show(version)} of kind {kind} is not known"
             expected = "v1" if kind == "Namespace" else API_VERSION
             return self.at(
@@ -103,19 +103,21 @@ class _Problem:
         return self.at(path, "invalid-value", *_invalid(kind, name, given, context))
 
     def _unknown_key(self, path: Path, known: list[str]) -> Finding:
-        remedy = _suggest(str(path[-1]), known) or f"remove it; known here: {', '.join(known)}"
+        others = f"; known here: {', '.join(known)}" if known else ""
+        remedy = _suggest(str(path[-1]), known) or f"remove it{others}"
         message = f"key {show_path(path)} is not known to this version"
         return self.at(path, "unknown-key", message, remedy, on_key=True)
 
-    def unknown_labels(self, model: AnyModel) -> Iterator[Finding]:
+    def unknown_labels(self, value: dict[str, Any]) -> Iterator[Finding]:
         """A misspelt label of ours would silently move a namespace to another business unit."""
-        labels = [BUSINESS_UNIT_LABEL] if model.kind == "Namespace" else []
-        for group, keys in (
-            ("labels", model.metadata.labels),
-            ("annotations", model.metadata.annotations),
-        ):
-            for key in keys:
-                expected = labels if group == "labels" else []
+        metadata = value.get("metadata")
+        known = {
+            "labels": [BUSINESS_UNIT_LABEL] if value["kind"] == "Namespace" else [],
+            "annotations": [],
+        }
+        for group, expected in known.items():
+            given = metadata.get(group) if isinstance(metadata, dict) else None
+            for key in given if isinstance(given, dict) else ():
                 if _is_ours(key.partition("/")[0]) and key not in expected:
                     yield self._unknown_key(("metadata", group, key), expected)
 

@@ -1,20 +1,32 @@
 """Compiles bindings: subjects to identities, services to features, both cut down to what may be granted."""
 
-from featward.manifests.catalogue import Binding, Catalogue
+from collections.abc import Iterable
+
+from featward.manifests.catalogue import Binding, Catalogue, Set
 from featward.manifests.feature_binding import Subject
 from featward.manifests.text import day_after, rate_parts, version_in
 from featward.policy.v1 import snapshot_pb2 as v1
 
-__all__ = ["compile_binding"]
+__all__ = ["compile_binding", "grantable"]
 
 
-def compile_binding(catalogue: Catalogue, binding: Binding, served: set[str]) -> v1.Binding | None:
+def grantable(catalogue: Catalogue, feature_set: Set, served: Iterable[str]) -> frozenset[str]:
+    """The features of a set that may be granted: those that it kept in the snapshot, up to the ceiling."""
+    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
+    highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else -1
+    sensitivities = catalogue.listing_of(feature_set).features
+    return frozenset(name for name in served if sensitivities[name] <= highest)
+
+
+def compile_binding(
+    catalogue: Catalogue, binding: Binding, feature_set: Set, allowed: frozenset[str]
+) -> v1.Binding | None:
     """The binding, or None where it grants nothing: its range misses the version, or a ceiling took all of it.
 
-    ``served`` are the features that the set kept in the snapshot.
+    ``allowed`` is what `grantable` says of its feature set.
     """
     metadata, spec = binding.model.metadata, binding.model.spec
-    features = _features(catalogue, binding, served)
+    features = _features(catalogue, binding, feature_set, allowed)
     if not features:
         return None
     return v1.Binding(
@@ -32,21 +44,17 @@ def compile_binding(catalogue: Catalogue, binding: Binding, served: set[str]) ->
     )
 
 
-def _features(catalogue: Catalogue, binding: Binding, served: set[str]) -> list[str]:
-    feature_set = catalogue.feature_set_of(binding)
-    if feature_set is None:
-        return []
-    version_range = binding.model.spec.feature_set.version
+def _features(
+    catalogue: Catalogue, binding: Binding, feature_set: Set, allowed: frozenset[str]
+) -> list[str]:
+    spec = binding.model.spec
+    version_range = spec.feature_set.version
     if version_range is not None and not version_in(feature_set.model.spec.version, version_range):
         return []
-    granted = set(binding.model.spec.features)
-    for service in feature_set.model.spec.services if binding.model.spec.services else ():
-        if service.name in binding.model.spec.services:
-            granted.update(service.features)
-    business_unit = catalogue.business_unit_of(binding.model.metadata.namespace)
-    highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else -1
-    above = {one.name for one in feature_set.model.spec.features if one.sensitivity > highest}
-    return sorted((granted & served) - above)
+    granted = set(spec.features)
+    for service in spec.services:
+        granted.update(catalogue.listing_of(feature_set).services[service])
+    return sorted(granted & allowed)
 
 
 def _subjects(catalogue: Catalogue, binding: Binding) -> list[v1.Subject]:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from featward.errors import CompileError
 from featward.manifests.catalogue import Catalogue
 from featward.manifests.validation import validate_catalogue
-from featward.policy.bindings import compile_binding
+from featward.policy.bindings import compile_binding, grantable
 from featward.policy.feature_sets import compile_feature_sets
-from featward.policy.v1.snapshot_pb2 import Remote, Snapshot
+from featward.policy.v1.snapshot_pb2 import Binding, Remote, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from featward.identity.spiffe import SpiffeId
     from featward.manifests.catalogue import Set
@@ -64,7 +64,7 @@ class Compiler:
         """The snapshot of this workload."""
         blocking = [finding for finding in self.findings if finding.blocks]
         if blocking:
-            message = f"{len(blocking)} errors in the manifests, the first is {blocking[0]}"
+            message = f"the manifests hold errors ({len(blocking)}), the first: {blocking[0]}"
             raise CompileError(message, self.findings)
         snapshot = self._snapshot(self._environment_of(workload), workload)
         content = snapshot.SerializeToString(deterministic=True)
@@ -108,19 +108,19 @@ class Compiler:
             feature_sets=compile_feature_sets(self.catalogue, sets),
             remotes=self._remotes(environment.model.spec.trust_domain),
         )
-        kept = {
-            (one.namespace, one.name): {f.name for f in one.features}
-            for one in snapshot.feature_sets
-        }
-        bindings = [binding for key in kept for binding in self.catalogue.bindings_of.get(key, ())]
-        bindings.sort(key=lambda one: (one.model.metadata.namespace, one.model.metadata.name))
-        for binding in bindings:
-            spec = binding.model
-            set_key = (spec.metadata.namespace, spec.spec.feature_set.name)
-            compiled = compile_binding(self.catalogue, binding, kept[set_key])
-            if compiled is not None:
-                snapshot.bindings.append(compiled)
+        # Sets are sorted and bindings live in their set's namespace, but two sets of one may share it.
+        bindings = sorted(self._bindings(sets, snapshot), key=lambda one: (one.namespace, one.name))
+        snapshot.bindings.extend(bindings)
         return snapshot
+
+    def _bindings(self, sets: Iterable[Set], snapshot: Snapshot) -> Iterator[Binding]:
+        for feature_set, compiled in zip(sets, snapshot.feature_sets, strict=True):
+            served = (feature.name for feature in compiled.features)
+            allowed = grantable(self.catalogue, feature_set, served)
+            for binding in self.catalogue.bindings_of.get((compiled.namespace, compiled.name), ()):
+                one = compile_binding(self.catalogue, binding, feature_set, allowed)
+                if one is not None:
+                    yield one
 
     def _remotes(self, trust_domain: str) -> Iterable[Remote]:
         for feature_set in _sorted(self.catalogue.feature_sets.values()):

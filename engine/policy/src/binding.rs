@@ -2,19 +2,25 @@
 //! long buffers, because 100,000 bindings with lists of their own would spend more memory on the allocator than
 //! on what they say.
 
-use std::ops::Range;
-
 use ahash::AHashMap;
 
 use crate::catalogue::{Catalogue, FeatureIndex, SetIndex};
 use crate::check::{self, Place};
 use crate::error::PolicyError;
+use crate::span::{Span, append, append_text};
 use crate::subject::{Subject, Subjects};
 use crate::v1;
 
 /// Position of a binding in the snapshot, which is its order by namespace, then name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindingIndex(pub(crate) u32);
+
+impl BindingIndex {
+    /// The position as a number, for tables beside the policy's own.
+    pub fn position(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// What happens to a request for more than is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,14 +63,22 @@ pub struct Binding<'a> {
     pub expires: i64,
 }
 
-/// What the decision reads of a binding.
-#[derive(Debug)]
-pub(crate) struct Record {
+/// What the decision reads of a binding, apart from the rest so that one cache line holds it.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+pub(crate) struct Terms {
     pub(crate) expires: i64,
-    pub(crate) limit: Option<Rate>,
     /// `u64::MAX` for the engine's own cap.
     pub(crate) rows_per_request: u64,
+    /// The most that one request may cost; `u64::MAX` without a limit.
+    pub(crate) burst: u64,
     pub(crate) on_excess: OnExcess,
+}
+
+/// All else.
+#[derive(Debug)]
+struct Record {
+    limit: Option<Rate>,
     set: SetIndex,
     features: Span,
     subjects: Span,
@@ -72,22 +86,10 @@ pub(crate) struct Record {
     purpose: Span,
 }
 
-/// A part of one of the shared buffers.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
-
 /// All bindings of a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
+    terms: Vec<Terms>,
     records: Vec<Record>,
     features: Vec<FeatureIndex>,
     subjects: Vec<Subject>,
@@ -99,33 +101,44 @@ impl Bindings {
         self.records.len()
     }
 
-    pub(crate) fn indices(&self) -> impl DoubleEndedIterator<Item = BindingIndex> {
+    pub(crate) fn indices(&self) -> impl DoubleEndedIterator<Item = BindingIndex> + use<> {
         (0..self.records.len() as u32).map(BindingIndex)
     }
 
-    pub(crate) fn record(&self, index: BindingIndex) -> &Record {
-        &self.records[index.0 as usize]
+    #[inline]
+    pub(crate) fn terms(&self, index: BindingIndex) -> &Terms {
+        &self.terms[index.0 as usize]
+    }
+
+    /// Where the features of a binding are.
+    pub(crate) fn span(&self, index: BindingIndex) -> Span {
+        self.records[index.0 as usize].features
     }
 
     pub(crate) fn features(&self, index: BindingIndex) -> &[FeatureIndex] {
-        &self.features[self.record(index).features.range()]
+        self.features_in(self.span(index))
+    }
+
+    /// The features that a span stands for.
+    pub(crate) fn features_in(&self, span: Span) -> &[FeatureIndex] {
+        &self.features[span.range()]
     }
 
     pub(crate) fn subjects(&self, index: BindingIndex) -> &[Subject] {
-        &self.subjects[self.record(index).subjects.range()]
+        &self.subjects[self.records[index.0 as usize].subjects.range()]
     }
 
     pub(crate) fn view(&self, index: BindingIndex) -> Binding<'_> {
-        let record = self.record(index);
+        let (terms, record) = (self.terms(index), &self.records[index.0 as usize]);
         Binding {
             name: &self.text[record.name.range()],
             purpose: &self.text[record.purpose.range()],
             set: record.set,
             features: &self.features[record.features.range()],
             limit: record.limit,
-            rows_per_request: Some(record.rows_per_request).filter(|rows| *rows != u64::MAX),
-            on_excess: record.on_excess,
-            expires: record.expires,
+            rows_per_request: Some(terms.rows_per_request).filter(|rows| *rows != u64::MAX),
+            on_excess: terms.on_excess,
+            expires: terms.expires,
         }
     }
 }
@@ -136,6 +149,8 @@ pub(crate) struct BindingsReader {
     bindings: Bindings,
     /// Purposes repeat from binding to binding, so each is kept once.
     purposes: AHashMap<String, Span>,
+    /// Lists of features repeat too, above all those that came from a service; found by their hash.
+    lists: AHashMap<u64, Span>,
     last: (String, String),
 }
 
@@ -158,16 +173,17 @@ impl BindingsReader {
         let set = set_of(&at, &binding, catalogue)?;
         let features = catalogue.resolve(&at, set, &binding.features)?;
         let subjects = subjects.read(&at, &binding.subjects)?;
-        let record = Record {
+        let limit = binding.cost.map(|rate| limit(&at, rate)).transpose()?;
+        self.bindings.terms.push(Terms {
             expires: expires(&at, binding.expires)?,
-            limit: binding.cost.map(|rate| limit(&at, rate)).transpose()?,
-            rows_per_request: match binding.rows_per_request {
-                0 => u64::MAX,
-                rows => rows,
-            },
+            rows_per_request: unless_zero(binding.rows_per_request),
+            burst: limit.map_or(u64::MAX, |limit| limit.burst),
             on_excess: on_excess(&at, binding.on_excess())?,
+        });
+        let record = Record {
+            limit,
             set,
-            features: append(&mut self.bindings.features, &features)?,
+            features: self.features(&features)?,
             subjects: append(&mut self.bindings.subjects, &subjects)?,
             name: append_text(&mut self.bindings.text, at.name())?,
             purpose: self.purpose(binding.purpose)?,
@@ -178,11 +194,24 @@ impl BindingsReader {
     }
 
     pub(crate) fn finish(mut self) -> Bindings {
+        self.bindings.terms.shrink_to_fit();
         self.bindings.records.shrink_to_fit();
         self.bindings.features.shrink_to_fit();
         self.bindings.subjects.shrink_to_fit();
         self.bindings.text.shrink_to_fit();
         self.bindings
+    }
+
+    fn features(&mut self, features: &[FeatureIndex]) -> Result<Span, PolicyError> {
+        let hash = self.lists.hasher().hash_one(features);
+        if let Some(span) = self.lists.get(&hash)
+            && self.bindings.features_in(*span) == features
+        {
+            return Ok(*span);
+        }
+        let span = append(&mut self.bindings.features, features)?;
+        self.lists.insert(hash, span);
+        Ok(span)
     }
 
     fn purpose(&mut self, purpose: String) -> Result<Span, PolicyError> {
@@ -195,18 +224,9 @@ impl BindingsReader {
     }
 }
 
-fn set_of(
-    at: &Place,
-    binding: &v1::Binding,
-    catalogue: &Catalogue,
-) -> Result<SetIndex, PolicyError> {
-    let set = format!(
-        "{}/{}",
-        binding.feature_set_namespace, binding.feature_set_name
-    );
-    catalogue
-        .set(&set)
-        .ok_or_else(|| at.unknown("feature set", &set))
+fn set_of(at: &Place, binding: &v1::Binding, catalogue: &Catalogue) -> Result<SetIndex, PolicyError> {
+    let set = format!("{}/{}", binding.feature_set_namespace, binding.feature_set_name);
+    catalogue.set(&set).ok_or_else(|| at.unknown("feature set", &set))
 }
 
 fn expires(at: &Place, expires: i64) -> Result<i64, PolicyError> {
@@ -215,6 +235,10 @@ fn expires(at: &Place, expires: i64) -> Result<i64, PolicyError> {
     } else {
         Err(at.invalid("expires", expires, "a date"))
     }
+}
+
+fn unless_zero(rows: u64) -> u64 {
+    if rows == 0 { u64::MAX } else { rows }
 }
 
 fn limit(at: &Place, rate: v1::Rate) -> Result<Rate, PolicyError> {
@@ -240,18 +264,4 @@ fn on_excess(at: &Place, on_excess: v1::OnExcess) -> Result<OnExcess, PolicyErro
         v1::OnExcess::Strip => Ok(OnExcess::Strip),
         v1::OnExcess::Unspecified => Err(at.unspecified("on_excess")),
     }
-}
-
-fn append<T: Copy>(buffer: &mut Vec<T>, entries: &[T]) -> Result<Span, PolicyError> {
-    let start = check::index(buffer.len(), "entries in bindings")?;
-    let end = check::index(buffer.len() + entries.len(), "entries in bindings")?;
-    buffer.extend_from_slice(entries);
-    Ok(Span { start, end })
-}
-
-fn append_text(buffer: &mut String, text: &str) -> Result<Span, PolicyError> {
-    let start = check::index(buffer.len(), "bytes of names")?;
-    let end = check::index(buffer.len() + text.len(), "bytes of names")?;
-    buffer.push_str(text);
-    Ok(Span { start, end })
 }

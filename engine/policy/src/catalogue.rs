@@ -11,6 +11,13 @@ use crate::v1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SetIndex(pub(crate) u32);
 
+impl SetIndex {
+    /// The position as a number, for tables beside the policy's own.
+    pub fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Position of a feature among the features of all sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FeatureIndex(pub(crate) u32);
@@ -180,11 +187,7 @@ struct Service {
 
 impl Catalogue {
     /// Add a set; sets come in the order of their names.
-    pub(crate) fn add(
-        &mut self,
-        set: v1::FeatureSet,
-        environment: &str,
-    ) -> Result<(), PolicyError> {
+    pub(crate) fn add(&mut self, set: v1::FeatureSet, environment: &str) -> Result<(), PolicyError> {
         let at = Place::of("feature set", &set.namespace, &set.name)?;
         check::business_unit(&at, environment, &set.business_unit)?;
         let index = SetIndex(check::index(self.sets.len(), "feature sets")?);
@@ -240,10 +243,7 @@ impl Catalogue {
         if entry.0 == column.kind {
             return Ok(());
         }
-        let first = self
-            .sets
-            .get(entry.1.0 as usize)
-            .map_or(at, |set| &set.full_name);
+        let first = self.sets.get(entry.1.0 as usize).map_or(at, |set| &set.full_name);
         Err(conflict("column", &column.name, first, at))
     }
 
@@ -365,9 +365,7 @@ fn upstream_auth(at: &Place, auth: v1::UpstreamAuth) -> Result<UpstreamAuth, Pol
 }
 
 fn endpoints(at: &Place, endpoints: &[v1::Endpoint]) -> Result<Box<[Endpoint]>, PolicyError> {
-    check::sorted(at, "endpoints", endpoints, |endpoint| {
-        endpoint.adapter.as_str()
-    })?;
+    check::sorted(at, "endpoints", endpoints, |endpoint| endpoint.adapter.as_str())?;
     endpoints
         .iter()
         .map(|endpoint| build_endpoint(at, endpoint))
@@ -386,11 +384,7 @@ fn build_endpoint(at: &Place, endpoint: &v1::Endpoint) -> Result<Endpoint, Polic
     })
 }
 
-fn columns(
-    at: &Place,
-    list: &'static str,
-    columns: &[v1::Column],
-) -> Result<Box<[Column]>, PolicyError> {
+fn columns(at: &Place, list: &'static str, columns: &[v1::Column]) -> Result<Box<[Column]>, PolicyError> {
     check::sorted(at, list, columns, |column| column.name.as_str())?;
     let build = |column: &v1::Column| {
         let kind = column_type(at, column.r#type())?;
@@ -406,9 +400,7 @@ fn columns(
 }
 
 fn build_feature(at: &Place, set: SetIndex, feature: &v1::Feature) -> Result<Feature, PolicyError> {
-    let sensitivity = u8::try_from(feature.sensitivity)
-        .ok()
-        .filter(|level| *level <= 3);
+    let sensitivity = u8::try_from(feature.sensitivity).ok().filter(|level| *level <= 3);
     if feature.cost == 0 {
         return Err(at.invalid("cost", &feature.name, "features that cost at least 1"));
     }
@@ -416,8 +408,7 @@ fn build_feature(at: &Place, set: SetIndex, feature: &v1::Feature) -> Result<Fea
         name: feature.name.as_str().into(),
         set,
         kind: column_type(at, feature.r#type())?,
-        sensitivity: sensitivity
-            .ok_or_else(|| at.invalid("sensitivity", feature.sensitivity, "0 to 3"))?,
+        sensitivity: sensitivity.ok_or_else(|| at.invalid("sensitivity", feature.sensitivity, "0 to 3"))?,
         cost: feature.cost,
     })
 }

@@ -14,11 +14,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// A namespaced object. Its two names are joined by a slash from here on, so neither may hold one.
-    pub(crate) fn of(
-        what: &'static str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Place, PolicyError> {
+    pub(crate) fn of(what: &'static str, namespace: &str, name: &str) -> Result<Place, PolicyError> {
         let place = Place {
             what,
             name: format!("{namespace}/{name}"),
@@ -91,13 +87,7 @@ pub(crate) fn business_unit<'a>(
     unit.strip_prefix(environment)
         .and_then(|rest| rest.strip_prefix('.'))
         .filter(|short| check_segment(short).is_ok())
-        .ok_or_else(|| {
-            at.invalid(
-                "business unit",
-                unit,
-                "one of this environment, prod.payments",
-            )
-        })
+        .ok_or_else(|| at.invalid("business unit", unit, "one of this environment, prod.payments"))
 }
 
 /// Check that a list rises by its key, which also proves that nothing is in it twice. Empty keys are refused: an

@@ -13,6 +13,7 @@ use crate::catalogue::{FeatureIndex, Mode, SetIndex};
 use crate::policy::Policy;
 use crate::spiffe::SpiffeId;
 use crate::subject::HolderIndex;
+use crate::table::{Entry, Readable};
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
@@ -177,9 +178,8 @@ impl Policy {
         request: &Request<'_>,
         features: impl ExactSizeIterator<Item = Option<FeatureIndex>>,
     ) -> Decision {
-        let holders = request
-            .identity
-            .map(|identity| self.subjects.holders(identity));
+        let holders = request.identity.map(|identity| self.subjects.holders(identity));
+        let mut search = Search::new(self, holders.unwrap_or_default(), request.now);
         let mut decision = Decision::denied(features.len());
         let mut lapses = Lapses {
             whole: true,
@@ -194,7 +194,7 @@ impl Policy {
                 continue;
             };
             decision.note_set(self.catalogue.feature_record(feature).set);
-            match self.find(holders.unwrap_or_default(), feature, request.now) {
+            match search.find(feature) {
                 Found::Granted(binding) => {
                     decision.granted.push(Grant {
                         position,
@@ -214,26 +214,6 @@ impl Policy {
             Some(holders) => self.conclude(&mut decision, request, holders, lapses),
         }
         decision
-    }
-
-    /// The first binding of these holders that lists the feature and applies.
-    #[inline]
-    fn find(&self, holders: [Option<HolderIndex>; 2], feature: FeatureIndex, now: i64) -> Found {
-        let mut lapsed: Option<(i64, BindingIndex)> = None;
-        for holder in holders.into_iter().flatten() {
-            let candidates = self.table.candidates(&self.bindings, holder, feature);
-            let expires = |binding: &BindingIndex| self.bindings.record(*binding).expires;
-            let expired = candidates.partition_point(|binding| expires(binding) <= now);
-            if let Some(binding) = candidates.get(expired) {
-                return Found::Granted(*binding);
-            }
-            if let Some(last) = candidates.last()
-                && lapsed.is_none_or(|(latest, _)| expires(last) > latest)
-            {
-                lapsed = Some((expires(last), *last));
-            }
-        }
-        lapsed.map_or(Found::Nothing, |(_, binding)| Found::Lapsed(binding))
     }
 
     /// The sets asked, and what they say of the request as a whole.
@@ -281,8 +261,7 @@ impl Policy {
 
     /// Whether every binding used says strip; none used is nothing left, which is a denial.
     fn strips(&self, granted: &[Grant]) -> bool {
-        let strip =
-            |grant: &Grant| self.bindings.record(grant.binding).on_excess == OnExcess::Strip;
+        let strip = |grant: &Grant| self.bindings.terms(grant.binding).on_excess == OnExcess::Strip;
         !granted.is_empty() && granted.iter().all(strip)
     }
 
@@ -341,29 +320,17 @@ impl Policy {
 
     /// Compare with the limits of the bindings used; the first in the order of the snapshot that is passed decides.
     fn limit(&self, decision: &mut Decision, rows: u64) {
-        let record = |charge: &&Charge| self.bindings.record(charge.binding);
+        let terms = |charge: &&Charge| self.bindings.terms(charge.binding);
         let charges = decision.charges.iter();
-        decision.expires = charges.clone().map(|charge| record(&charge).expires).min();
+        decision.expires = charges.clone().map(|charge| terms(&charge).expires).min();
         let narrowest = charges
             .clone()
-            .min_by_key(|charge| record(charge).rows_per_request);
-        let over_rows = narrowest.filter(|charge| rows > record(charge).rows_per_request);
-        let over_burst = charges.clone().find(|charge| {
-            record(charge)
-                .limit
-                .is_some_and(|limit| charge.cost > limit.burst)
-        });
+            .min_by_key(|charge| terms(charge).rows_per_request);
+        let over_rows = narrowest.filter(|charge| rows > terms(charge).rows_per_request);
+        let over_burst = charges.clone().find(|charge| charge.cost > terms(charge).burst);
         (decision.outcome, decision.reason, decision.rule) = match (over_rows, over_burst) {
-            (Some(over), _) => (
-                Outcome::Deny,
-                DecisionReason::RowsOverLimit,
-                Some(over.binding),
-            ),
-            (_, Some(over)) => (
-                Outcome::Deny,
-                DecisionReason::CostOverBurst,
-                Some(over.binding),
-            ),
+            (Some(over), _) => (Outcome::Deny, DecisionReason::RowsOverLimit, Some(over.binding)),
+            (_, Some(over)) => (Outcome::Deny, DecisionReason::CostOverBurst, Some(over.binding)),
             (None, None) => {
                 let first = decision.granted.first().map(|grant| grant.binding);
                 (Outcome::Allow, DecisionReason::Granted, first)
@@ -372,12 +339,61 @@ impl Policy {
     }
 }
 
+/// Looks features up for one caller. Features mostly come from the same few bindings, so that what the last one
+/// found is kept for each holder.
+struct Search<'a> {
+    policy: &'a Policy,
+    now: i64,
+    holders: [(Readable<'a>, Option<Tried>); 2],
+}
+
+/// What trying an entry gave: the binding that applies, or else the one that expired last.
+#[derive(Clone, Copy)]
+struct Tried {
+    entry: Entry,
+    result: Result<BindingIndex, BindingIndex>,
+}
+
 /// What the bindings of a caller say of one feature.
 enum Found {
     Granted(BindingIndex),
     /// Only bindings that have expired list it; this one did last.
     Lapsed(BindingIndex),
     Nothing,
+}
+
+impl<'a> Search<'a> {
+    fn new(policy: &'a Policy, holders: [Option<HolderIndex>; 2], now: i64) -> Search<'a> {
+        let holders = holders.map(|h| (policy.table.readable(&policy.bindings, h), None));
+        Search { policy, now, holders }
+    }
+
+    /// The first binding that lists the feature and applies.
+    #[inline]
+    fn find(&mut self, feature: FeatureIndex) -> Found {
+        let Search { policy, now, holders } = self;
+        let (table, bindings) = (&policy.table, &policy.bindings);
+        let mut lapsed: Option<BindingIndex> = None;
+        for (readable, tried) in holders {
+            let Some(entry) = readable.entry(feature) else {
+                continue;
+            };
+            let result = match tried {
+                Some(tried) if tried.entry == entry => tried.result,
+                _ => table.first(bindings, entry, *now),
+            };
+            *tried = Some(Tried { entry, result });
+            let expires = |binding| bindings.terms(binding).expires;
+            match result {
+                Ok(binding) => return Found::Granted(binding),
+                Err(last) if lapsed.is_none_or(|before| expires(last) > expires(before)) => {
+                    lapsed = Some(last);
+                }
+                Err(_) => {}
+            }
+        }
+        lapsed.map_or(Found::Nothing, Found::Lapsed)
+    }
 }
 
 /// What expiry alone took away.

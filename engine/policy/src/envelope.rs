@@ -91,9 +91,9 @@ fn content<'a>(wire_type: usize, rest: &mut &'a [u8]) -> Result<&'a [u8], Policy
         }
         LENGTH_DELIMITED => {
             let length = decode_length_delimiter(&mut *rest)?;
-            let (content, after) = rest.split_at_checked(length).ok_or_else(|| {
-                PolicyError::Unreadable("a field is longer than what is left".to_owned())
-            })?;
+            let (content, after) = rest
+                .split_at_checked(length)
+                .ok_or_else(|| PolicyError::Unreadable("a field is longer than what is left".to_owned()))?;
             *rest = after;
             Ok(content)
         }

@@ -27,9 +27,10 @@ impl Policy {
     pub fn readers(&self, feature: FeatureIndex, now: i64) -> Vec<Reader<'_>> {
         let mut seen = AHashSet::new();
         let mut readers = Vec::new();
-        let granting = self.bindings.indices().filter(|binding| {
-            self.bindings.record(*binding).expires > now && self.lists(*binding, feature)
-        });
+        let granting = self
+            .bindings
+            .indices()
+            .filter(|binding| self.bindings.terms(*binding).expires > now && self.lists(*binding, feature));
         for binding in granting {
             for subject in self.bindings.subjects(binding) {
                 if seen.insert(*subject) {
@@ -48,11 +49,7 @@ impl Policy {
 
     /// What an identity may read now, in the order of the catalogue, each with the binding that grants it.
     pub fn grants(&self, identity: &SpiffeId, now: i64) -> Vec<(FeatureIndex, BindingIndex)> {
-        let names: Vec<&str> = self
-            .features()
-            .iter()
-            .map(|feature| &*feature.name)
-            .collect();
+        let names: Vec<&str> = self.features().iter().map(|feature| &*feature.name).collect();
         let features = Features::Named(&names);
         let request = Request {
             identity: Some(identity),
@@ -61,9 +58,7 @@ impl Policy {
             now,
         };
         let granted = self.decide(&request).granted.into_iter();
-        granted
-            .map(|grant| (grant.feature, grant.binding))
-            .collect()
+        granted.map(|grant| (grant.feature, grant.binding)).collect()
     }
 
     /// The binding that lists most of what a denied request misses. Among equals one that names the caller comes
@@ -80,7 +75,7 @@ impl Policy {
                 .iter()
                 .filter(|feature| self.lists(*binding, **feature))
                 .count();
-            let current = self.bindings.record(*binding).expires > request.now;
+            let current = self.bindings.terms(*binding).expires > request.now;
             (listed, self.names(*binding, request.identity), current)
         };
         // `max_by_key` keeps the last of equals, and the first by name is wanted.
@@ -90,15 +85,11 @@ impl Policy {
             .map(|binding| (rank(&binding), binding))
             .rev();
         let near = ranked.filter(|((listed, ..), _)| *listed > 0);
-        near.max_by_key(|(rank, _)| *rank)
-            .map(|(_, binding)| binding)
+        near.max_by_key(|(rank, _)| *rank).map(|(_, binding)| binding)
     }
 
     fn lists(&self, binding: BindingIndex, feature: FeatureIndex) -> bool {
-        self.bindings
-            .features(binding)
-            .binary_search(&feature)
-            .is_ok()
+        self.bindings.features(binding).binary_search(&feature).is_ok()
     }
 
     fn names(&self, binding: BindingIndex, identity: Option<&SpiffeId>) -> bool {

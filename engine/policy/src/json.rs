@@ -71,17 +71,8 @@ impl Policy {
     /// Decide a request in JSON.
     pub fn decide_json(&self, question: &[u8]) -> Result<Vec<u8>, PolicyError> {
         let question: Question = serde_json::from_slice(question).map_err(request_error)?;
-        let identity = question
-            .identity
-            .as_deref()
-            .map(parse_identity)
-            .transpose()?;
-        let names: Vec<&str> = question
-            .features
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let identity = question.identity.as_deref().map(parse_identity).transpose()?;
+        let names: Vec<&str> = question.features.iter().flatten().map(String::as_str).collect();
         let features = match (&question.features, &question.service) {
             (Some(_), None) => Features::Named(&names),
             (None, Some(service)) => Features::Service(service),
@@ -139,12 +130,7 @@ impl Policy {
 
     fn answer<'a>(&'a self, request: &Request<'a>, decision: &Decision) -> Answer<'a> {
         let name = |index: BindingIndex| self.binding(index).name;
-        let at = |places: &[u32]| {
-            places
-                .iter()
-                .filter_map(|p| self.name_at(request, *p))
-                .collect()
-        };
+        let at = |places: &[u32]| places.iter().filter_map(|p| self.name_at(request, *p)).collect();
         let granted = decision.granted.iter();
         let charges = decision.charges.iter();
         let sets = decision.feature_sets.iter();

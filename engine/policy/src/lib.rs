@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod json;
 mod policy;
+mod span;
 mod spiffe;
 mod subject;
 mod table;

@@ -56,6 +56,7 @@ impl Policy {
         let (workload, mut subjects) = read_head(head)?;
         let catalogue = read_catalogue(&envelope, &head.environment)?;
         let bindings = read_bindings(&envelope, &catalogue, &mut subjects)?;
+        subjects.shrink_to_fit();
         let table = Table::build(&bindings, subjects.len(), catalogue.features.len())?;
         Ok(Policy {
             digest: hex_digest(bytes),
@@ -145,6 +146,11 @@ impl Policy {
         self.bindings.len()
     }
 
+    /// Every binding's index, in the order of positions.
+    pub fn bindings(&self) -> impl Iterator<Item = BindingIndex> {
+        self.bindings.indices()
+    }
+
     /// A binding.
     pub fn binding(&self, index: BindingIndex) -> Binding<'_> {
         self.bindings.view(index)
@@ -163,13 +169,8 @@ fn check_format(head: &v1::Snapshot) -> Result<(), PolicyError> {
             expected: FORMAT,
         });
     }
-    let needed = parse_version(&head.engine_version).ok_or_else(|| {
-        invalid(
-            "engine_version",
-            &head.engine_version,
-            "three numbers, 0.1.0",
-        )
-    })?;
+    let needed = parse_version(&head.engine_version)
+        .ok_or_else(|| invalid("engine_version", &head.engine_version, "three numbers, 0.1.0"))?;
     if Some(needed) > parse_version(VERSION) {
         let needed = head.engine_version.clone();
         return Err(PolicyError::EngineVersion {
@@ -192,16 +193,12 @@ fn parse_version(version: &str) -> Option<[u32; 3]> {
 fn read_head(head: &v1::Snapshot) -> Result<(SpiffeId, Subjects), PolicyError> {
     let at = || "the snapshot".to_owned();
     if head.environment.is_empty() || head.environment.contains(['.', '/']) {
-        return Err(invalid(
-            "environment",
-            &head.environment,
-            "a name without dots",
-        ));
+        return Err(invalid("environment", &head.environment, "a name without dots"));
     }
     let trust_domain = TrustDomain::parse(&head.trust_domain)
         .map_err(|error| spiffe_error(at(), &head.trust_domain, error))?;
-    let workload = SpiffeId::parse(&head.workload)
-        .map_err(|error| spiffe_error(at(), &head.workload, error))?;
+    let workload =
+        SpiffeId::parse(&head.workload).map_err(|error| spiffe_error(at(), &head.workload, error))?;
     if workload.trust_domain() != trust_domain.as_str() {
         return Err(invalid(
             "workload",
@@ -261,9 +258,8 @@ fn read_remotes(envelope: &Envelope<'_>) -> Result<Vec<Remote>, PolicyError> {
 }
 
 fn address(at: &Place, address: &str) -> Result<Box<str>, PolicyError> {
-    let fits = |(host, port): (&str, &str)| {
-        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
-    };
+    let fits =
+        |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0);
     if address.rsplit_once(':').is_some_and(fits) {
         Ok(address.into())
     } else {

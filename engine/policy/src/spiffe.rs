@@ -35,9 +35,7 @@ pub enum SpiffeIdError {
     TooLong,
     /// The trust domain is empty, too long, or has a character outside lower-case letters, digits, `.`, `-` and
     /// `_`; that covers ports and user names.
-    #[error(
-        "a trust domain is 1 to {MAX_TRUST_DOMAIN} lower-case letters, digits, `.`, `-` and `_`"
-    )]
+    #[error("a trust domain is 1 to {MAX_TRUST_DOMAIN} lower-case letters, digits, `.`, `-` and `_`")]
     TrustDomain,
 }
 

@@ -56,12 +56,16 @@ impl TryFrom<String> for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return match Path::new(path) {
                 path if path.is_absolute() => Ok(Address::Unix(path.to_owned())),
-                _ => Err(format!("{text:?} is no address, expected an absolute path after unix:")),
+                _ => Err(format!(
+                    "{text:?} is no address, expected an absolute path after unix:"
+                )),
             };
         }
         match text.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Address::Tcp(text)),
-            _ => Err(format!("{text:?} is no address, expected host:port or unix:/path")),
+            _ => Err(format!(
+                "{text:?} is no address, expected host:port or unix:/path"
+            )),
         }
     }
 }
@@ -77,13 +81,21 @@ impl fmt::Display for Address {
 
 /// Listen on a TCP address.
 pub(crate) async fn listen_tcp(address: &str) -> Result<TcpListener, SocketError> {
-    TcpListener::bind(address).await.map_err(|error| SocketError::Bind { address: address.to_owned(), error })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| SocketError::Bind {
+            address: address.to_owned(),
+            error,
+        })
 }
 
 /// Listen on a UNIX socket with these permissions. A stale socket is removed first; one that somebody answers on,
 /// or a file that is no socket, is left alone.
 pub(crate) fn listen_unix(path: &Path, mode: u32) -> Result<UnixListener, SocketError> {
-    bind_unix(path, mode).map_err(|error| SocketError::Bind { address: format!("unix:{}", path.display()), error })
+    bind_unix(path, mode).map_err(|error| SocketError::Bind {
+        address: format!("unix:{}", path.display()),
+        error,
+    })
 }
 
 fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
@@ -107,10 +119,16 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !file.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is in the way"));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is no socket is in the way",
+        ));
     }
     match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody else listens there")),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "somebody else listens there",
+        )),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(error) => Err(error),
     }

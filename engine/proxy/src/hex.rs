@@ -3,7 +3,11 @@
 /// Write bytes as lower-case hexadecimal.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+        .collect()
 }
 
 /// Read a SHA-256 digest; None unless the text is exactly 64 hexadecimal digits.
@@ -20,7 +24,9 @@ pub(crate) fn decode_sha256(text: &str) -> Option<[u8; 32]> {
 }
 
 fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -35,7 +41,14 @@ mod tests {
 
     #[test]
     fn anything_but_64_digits_is_no_digest() {
-        for text in ["", "ab", &"g".repeat(64), &"+f".repeat(32), &"a".repeat(63), &"a".repeat(65)] {
+        for text in [
+            "",
+            "ab",
+            &"g".repeat(64),
+            &"+f".repeat(32),
+            &"a".repeat(63),
+            &"a".repeat(65),
+        ] {
             assert_eq!(decode_sha256(text), None, "{text}");
         }
     }

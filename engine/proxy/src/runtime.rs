@@ -34,10 +34,16 @@ pub fn handle() -> &'static Handle {
 fn start() -> Runtime {
     let workers = match WORKERS.load(Ordering::SeqCst) {
         // available_parallelism honours cgroup quotas and CPU affinity.
-        0 => std::thread::available_parallelism().map_or(1, usize::from).min(DEFAULT_WORKERS_AT_MOST),
+        0 => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(DEFAULT_WORKERS_AT_MOST),
         chosen => chosen,
     };
-    let built = Builder::new_multi_thread().worker_threads(workers).thread_name("featward-engine").enable_all().build();
+    let built = Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("featward-engine")
+        .enable_all()
+        .build();
     match built {
         Ok(runtime) => runtime,
         Err(error) => panic!("cannot start the engine's {workers} threads: {error}"),

@@ -27,29 +27,46 @@ pub(crate) struct Credentials(pub(crate) credentials::Credentials);
 impl Credentials {
     #[new]
     fn new(trust_domain: &str) -> PyResult<Credentials> {
-        credentials::Credentials::new(trust_domain).map(Credentials).map_err(identity_error)
+        credentials::Credentials::new(trust_domain)
+            .map(Credentials)
+            .map_err(identity_error)
     }
 
     /// Make a fresh key and the request for its certificate.
     fn new_identity(&self, py: Python<'_>) -> PyResult<PendingIdentity> {
         let made = py.detach(|| self.0.new_identity());
-        made.map(PendingIdentity).map_err(|error: KeyError| EngineError::new_err(error.to_string()))
+        made.map(PendingIdentity)
+            .map_err(|error: KeyError| EngineError::new_err(error.to_string()))
     }
 
     /// Use this chain (leaf first) with the pending key from now on; returns the SPIFFE ID in it.
-    fn set_identity(&self, py: Python<'_>, pending: &PendingIdentity, chain: Vec<Vec<u8>>) -> PyResult<String> {
+    fn set_identity(
+        &self,
+        py: Python<'_>,
+        pending: &PendingIdentity,
+        chain: Vec<Vec<u8>>,
+    ) -> PyResult<String> {
         let set = py.detach(|| self.0.set_identity(&pending.0, chain));
         set.map(|identity| identity.spiffe_id).map_err(identity_error)
     }
 
     /// Trust these roots and this scope table from now on.
-    fn set_trust(&self, py: Python<'_>, roots: Vec<Vec<u8>>, scopes: Vec<(Vec<u8>, String)>, sequence: u64) -> PyResult<()> {
-        py.detach(|| self.0.set_trust(roots, scopes, sequence)).map_err(identity_error)
+    fn set_trust(
+        &self,
+        py: Python<'_>,
+        roots: Vec<Vec<u8>>,
+        scopes: Vec<(Vec<u8>, String)>,
+        sequence: u64,
+    ) -> PyResult<()> {
+        py.detach(|| self.0.set_trust(roots, scopes, sequence))
+            .map_err(identity_error)
     }
 
     /// JSON of the SVID in use.
     fn identity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let Some(identity) = self.0.identity() else { return Ok(None) };
+        let Some(identity) = self.0.identity() else {
+            return Ok(None);
+        };
         let json = serde_json::to_vec(&identity).map_err(|error| EngineError::new_err(error.to_string()))?;
         Ok(Some(PyBytes::new(py, &json)))
     }

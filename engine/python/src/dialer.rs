@@ -14,7 +14,9 @@ pub(crate) struct Dialer(dialer::Dialer);
 impl Dialer {
     #[new]
     fn new(credentials: &Credentials, config: &[u8]) -> PyResult<Dialer> {
-        dialer::Dialer::new(credentials.0.clone(), config).map(Dialer).map_err(config_error)
+        dialer::Dialer::new(credentials.0.clone(), config)
+            .map(Dialer)
+            .map_err(config_error)
     }
 
     /// Open the socket; returns its path.

@@ -7,6 +7,7 @@ mod dialer;
 mod errors;
 mod listener;
 mod policy;
+mod proxy;
 mod refusals;
 
 /// The extension module: one line for each thing that Python sees.
@@ -20,5 +21,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<credentials::PendingIdentity>()?;
     module.add_class::<dialer::Dialer>()?;
     module.add_class::<listener::Listener>()?;
+    module.add_class::<proxy::Proxy>()?;
     Ok(())
 }

@@ -18,7 +18,9 @@ pub(crate) struct Listener(listener::Listener);
 impl Listener {
     #[new]
     fn new(credentials: &Credentials, config: &[u8]) -> PyResult<Listener> {
-        listener::Listener::new(credentials.0.clone(), config).map(Listener).map_err(config_error)
+        listener::Listener::new(credentials.0.clone(), config)
+            .map(Listener)
+            .map_err(config_error)
     }
 
     /// Bind and serve; returns the bound address.
@@ -36,7 +38,8 @@ impl Listener {
 
     /// JSON object of handshakes so far by outcome: `accepted`, or the cause of refusal.
     fn handshakes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let json = serde_json::to_vec(&self.0.tally().counts()).map_err(|error| EngineError::new_err(error.to_string()))?;
+        let json = serde_json::to_vec(&self.0.tally().counts())
+            .map_err(|error| EngineError::new_err(error.to_string()))?;
         Ok(PyBytes::new(py, &json))
     }
 }

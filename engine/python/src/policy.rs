@@ -27,21 +27,11 @@ impl Policy {
         answer(py, || self.0.decide_json(request))
     }
 
-    fn readers<'py>(
-        &self,
-        py: Python<'py>,
-        feature: &str,
-        now: i64,
-    ) -> PyResult<Bound<'py, PyBytes>> {
+    fn readers<'py>(&self, py: Python<'py>, feature: &str, now: i64) -> PyResult<Bound<'py, PyBytes>> {
         answer(py, || self.0.readers_json(feature, now))
     }
 
-    fn grants<'py>(
-        &self,
-        py: Python<'py>,
-        identity: &str,
-        now: i64,
-    ) -> PyResult<Bound<'py, PyBytes>> {
+    fn grants<'py>(&self, py: Python<'py>, identity: &str, now: i64) -> PyResult<Bound<'py, PyBytes>> {
         answer(py, || self.0.grants_json(identity, now))
     }
 }

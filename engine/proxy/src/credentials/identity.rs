@@ -39,14 +39,25 @@ impl Held {
     /// Take a chain for this key; refused when the leaf is for another key, another trust domain, breaks the
     /// X.509-SVID rules, or was not signed by the certificate after it. Its dates are not judged here: what to do
     /// about an expired identity is the agent's business, and peers refuse it anyway.
-    pub(crate) fn take(key: &Arc<Key>, chain: Vec<Vec<u8>>, trust_domain: &str, generation: u64) -> Result<Held, IdentityError> {
+    pub(crate) fn take(
+        key: &Arc<Key>,
+        chain: Vec<Vec<u8>>,
+        trust_domain: &str,
+        generation: u64,
+    ) -> Result<Held, IdentityError> {
         let chain = PeerCertificates::new(chain.into_iter().map(CertificateDer::from).collect());
         let Some(leaf) = chain.leaf() else {
-            return Err(IdentityError::new(Cause::NoCertificate, "the chain is empty, expected leaf and authority"));
+            return Err(IdentityError::new(
+                Cause::NoCertificate,
+                "the chain is empty, expected leaf and authority",
+            ));
         };
         let svid = Svid::parse(leaf)?;
         if svid.spki != key.spki() {
-            let detail = format!("the certificate of {} is for another key than the pending one", svid.id);
+            let detail = format!(
+                "the certificate of {} is for another key than the pending one",
+                svid.id
+            );
             return Err(IdentityError::new(Cause::KeyMismatch, detail));
         }
         if svid.id.trust_domain() != trust_domain {
@@ -63,7 +74,12 @@ impl Held {
             not_before: svid.not_before,
             not_after: svid.not_after,
         };
-        Ok(Held { identity, chain, certified, generation })
+        Ok(Held {
+            identity,
+            chain,
+            certified,
+            generation,
+        })
     }
 
     /// The same with this root at the end of the chain, for servers that strangers meet for the first time.
@@ -80,7 +96,10 @@ impl Held {
 /// The key that signed the leaf, which must be that of the next certificate in the chain.
 fn signer(chain: &PeerCertificates, svid: &Svid) -> Result<[u8; 32], IdentityError> {
     let Some(issuer) = chain.above().first() else {
-        return Err(IdentityError::new(Cause::BadSvid, "the chain holds only a leaf, expected the authority after it"));
+        return Err(IdentityError::new(
+            Cause::BadSvid,
+            "the chain holds only a leaf, expected the authority after it",
+        ));
     };
     let anchor = webpki::anchor_from_trusted_cert(issuer).map_err(crate::verify::unusable)?;
     let leaf = PeerCertificates::new(chain.leaf().into_iter().cloned().collect());

@@ -33,13 +33,22 @@ impl PendingIdentity {
     /// Make a key and a PKCS #10 request for it whose subject, attributes and extensions are empty: an issuer
     /// takes nothing but the key from a request, so there is nothing else to say in it.
     pub(crate) fn generate() -> Result<PendingIdentity, KeyError> {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|error| KeyError(error.to_string()))?;
-        let mut key = Key { pair, spki: Vec::new() };
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .map_err(|error| KeyError(error.to_string()))?;
+        let mut key = Key {
+            pair,
+            spki: Vec::new(),
+        };
         key.spki = key.subject_public_key_info();
         let mut request = CertificateParams::default();
         request.distinguished_name = DistinguishedName::new();
-        let csr = request.serialize_request(&key).map_err(|error| KeyError(error.to_string()))?;
-        Ok(PendingIdentity { key: Arc::new(key), csr: csr.der().to_vec() })
+        let csr = request
+            .serialize_request(&key)
+            .map_err(|error| KeyError(error.to_string()))?;
+        Ok(PendingIdentity {
+            key: Arc::new(key),
+            csr: csr.der().to_vec(),
+        })
     }
 
     /// The certificate request, DER.
@@ -55,7 +64,9 @@ impl Key {
     }
 
     fn signature(&self, message: &[u8]) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
-        self.pair.sign(&SystemRandom::new(), message).map(|signature| signature.as_ref().to_vec())
+        self.pair
+            .sign(&SystemRandom::new(), message)
+            .map(|signature| signature.as_ref().to_vec())
     }
 }
 
@@ -102,7 +113,9 @@ impl SigningKey for HandshakeKey {
 
 impl Signer for HandshakeKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        self.0.signature(message).map_err(|_| rustls::Error::General("signing failed".into()))
+        self.0
+            .signature(message)
+            .map_err(|_| rustls::Error::General("signing failed".into()))
     }
 
     fn scheme(&self) -> SignatureScheme {

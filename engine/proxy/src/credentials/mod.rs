@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
-pub use identity::Identity;
 pub(crate) use identity::Held;
+pub use identity::Identity;
 pub use key::{KeyError, PendingIdentity};
 pub(crate) use trust::Trust;
 
@@ -51,8 +51,9 @@ struct Current {
 impl Credentials {
     /// Credentials of one trust domain, without identity or trust yet.
     pub fn new(trust_domain: &str) -> Result<Credentials, IdentityError> {
-        TrustDomain::parse(trust_domain)
-            .map_err(|error| IdentityError::new(Cause::WrongTrustDomain, format!("{trust_domain:?}: {error}")))?;
+        TrustDomain::parse(trust_domain).map_err(|error| {
+            IdentityError::new(Cause::WrongTrustDomain, format!("{trust_domain:?}: {error}"))
+        })?;
         let shared = Shared {
             trust_domain: trust_domain.to_owned(),
             current: ArcSwap::default(),
@@ -61,7 +62,9 @@ impl Credentials {
             trust_changes: watch::Sender::new(0),
             identity_changes: watch::Sender::new(0),
         };
-        Ok(Credentials { shared: Arc::new(shared) })
+        Ok(Credentials {
+            shared: Arc::new(shared),
+        })
     }
 
     /// The trust domain.
@@ -75,7 +78,11 @@ impl Credentials {
     }
 
     /// Use this chain (leaf first, DER) with the pending key from the next handshake on; returns what it says.
-    pub fn set_identity(&self, pending: &PendingIdentity, chain: Vec<Vec<u8>>) -> Result<Identity, IdentityError> {
+    pub fn set_identity(
+        &self,
+        pending: &PendingIdentity,
+        chain: Vec<Vec<u8>>,
+    ) -> Result<Identity, IdentityError> {
         let _changing = self.shared.change.lock();
         let generation = *self.shared.identity_changes.borrow() + 1;
         let held = Arc::new(Held::take(&pending.key, chain, self.trust_domain(), generation)?);
@@ -88,7 +95,12 @@ impl Credentials {
 
     /// Trust these roots (DER) and this scope table (SHA-256 of an authority's SPKI, path prefix) from now on. Live
     /// connections are judged again. A sequence below the one in use is refused, so that nothing old can return.
-    pub fn set_trust(&self, roots: Vec<Vec<u8>>, scopes: Vec<(Vec<u8>, String)>, sequence: u64) -> Result<(), IdentityError> {
+    pub fn set_trust(
+        &self,
+        roots: Vec<Vec<u8>>,
+        scopes: Vec<(Vec<u8>, String)>,
+        sequence: u64,
+    ) -> Result<(), IdentityError> {
         let _changing = self.shared.change.lock();
         let before = self.trust();
         let in_use = before.as_ref().map_or(0, |trust| trust.sequence());
@@ -100,19 +112,31 @@ impl Credentials {
         trust.follow(before.as_deref());
         let generation = trust.generation();
         self.swap(|current| current.trust = Some(Arc::new(trust)));
-        self.shared.trust_changes.send_if_modified(|known| std::mem::replace(known, generation) != generation);
+        self.shared
+            .trust_changes
+            .send_if_modified(|known| std::mem::replace(known, generation) != generation);
         self.announce();
         Ok(())
     }
 
     /// What the SVID in use says.
     pub fn identity(&self) -> Option<Identity> {
-        self.shared.current.load().identity.as_ref().map(|held| held.identity.clone())
+        self.shared
+            .current
+            .load()
+            .identity
+            .as_ref()
+            .map(|held| held.identity.clone())
     }
 
     /// The sequence of the trust in use, 0 before the first.
     pub fn sequence(&self) -> u64 {
-        self.shared.current.load().trust.as_ref().map_or(0, |trust| trust.sequence())
+        self.shared
+            .current
+            .load()
+            .trust
+            .as_ref()
+            .map_or(0, |trust| trust.sequence())
     }
 
     /// Judge a peer's certificates by the trust in use, as of now.
@@ -122,15 +146,26 @@ impl Credentials {
 
     /// The same, and accept (marked) what expired less than `grace` seconds ago. Never for traffic: it is there so
     /// that a workload that slept through its renewal can still ask for a new identity.
-    pub fn judge_with_grace(&self, certificates: &PeerCertificates, grace: i64) -> Result<Peer, IdentityError> {
+    pub fn judge_with_grace(
+        &self,
+        certificates: &PeerCertificates,
+        grace: i64,
+    ) -> Result<Peer, IdentityError> {
         let Some(trust) = self.trust() else {
-            return Err(IdentityError::new(Cause::NoTrust, "no trust was set yet, so nobody can be trusted"));
+            return Err(IdentityError::new(
+                Cause::NoTrust,
+                "no trust was set yet, so nobody can be trusted",
+            ));
         };
         verify::by_trust(certificates, &trust, now(), grace)
     }
 
     /// Judge by a root's digest alone, at first contact with our own platform.
-    pub(crate) fn judge_by_root(&self, certificates: &PeerCertificates, root_sha256: &[u8; 32]) -> Result<Peer, IdentityError> {
+    pub(crate) fn judge_by_root(
+        &self,
+        certificates: &PeerCertificates,
+        root_sha256: &[u8; 32],
+    ) -> Result<Peer, IdentityError> {
         verify::by_root(certificates, root_sha256, now())
     }
 
@@ -167,7 +202,11 @@ impl Credentials {
     /// The chain and key for a handshake: the newest, with the root at its end if wanted and known.
     pub(crate) fn certified(&self, with_root: bool) -> Option<Arc<CertifiedKey>> {
         let current = self.shared.current.load();
-        let rooted = if with_root { current.with_root.clone() } else { None };
+        let rooted = if with_root {
+            current.with_root.clone()
+        } else {
+            None
+        };
         rooted.or_else(|| current.identity.as_ref().map(|held| held.certified.clone()))
     }
 

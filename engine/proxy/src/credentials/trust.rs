@@ -35,7 +35,14 @@ impl Trust {
         }
         let trust_domain = trust_domain.to_owned();
         let scopes = read_scopes(scopes, &anchors)?;
-        Ok(Trust { trust_domain, roots, anchors, scopes, sequence, generation: 1 })
+        Ok(Trust {
+            trust_domain,
+            roots,
+            anchors,
+            scopes,
+            sequence,
+            generation: 1,
+        })
     }
 
     pub(crate) fn trust_domain(&self) -> &str {
@@ -76,36 +83,52 @@ impl Trust {
     /// Refuse unless the key that signed the leaf is in the table with a prefix of the leaf's path.
     pub(crate) fn check_scope(&self, issued: &Issued, id: &SpiffeId) -> Result<(), IdentityError> {
         if issued.intermediates == 0 {
-            return Err(out_of_scope(format!("{id} was signed by a root, which signs only authorities")));
+            return Err(out_of_scope(format!(
+                "{id} was signed by a root, which signs only authorities"
+            )));
         }
         let Some(prefix) = self.scopes.get(&issued.authority) else {
             let key = hex::encode(&issued.authority);
-            return Err(out_of_scope(format!("{id} was signed by the key {key}, which may sign nothing")));
+            return Err(out_of_scope(format!(
+                "{id} was signed by the key {key}, which may sign nothing"
+            )));
         };
         if id.path().starts_with(prefix.as_str()) {
             return Ok(());
         }
-        Err(out_of_scope(format!("{id} was signed by an authority that may sign only {prefix}")))
+        Err(out_of_scope(format!(
+            "{id} was signed by an authority that may sign only {prefix}"
+        )))
     }
 }
 
 fn read_root(root: &CertificateDer<'static>) -> Result<TrustAnchor<'static>, IdentityError> {
     let anchor = webpki::anchor_from_trusted_cert(root);
-    anchor.map(|anchor| anchor.to_owned()).map_err(|error| bad(format!("a root cannot be read: {error}")))
+    anchor
+        .map(|anchor| anchor.to_owned())
+        .map_err(|error| bad(format!("a root cannot be read: {error}")))
 }
 
 fn read_scopes(
     rows: Vec<(Vec<u8>, String)>,
     anchors: &[TrustAnchor<'_>],
 ) -> Result<HashMap<[u8; 32], String>, IdentityError> {
-    let root_keys: Vec<_> = anchors.iter().map(|anchor| sha256(&webpki::spki_for_anchor(anchor))).collect();
+    let root_keys: Vec<_> = anchors
+        .iter()
+        .map(|anchor| sha256(&webpki::spki_for_anchor(anchor)))
+        .collect();
     let mut scopes = HashMap::new();
     for (key, prefix) in rows {
         let Ok(key) = <[u8; 32]>::try_from(key.as_slice()) else {
-            return Err(bad(format!("the key of scope {prefix} has {} bytes, expected a SHA-256 of 32", key.len())));
+            return Err(bad(format!(
+                "the key of scope {prefix} has {} bytes, expected a SHA-256 of 32",
+                key.len()
+            )));
         };
         if root_keys.contains(&key) {
-            return Err(bad(format!("scope {prefix} names a root's key, which signs only authorities")));
+            return Err(bad(format!(
+                "scope {prefix} names a root's key, which signs only authorities"
+            )));
         }
         let prefix = read_prefix(&prefix)?;
         match scopes.insert(key, prefix.clone()) {
@@ -123,7 +146,9 @@ fn read_prefix(prefix: &str) -> Result<String, IdentityError> {
     let inner = prefix.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
     match inner {
         Some(inner) if inner.split('/').all(|segment| !segment.is_empty()) => Ok(prefix.to_owned()),
-        _ => Err(bad(format!("the scope {prefix:?} is not a path prefix such as /bu/payments/"))),
+        _ => Err(bad(format!(
+            "the scope {prefix:?} is not a path prefix such as /bu/payments/"
+        ))),
     }
 }
 

@@ -33,7 +33,11 @@ impl Config {
     pub fn read(json: &[u8]) -> Result<Config, SocketError> {
         let config: Config = serde_json::from_slice(json)?;
         if !config.socket.is_absolute() {
-            return Err(wrong("socket", &config.socket.display().to_string(), "an absolute path"));
+            return Err(wrong(
+                "socket",
+                &config.socket.display().to_string(),
+                "an absolute path",
+            ));
         }
         if matches!(config.address, Address::Tcp(_)) {
             config.expectation()?;
@@ -43,16 +47,27 @@ impl Config {
 
     pub(super) fn expectation(&self) -> Result<Expect, SocketError> {
         let expect = self.expect.as_deref().unwrap_or_default();
-        let identity = SpiffeId::parse(expect)
-            .map_err(|_| wrong("expect", expect, "the server's SPIFFE ID, such as spiffe://prod.acme.example/featward/ca"))?;
-        let root_sha256 = match self.root_sha256.as_deref() {
-            None => None,
-            Some(text) => {
-                let digest = hex::decode_sha256(text);
-                Some(digest.ok_or_else(|| wrong("root_sha256", text, "the 64 hexadecimal digits of a SHA-256"))?)
-            }
-        };
-        Ok(Expect { identity, root_sha256 })
+        let identity = SpiffeId::parse(expect).map_err(|_| {
+            wrong(
+                "expect",
+                expect,
+                "the server's SPIFFE ID, such as spiffe://prod.acme.example/featward/ca",
+            )
+        })?;
+        let root_sha256 =
+            match self.root_sha256.as_deref() {
+                None => None,
+                Some(text) => {
+                    let digest = hex::decode_sha256(text);
+                    Some(digest.ok_or_else(|| {
+                        wrong("root_sha256", text, "the 64 hexadecimal digits of a SHA-256")
+                    })?)
+                }
+            };
+        Ok(Expect {
+            identity,
+            root_sha256,
+        })
     }
 }
 
@@ -61,5 +76,9 @@ fn yes() -> bool {
 }
 
 fn wrong(setting: &'static str, value: &str, expected: &'static str) -> SocketError {
-    SocketError::Value { setting, value: value.to_owned(), expected }
+    SocketError::Value {
+        setting,
+        value: value.to_owned(),
+        expected,
+    }
 }

@@ -54,10 +54,20 @@ impl Dialer {
                 let expect = config.expectation()?;
                 let with_identity = config.client_certificate;
                 let connector = Connector::new(&credentials, expect, with_identity, GRPC);
-                Target::Tls { address, connector, credentials, with_identity }
+                Target::Tls {
+                    address,
+                    connector,
+                    credentials,
+                    with_identity,
+                }
             }
         });
-        Ok(Dialer { config, target, last_error: Arc::default(), running: Mutex::new(None) })
+        Ok(Dialer {
+            config,
+            target,
+            last_error: Arc::default(),
+            running: Mutex::new(None),
+        })
     }
 
     /// Open the socket; returns its path. Nothing is dialled before the first call.
@@ -70,7 +80,12 @@ impl Dialer {
         let path = self.config.socket.clone();
         let listener = listen_unix(&path, MODE)?;
         let drain = Drain::new();
-        let accept = accept(listener, self.target.clone(), self.last_error.clone(), drain.hold());
+        let accept = accept(
+            listener,
+            self.target.clone(),
+            self.last_error.clone(),
+            drain.hold(),
+        );
         runtime::handle().spawn(accept);
         *running = Some((drain, path.clone()));
         Ok(path.display().to_string())
@@ -78,7 +93,9 @@ impl Dialer {
 
     /// Close the socket and cut every connection. Does nothing when not started.
     pub fn stop(&self) {
-        let Some((drain, path)) = self.running.lock().take() else { return };
+        let Some((drain, path)) = self.running.lock().take() else {
+            return;
+        };
         // Somebody may have removed it before us.
         let _ = std::fs::remove_file(path);
         drain.cut();
@@ -94,13 +111,20 @@ impl Dialer {
 
 impl Drop for Dialer {
     fn drop(&mut self) {
-        if let Some((drain, _)) = self.running.get_mut().take() {
+        if let Some((drain, path)) = self.running.get_mut().take() {
+            // Somebody may have removed it before us.
+            let _ = std::fs::remove_file(path);
             drain.cut();
         }
     }
 }
 
-async fn accept(listener: UnixListener, target: Arc<Target>, last_error: Arc<LastError>, mut draining: Draining) {
+async fn accept(
+    listener: UnixListener,
+    target: Arc<Target>,
+    last_error: Arc<LastError>,
+    mut draining: Draining,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -109,7 +133,13 @@ async fn accept(listener: UnixListener, target: Arc<Target>, last_error: Arc<Las
         match accepted {
             Ok((stream, _)) => {
                 let lane = Arc::new(Lane::new(target.clone(), last_error.clone()));
-                let near = Near { lane, limits: LIMITS, stamp: [].into(), watch: None, draining: draining.clone() };
+                let near = Near {
+                    lane,
+                    limits: LIMITS,
+                    stamp: [].into(),
+                    watch: None,
+                    draining: draining.clone(),
+                };
                 tokio::spawn(near.serve(stream));
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,

@@ -87,13 +87,25 @@ impl Config {
             return Err(wrong("limits.connections", limits.connections, "at least 1"));
         }
         if limits.streams == 0 || limits.header_bytes < 1024 {
-            return Err(wrong("limits", format!("{limits:?}"), "at least 1 stream and 1024 header_bytes"));
+            return Err(wrong(
+                "limits",
+                format!("{limits:?}"),
+                "at least 1 stream and 1024 header_bytes",
+            ));
         }
         if self.expired_grace_seconds < 0 {
-            return Err(wrong("expired_grace_seconds", self.expired_grace_seconds, "0 or more"));
+            return Err(wrong(
+                "expired_grace_seconds",
+                self.expired_grace_seconds,
+                "0 or more",
+            ));
         }
         if !self.forward.is_absolute() {
-            return Err(wrong("forward", self.forward.display(), "the absolute path of a socket"));
+            return Err(wrong(
+                "forward",
+                self.forward.display(),
+                "the absolute path of a socket",
+            ));
         }
         Ok(())
     }
@@ -111,5 +123,9 @@ fn everybody() -> u32 {
 }
 
 fn wrong(setting: &'static str, value: impl ToString, expected: &'static str) -> SocketError {
-    SocketError::Value { setting, value: value.to_string(), expected }
+    SocketError::Value {
+        setting,
+        value: value.to_string(),
+        expected,
+    }
 }

@@ -33,7 +33,9 @@ impl Front {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let (front, acceptor) = (Arc::new(self), Arc::new(acceptor));
         loop {
-            let Some(permit) = admitted(&room, &mut draining).await else { return };
+            let Some(permit) = admitted(&room, &mut draining).await else {
+                return;
+            };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = draining.begun() => return,
@@ -56,7 +58,9 @@ impl Front {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let front = Arc::new(self);
         loop {
-            let Some(permit) = admitted(&room, &mut draining).await else { return };
+            let Some(permit) = admitted(&room, &mut draining).await else {
+                return;
+            };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = draining.begun() => return,
@@ -84,8 +88,17 @@ impl Front {
         match handshake {
             Ok(accepted) => {
                 self.tally.accepted();
-                let watch = accepted.peer.as_ref().map(|peer| PeerWatch::new(&self.credentials, peer));
-                self.relay(accepted.stream, stamp::of_peer(accepted.peer.as_ref()), watch, draining).await;
+                let watch = accepted
+                    .peer
+                    .as_ref()
+                    .map(|peer| PeerWatch::new(&self.credentials, peer));
+                self.relay(
+                    accepted.stream,
+                    stamp::of_peer(accepted.peer.as_ref()),
+                    watch,
+                    draining,
+                )
+                .await;
             }
             Err(error) => self.tally.refused(&error),
         }
@@ -94,7 +107,8 @@ impl Front {
     async fn serve_unix_stream(&self, stream: UnixStream, draining: Draining) {
         // A peer whose process cannot be told is nobody, and nobody is served here.
         let Ok(process) = stream.peer_cred() else { return };
-        self.relay(stream, stamp::of_process(process), None, draining).await;
+        self.relay(stream, stamp::of_process(process), None, draining)
+            .await;
     }
 
     async fn relay<IO>(&self, io: IO, stamp: Stamp, watch: Option<PeerWatch>, draining: Draining)
@@ -108,7 +122,15 @@ impl Front {
             idle: Duration::from_secs_f64(self.limits.idle_seconds),
         };
         let lane = Arc::new(Lane::new(self.target.clone(), self.last_error.clone()));
-        Near { lane, limits, stamp, watch, draining }.serve(io).await;
+        Near {
+            lane,
+            limits,
+            stamp,
+            watch,
+            draining,
+        }
+        .serve(io)
+        .await;
     }
 }
 

@@ -48,7 +48,12 @@ impl Listener {
     /// A listener as this JSON says; nothing is opened yet.
     pub fn new(credentials: Credentials, config: &[u8]) -> Result<Listener, SocketError> {
         let config = Config::read(config)?;
-        Ok(Listener { credentials, config, tally: Arc::default(), running: Mutex::new(None) })
+        Ok(Listener {
+            credentials,
+            config,
+            tally: Arc::default(),
+            running: Mutex::new(None),
+        })
     }
 
     /// Bind and serve; returns the bound address, as in the configuration. Blocks for as long as binding takes.
@@ -63,7 +68,10 @@ impl Listener {
         let (bound, socket) = match &self.config.listen {
             Address::Tcp(address) => {
                 let listener = runtime::handle().block_on(listen_tcp(address))?;
-                let bound = listener.local_addr().map_err(|error| SocketError::Bind { address: address.clone(), error })?;
+                let bound = listener.local_addr().map_err(|error| SocketError::Bind {
+                    address: address.clone(),
+                    error,
+                })?;
                 runtime::handle().spawn(front.serve_tls(listener, self.acceptor(), drain.hold()));
                 (bound.to_string(), None)
             }
@@ -79,11 +87,10 @@ impl Listener {
 
     /// Take no new calls, wait up to `grace` for those under way, then cut. Does nothing when not started.
     pub fn stop(&self, grace: Duration) {
-        let Some(running) = self.running.lock().take() else { return };
-        if let Some(path) = &running.socket {
-            // Somebody may have removed it before us.
-            let _ = std::fs::remove_file(path);
-        }
+        let Some(running) = self.running.lock().take() else {
+            return;
+        };
+        running.remove_socket();
         running.drain.begin();
         runtime::handle().block_on(async {
             if timeout(grace, running.drain.finished()).await.is_err() {
@@ -117,9 +124,19 @@ impl Listener {
     }
 }
 
+impl Running {
+    fn remove_socket(&self) {
+        if let Some(path) = &self.socket {
+            // Somebody may have removed it before us.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(running) = self.running.get_mut().take() {
+            running.remove_socket();
             running.drain.cut();
         }
     }

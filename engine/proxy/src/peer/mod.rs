@@ -66,7 +66,13 @@ struct Facts {
 }
 
 impl Peer {
-    pub(crate) fn new(chain: &PeerCertificates, svid: Svid, issued: &Issued, expired: bool, basis: Basis) -> Peer {
+    pub(crate) fn new(
+        chain: &PeerCertificates,
+        svid: Svid,
+        issued: &Issued,
+        expired: bool,
+        basis: Basis,
+    ) -> Peer {
         Peer {
             facts: Arc::new(Facts {
                 id: svid.id,

@@ -25,7 +25,9 @@ use crate::verify::{Cause, IdentityError};
 /// What a connection's task must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// 80 % of the certificate's life has passed: finish what is under way, take nothing new. Told once.
+    /// The certificate's life draws to its end (80 % of it has passed): finish what is under way, take nothing
+    /// new. Told once. A connection that began later than that is drained halfway to the end: its peer has no
+    /// newer certificate, and asking it to come back at once would only cost handshakes.
     Drain,
     /// The peer is not trusted any more, or its life is over: close now.
     Cut(IdentityError),
@@ -41,6 +43,7 @@ pub struct PeerWatch {
     peer: Peer,
     trust: watch::Receiver<u64>,
     judged: Option<u64>,
+    began: f64,
     drained: bool,
 }
 
@@ -56,6 +59,7 @@ impl PeerWatch {
             peer: peer.clone(),
             trust: credentials.trust_changed(),
             judged,
+            began: now(),
             drained: peer.expired(),
         }
     }
@@ -104,7 +108,8 @@ impl PeerWatch {
 
     fn drain_at(&self) -> f64 {
         let (from, to) = (self.peer.not_before() as f64, self.peer.not_after() as f64);
-        from + 0.8 * (to - from)
+        let most_of_life = from + 0.8 * (to - from);
+        most_of_life.max(self.began.midpoint(to))
     }
 
     fn cut_at(&self) -> f64 {
@@ -116,11 +121,19 @@ impl PeerWatch {
     }
 
     fn nap(&self) -> Duration {
-        let next = if self.drained { self.cut_at() } else { self.drain_at().min(self.cut_at()) };
-        Duration::try_from_secs_f64(next - now()).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+        let next = if self.drained {
+            self.cut_at()
+        } else {
+            self.drain_at().min(self.cut_at())
+        };
+        Duration::try_from_secs_f64(next - now())
+            .unwrap_or(Duration::ZERO)
+            .min(LONGEST_SLEEP)
     }
 }
 
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

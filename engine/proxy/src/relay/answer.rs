@@ -29,7 +29,9 @@ pub(super) fn unavailable(error: &ConnectError) -> Response<AnswerBody> {
 pub(super) fn not_grpc() -> Response<AnswerBody> {
     let mut response = Response::new(Either::Right(Empty::new()));
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
@@ -43,14 +44,21 @@ struct State {
 impl Far {
     /// Speak HTTP/2 over this connection, and watch over its peer while it lives. `generation` is the identity of
     /// ours that it was made with.
-    pub(super) async fn open<IO>(io: IO, generation: u64, watch: Option<PeerWatch>) -> Result<Far, ConnectError>
+    pub(super) async fn open<IO>(
+        io: IO,
+        generation: u64,
+        watch: Option<PeerWatch>,
+    ) -> Result<Far, ConnectError>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let state = Arc::new(State::default());
         let (cut, life) = watch::channel(());
         let tasks = Tasks { life };
-        let io = Overheard { io, state: state.clone() };
+        let io = Overheard {
+            io,
+            state: state.clone(),
+        };
         let handshake = Builder::new(tasks.clone())
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
@@ -64,13 +72,21 @@ impl Far {
         });
         drop(tasks);
         tokio::spawn(keep(cut, watch, state.clone()));
-        Ok(Far { sender, generation, state })
+        Ok(Far {
+            sender,
+            generation,
+            state,
+        })
     }
 
     /// A handle for new requests; None when they must go over another connection.
-    pub(super) fn sender(&self, generation: u64) -> Option<SendRequest<Incoming>> {
-        let usable = self.generation == generation && !self.state.retired.load(Ordering::Acquire) && !self.sender.is_closed();
-        usable.then(|| self.sender.clone())
+    pub(super) fn handle(&self, generation: u64) -> Option<Handle> {
+        let retired = self.state.retired.load(Ordering::Acquire);
+        let usable = self.generation == generation && !retired && !self.sender.is_closed();
+        usable.then(|| Handle {
+            sender: self.sender.clone(),
+            state: self.state.clone(),
+        })
     }
 
     /// The identity of ours that it was made with.
@@ -78,10 +94,34 @@ impl Far {
         self.generation
     }
 
-    /// Why a request over this connection failed.
-    pub(super) fn explainer(&self) -> impl Fn(&hyper::Error) -> ConnectError + use<> {
-        let state = self.state.clone();
-        move |error| state.explain(error)
+    /// Why there is no handle on a connection that was made just now.
+    pub(super) fn lost(&self) -> ConnectError {
+        match self.state.alert.get() {
+            Some(alert) => ConnectError::Refused(*alert),
+            None => ConnectError::Unreachable("the far side closed the connection at once".into()),
+        }
+    }
+}
+
+/// Carries one request over a connection.
+pub(super) struct Handle {
+    sender: SendRequest<Incoming>,
+    state: Arc<State>,
+}
+
+/// A request that failed; it is given back when it provably never left.
+pub(super) struct Failed {
+    pub(super) unsent: Option<Request<Incoming>>,
+    pub(super) why: ConnectError,
+}
+
+impl Handle {
+    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Incoming>, Failed> {
+        let sent = self.sender.try_send_request(request).await;
+        sent.map_err(|mut error| Failed {
+            unsent: error.take_message(),
+            why: self.state.explain(&error.into_error()),
+        })
     }
 }
 
@@ -96,7 +136,9 @@ impl State {
 
 /// Wait until the connection has ended by itself, and until then do as the verdicts on its peer say.
 async fn keep(cut: watch::Sender<()>, watch: Option<PeerWatch>, state: Arc<State>) {
-    let Some(mut watch) = watch else { return cut.closed().await };
+    let Some(mut watch) = watch else {
+        return cut.closed().await;
+    };
     loop {
         tokio::select! {
             () = cut.closed() => return,
@@ -138,7 +180,11 @@ struct Overheard<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Overheard<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, into);
         if let Poll::Ready(Err(error)) = &read
             && let Some(alert) = alert(error)

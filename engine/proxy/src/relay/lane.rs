@@ -8,12 +8,11 @@ use std::time::Duration;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
 use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::far::Far;
+use super::far::{Far, Handle};
 use crate::credentials::Credentials;
 use crate::peer::PeerWatch;
 use crate::tls::{ConnectError, Connector};
@@ -46,7 +45,13 @@ pub(crate) struct Lane {
     target: Arc<Target>,
     last_error: Arc<LastError>,
     /// Held while connecting, so that requests that come together share one connection.
-    current: tokio::sync::Mutex<Option<Far>>,
+    current: tokio::sync::Mutex<Current>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    far: Option<Far>,
+    failed: Option<(Instant, ConnectError)>,
 }
 
 /// A SYN is sent again after 1 s and 3 s; a third try helps nobody who waits for an answer.
@@ -68,51 +73,67 @@ impl LastError {
 
 impl Lane {
     pub(crate) fn new(target: Arc<Target>, last_error: Arc<LastError>) -> Lane {
-        Lane { target, last_error, current: tokio::sync::Mutex::new(None) }
+        Lane {
+            target,
+            last_error,
+            current: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Carry one request.
     pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
         let outcome = self.attempts(self.target.readdressed(request)).await;
-        self.last_error.set(outcome.as_ref().err().map(ToString::to_string));
+        self.last_error
+            .set(outcome.as_ref().err().map(ToString::to_string));
         outcome
     }
 
     async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
-        let mut failure = ConnectError::Unreachable("the far side closes every connection at once".into());
+        let mut why = ConnectError::Unreachable("the far side closes every connection at once".into());
         for _ in 0..ATTEMPTS {
-            let (mut sender, explain) = self.sender().await?;
-            let mut refused = match sender.try_send_request(request).await {
+            let failed = match self.handle().await?.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(refused) => refused,
+                Err(failed) => failed,
             };
-            let unsent = refused.take_message();
-            failure = explain(&refused.into_error());
-            request = match (unsent, &failure) {
-                // The same certificate would be refused again.
+            why = failed.why;
+            request = match (failed.unsent, &why) {
                 (Some(unsent), ConnectError::Unreachable(_)) => unsent,
-                _ => return Err(failure),
+                // It may have arrived; or the same certificate would be refused again.
+                _ => return Err(why),
             };
         }
-        Err(failure)
+        Err(why)
     }
 
-    async fn sender(&self) -> Result<(SendRequest<Incoming>, impl Fn(&hyper::Error) -> ConnectError + use<>), ConnectError> {
+    /// A handle on the connection for new requests, which is made now if need be. Who waited while an attempt
+    /// failed shares its failure: a server that is gone costs one deadline, not one for each request in turn.
+    async fn handle(&self) -> Result<Handle, ConnectError> {
+        let asked = Instant::now();
         let mut current = self.current.lock().await;
-        let wanted = self.target.generation();
-        if let Some(far) = current.as_ref()
-            && let Some(sender) = far.sender(wanted)
+        if let Some((at, why)) = &current.failed
+            && *at >= asked
         {
-            return Ok((sender, far.explainer()));
+            return Err(why.clone());
         }
-        // Dropping the old one lets it finish its streams and then close.
-        *current = None;
-        let far = self.target.connect().await?;
-        let explain = far.explainer();
-        let generation = far.generation();
-        let sender = far.sender(generation).ok_or_else(|| ConnectError::Unreachable("the connection was closed at once".into()))?;
-        *current = Some(far);
-        Ok((sender, explain))
+        if let Some(handle) = current.handle(self.target.generation()) {
+            return Ok(handle);
+        }
+        // Dropping the old connection lets it finish its streams and then close.
+        current.far = None;
+        let made = self.target.connect().await;
+        let outcome = made.and_then(|far| {
+            let handle = far.handle(far.generation()).ok_or_else(|| far.lost());
+            current.far = Some(far);
+            handle
+        });
+        current.failed = outcome.as_ref().err().map(|why| (Instant::now(), why.clone()));
+        outcome
+    }
+}
+
+impl Current {
+    fn handle(&self, generation: u64) -> Option<Handle> {
+        self.far.as_ref()?.handle(generation)
     }
 }
 
@@ -120,7 +141,11 @@ impl Target {
     /// The identity that new requests must be carried with.
     fn generation(&self) -> u64 {
         match self {
-            Target::Tls { credentials, with_identity: true, .. } => *credentials.identity_changed().borrow(),
+            Target::Tls {
+                credentials,
+                with_identity: true,
+                ..
+            } => credentials.held().map_or(0, |held| held.generation),
             _ => 0,
         }
     }
@@ -128,10 +153,17 @@ impl Target {
     async fn connect(&self) -> Result<Far, ConnectError> {
         match self {
             Target::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| unreachable(&path.display(), error))?;
+                let stream = UnixStream::connect(path)
+                    .await
+                    .map_err(|error| unreachable(&path.display(), error))?;
                 Far::open(stream, 0, None).await
             }
-            Target::Tls { address, connector, credentials, .. } => {
+            Target::Tls {
+                address,
+                connector,
+                credentials,
+                ..
+            } => {
                 let stream = dial(address).await?;
                 let connected = connector.connect(stream).await?;
                 let watch = PeerWatch::new(credentials, &connected.peer);
@@ -142,7 +174,11 @@ impl Target {
 
     /// A request as it is sent on: the near client's idea of the server's name ends here.
     fn readdressed(&self, mut request: Request<Incoming>) -> Request<Incoming> {
-        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
         let mut parts = http::uri::Parts::default();
         parts.path_and_query = Some(path);
         parts.scheme = Some(match self {
@@ -161,9 +197,16 @@ async fn dial(address: &str) -> Result<TcpStream, ConnectError> {
     let connecting = timeout(CONNECT_DEADLINE, TcpStream::connect(address)).await;
     let stream = match connecting {
         Ok(connected) => connected.map_err(|error| unreachable(&address, error))?,
-        Err(_) => return Err(unreachable(&address, format!("no answer within {} s", CONNECT_DEADLINE.as_secs()))),
+        Err(_) => {
+            return Err(unreachable(
+                &address,
+                format!("no answer within {} s", CONNECT_DEADLINE.as_secs()),
+            ));
+        }
     };
-    stream.set_nodelay(true).map_err(|error| unreachable(&address, error))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| unreachable(&address, error))?;
     Ok(stream)
 }
 

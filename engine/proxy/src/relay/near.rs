@@ -60,7 +60,11 @@ impl Near {
     /// Serve the connection to its end.
     pub(crate) async fn serve<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut self, io: IO) {
         let streams = OpenStreams::new();
-        let carry = Carry { lane: self.lane.clone(), stamp: self.stamp.clone(), streams: streams.clone() };
+        let carry = Carry {
+            lane: self.lane.clone(),
+            stamp: self.stamp.clone(),
+            streams: streams.clone(),
+        };
         let service = service_fn(move |request| carry.clone().answer(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(io), service));
         let mut silence = pin!(silent(streams.watch(), self.limits.clone()));
@@ -106,7 +110,11 @@ impl Near {
 
 impl Limits {
     fn leaving(&self) -> Limits {
-        Limits { first_request: GOODBYE, idle: GOODBYE, ..self.clone() }
+        Limits {
+            first_request: GOODBYE,
+            idle: GOODBYE,
+            ..self.clone()
+        }
     }
 }
 
@@ -140,7 +148,10 @@ struct Carry {
 }
 
 impl Carry {
-    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Counted<AnswerBody>>, Infallible> {
+    async fn answer(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Counted<AnswerBody>>, Infallible> {
         let stream = self.streams.open();
         let response = if request.method() == Method::POST {
             stamp(request.headers_mut(), &self.stamp);
@@ -151,13 +162,20 @@ impl Carry {
         } else {
             answer::not_grpc()
         };
-        Ok(response.map(|body| Counted { body, _stream: stream }))
+        Ok(response.map(|body| Counted {
+            body,
+            _stream: stream,
+        }))
     }
 }
 
 /// Drop every header that only we may set, then set ours.
 fn stamp(headers: &mut HeaderMap, ours: &[(HeaderName, HeaderValue)]) {
-    let forged: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(PEER_HEADERS)).cloned().collect();
+    let forged: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(PEER_HEADERS))
+        .cloned()
+        .collect();
     for name in forged {
         headers.remove(name);
     }

@@ -21,12 +21,16 @@ pub(super) struct OpenStream {
 
 impl OpenStreams {
     pub(super) fn new() -> OpenStreams {
-        OpenStreams { count: Arc::new(watch::Sender::new(0)) }
+        OpenStreams {
+            count: Arc::new(watch::Sender::new(0)),
+        }
     }
 
     pub(super) fn open(&self) -> OpenStream {
         self.count.send_modify(|count| *count += 1);
-        OpenStream { count: self.count.clone() }
+        OpenStream {
+            count: self.count.clone(),
+        }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<usize> {
@@ -51,7 +55,10 @@ impl<B: Body + Unpin> Body for Counted<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

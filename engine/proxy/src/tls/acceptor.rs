@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -88,7 +88,11 @@ pub struct Acceptor {
 impl Acceptor {
     /// An acceptor that offers these application protocols ([`super::HTTP`] or [`super::GRPC`]), gives no grace to
     /// expired certificates, sends its chain without the root, and gives a handshake [`super::HANDSHAKE_DEADLINE`].
-    pub fn new(credentials: &Credentials, client_certificate: ClientCertificate, protocols: &[&str]) -> Acceptor {
+    pub fn new(
+        credentials: &Credentials,
+        client_certificate: ClientCertificate,
+        protocols: &[&str],
+    ) -> Acceptor {
         Acceptor {
             credentials: credentials.clone(),
             client_certificate,
@@ -102,7 +106,10 @@ impl Acceptor {
     /// Accept, and mark, clients whose certificate expired less than this many seconds ago.
     #[must_use]
     pub fn expired_grace(self, seconds: i64) -> Acceptor {
-        Acceptor { expired_grace: seconds, ..self }
+        Acceptor {
+            expired_grace: seconds,
+            ..self
+        }
     }
 
     /// Send the root as well, so that a client that knows only its digest can find it.
@@ -118,15 +125,26 @@ impl Acceptor {
     }
 
     /// Take a connection through its handshake.
-    pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Accepted<IO>, HandshakeError> {
+    pub async fn accept<IO>(&self, io: IO) -> Result<Accepted<IO>, HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         if self.credentials.identity().is_none() {
             return Err(HandshakeError::NoIdentity);
         }
         let verifier = self.verifier();
         let config = self.config(verifier.clone()).map_err(HandshakeError::Protocol)?;
-        let handshake = TlsAcceptor::from(Arc::new(config)).accept(io);
-        let outcome = timeout(self.deadline, handshake).await.map_err(|_| HandshakeError::Slow(self.deadline))?;
-        let stream = outcome.map_err(|error| explain(error, &verifier))?;
+        let handshake = TlsAcceptor::from(Arc::new(config)).accept(io).into_fallible();
+        let outcome = timeout(self.deadline, handshake)
+            .await
+            .map_err(|_| HandshakeError::Slow(self.deadline))?;
+        let stream = match outcome {
+            Ok(stream) => stream,
+            Err((error, io)) => {
+                tokio::spawn(part(io));
+                return Err(explain(error, &verifier));
+            }
+        };
         let peer = verifier.outcome().transpose()?;
         let http = http_version(stream.get_ref().1.alpn_protocol());
         Ok(Accepted { stream, peer, http })
@@ -140,13 +158,16 @@ impl Acceptor {
 
     /// A configuration for one handshake; making one costs microseconds beside the handshake's hundreds.
     fn config(&self, verifier: Arc<Verifier>) -> Result<ServerConfig, rustls::Error> {
-        let builder =
-            ServerConfig::builder_with_provider(provider().clone()).with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = ServerConfig::builder_with_provider(provider().clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
         let builder = match self.client_certificate {
             ClientCertificate::None => builder.with_no_client_auth(),
             _ => builder.with_client_cert_verifier(verifier),
         };
-        let newest = Newest { credentials: self.credentials.clone(), with_root: self.send_root };
+        let newest = Newest {
+            credentials: self.credentials.clone(),
+            with_root: self.send_root,
+        };
         let mut config = builder.with_cert_resolver(Arc::new(newest));
         config.alpn_protocols = self.alpn.clone();
         // A resumed session would skip the judgement of the chain by the trust of today.
@@ -157,11 +178,29 @@ impl Acceptor {
     }
 }
 
+/// Part with a peer that we refused, so that it gets to read why: TCP throws away what we sent if we close while
+/// something that it sent is unread. In a task of its own, so that the refusal is known without delay.
+async fn part<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) {
+    let parting = async {
+        io.shutdown().await?;
+        tokio::io::copy(&mut (&mut io).take(PARTING_BYTES), &mut tokio::io::sink()).await
+    };
+    // The peer may be gone, or never close; either way we have done what we can.
+    let _ = timeout(PARTING, parting).await;
+}
+
+/// What a client sends before it hears of the refusal: at most a preface and its first calls.
+const PARTING_BYTES: u64 = 64 * 1024;
+const PARTING: Duration = Duration::from_secs(1);
+
 fn explain(error: io::Error, verifier: &Verifier) -> HandshakeError {
     if let Some(Err(refused)) = verifier.outcome() {
         return HandshakeError::Refused(refused);
     }
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
         Some(rustls::Error::NoCertificatesPresented) => {
             let detail = "the client sent no certificate, and one is required";
             HandshakeError::Refused(IdentityError::new(Cause::NoCertificate, detail))

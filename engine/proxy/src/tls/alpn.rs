@@ -12,7 +12,14 @@ pub enum Http {
 
 /// Names of a server of HTTP/1.1 and HTTP/2, most wanted first. The plain names win where a client offers both.
 /// `istio` and `istio-peer-exchange` say nothing about HTTP; they stand last, for clients that offer nothing else.
-pub const HTTP: &[&str] = &["h2", "http/1.1", "istio-h2", "istio-http/1.1", "istio", "istio-peer-exchange"];
+pub const HTTP: &[&str] = &[
+    "h2",
+    "http/1.1",
+    "istio-h2",
+    "istio-http/1.1",
+    "istio",
+    "istio-peer-exchange",
+];
 
 /// Names where gRPC is all there is.
 pub const GRPC: &[&str] = &["h2"];

@@ -42,7 +42,7 @@ impl Expect {
 }
 
 /// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectError {
     /// We have no identity to prove yet.
     #[error("there is no identity to show yet")]
@@ -95,9 +95,20 @@ pub struct Connector {
 
 impl Connector {
     /// A connector that offers these application protocols, and shows our identity if `client_certificate`.
-    pub fn new(credentials: &Credentials, expect: Expect, client_certificate: bool, protocols: &[&str]) -> Connector {
+    pub fn new(
+        credentials: &Credentials,
+        expect: Expect,
+        client_certificate: bool,
+        protocols: &[&str],
+    ) -> Connector {
         let alpn = alpn::wire(protocols);
-        Connector { credentials: credentials.clone(), expect, client_certificate, deadline: super::HANDSHAKE_DEADLINE, alpn }
+        Connector {
+            credentials: credentials.clone(),
+            expect,
+            client_certificate,
+            deadline: super::HANDSHAKE_DEADLINE,
+            alpn,
+        }
     }
 
     /// Give a handshake this long.
@@ -108,8 +119,15 @@ impl Connector {
 
     /// Take a connection through its handshake. TLS 1.3 lets a client finish before the server has judged it: a
     /// refusal may come with the first read, see [`alert`].
-    pub async fn connect<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Connected<IO>, ConnectError> {
-        let held = if self.client_certificate { self.credentials.held() } else { None };
+    pub async fn connect<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+    ) -> Result<Connected<IO>, ConnectError> {
+        let held = if self.client_certificate {
+            self.credentials.held()
+        } else {
+            None
+        };
         if self.client_certificate && held.is_none() {
             return Err(ConnectError::NoIdentity);
         }
@@ -119,13 +137,22 @@ impl Connector {
             .config(verifier.clone(), Chosen(held.map(|held| held.certified.clone())))
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let handshake = TlsConnector::from(Arc::new(config)).connect(self.name(), io);
-        let outcome = timeout(self.deadline, handshake).await.map_err(|_| slow(self.deadline))?;
+        let outcome = timeout(self.deadline, handshake)
+            .await
+            .map_err(|_| slow(self.deadline))?;
         let stream = outcome.map_err(|error| explain(error, &verifier))?;
         let Some(peer) = verifier.outcome().transpose()? else {
-            return Err(ConnectError::Unreachable("the server showed no certificate".into()));
+            return Err(ConnectError::Unreachable(
+                "the server showed no certificate".into(),
+            ));
         };
         let http = http_version(stream.get_ref().1.alpn_protocol());
-        Ok(Connected { stream, peer, http, generation })
+        Ok(Connected {
+            stream,
+            peer,
+            http,
+            generation,
+        })
     }
 
     fn verifier(&self) -> Arc<Verifier> {
@@ -158,7 +185,9 @@ pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<AlertDescripti
     let mut next = Some(error);
     while let Some(error) = next {
         let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = io.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| error.downcast_ref());
+        let tls = io
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            .or_else(|| error.downcast_ref());
         if let Some(rustls::Error::AlertReceived(alert)) = tls {
             return Some(*alert);
         }
@@ -168,7 +197,10 @@ pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<AlertDescripti
 }
 
 fn slow(deadline: Duration) -> ConnectError {
-    ConnectError::Unreachable(format!("the server's handshake was not done within {} s", deadline.as_secs_f32()))
+    ConnectError::Unreachable(format!(
+        "the server's handshake was not done within {} s",
+        deadline.as_secs_f32()
+    ))
 }
 
 fn explain(error: io::Error, verifier: &Verifier) -> ConnectError {

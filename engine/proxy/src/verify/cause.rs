@@ -69,6 +69,9 @@ pub struct IdentityError {
 
 impl IdentityError {
     pub(crate) fn new(cause: Cause, detail: impl Into<String>) -> IdentityError {
-        IdentityError { cause, detail: detail.into() }
+        IdentityError {
+            cause,
+            detail: detail.into(),
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme,
+};
 
 use super::{Cause, IdentityError};
 use crate::peer::{Peer, PeerCertificates};
@@ -28,7 +30,11 @@ impl Verifier {
         mandatory: bool,
         judge: impl Fn(&PeerCertificates) -> Result<Peer, IdentityError> + Send + Sync + 'static,
     ) -> Arc<Verifier> {
-        Arc::new(Verifier { judge: Box::new(judge), mandatory, outcome: OnceLock::new() })
+        Arc::new(Verifier {
+            judge: Box::new(judge),
+            mandatory,
+            outcome: OnceLock::new(),
+        })
     }
 
     /// What was found; None when the peer sent no certificate.
@@ -37,10 +43,15 @@ impl Verifier {
     }
 
     fn verify(&self, leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) -> Result<(), Error> {
-        let all = std::iter::once(leaf).chain(above).map(|one| one.clone().into_owned());
+        let all = std::iter::once(leaf)
+            .chain(above)
+            .map(|one| one.clone().into_owned());
         let chain = PeerCertificates::new(all.collect());
         let outcome = self.outcome.get_or_init(|| (self.judge)(&chain));
-        outcome.as_ref().map(|_| ()).map_err(|error| Error::InvalidCertificate(alert(error.cause)))
+        outcome
+            .as_ref()
+            .map(|_| ())
+            .map_err(|error| Error::InvalidCertificate(alert(error.cause)))
     }
 }
 
@@ -57,7 +68,9 @@ fn alert(cause: Cause) -> CertificateError {
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier").field("mandatory", &self.mandatory).finish_non_exhaustive()
+        f.debug_struct("Verifier")
+            .field("mandatory", &self.mandatory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,7 +157,12 @@ fn possession(
     leaf: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    rustls::crypto::verify_tls13_signature(message, leaf, signature, &provider().signature_verification_algorithms)
+    rustls::crypto::verify_tls13_signature(
+        message,
+        leaf,
+        signature,
+        &provider().signature_verification_algorithms,
+    )
 }
 
 fn no_tls12() -> Error {

@@ -23,7 +23,12 @@ const CERTIFICATES_AT_MOST: usize = 8;
 
 /// Judge a chain by the trust in use: root, scope table, trust domain. A leaf that expired less than `grace`
 /// seconds ago is accepted, and marked as expired; its chain is then judged as of its last second.
-pub(crate) fn by_trust(chain: &PeerCertificates, trust: &Trust, now: i64, grace: i64) -> Result<Peer, IdentityError> {
+pub(crate) fn by_trust(
+    chain: &PeerCertificates,
+    trust: &Trust,
+    now: i64,
+    grace: i64,
+) -> Result<Peer, IdentityError> {
     let svid = read_leaf(chain)?;
     if svid.id.trust_domain() != trust.trust_domain() {
         let detail = format!("{} is not of the trust domain {}", svid.id, trust.trust_domain());
@@ -32,20 +37,36 @@ pub(crate) fn by_trust(chain: &PeerCertificates, trust: &Trust, now: i64, grace:
     let life = Life::of(&svid, now, grace)?;
     let issued = issued_by(chain, trust.anchors(), life.judged_at)?;
     trust.check_scope(&issued, &svid.id)?;
-    Ok(Peer::new(chain, svid, &issued, life.expired, Basis::Trust { grace, generation: trust.generation() }))
+    Ok(Peer::new(
+        chain,
+        svid,
+        &issued,
+        life.expired,
+        Basis::Trust {
+            grace,
+            generation: trust.generation(),
+        },
+    ))
 }
 
 /// Judge a chain by the digest of a root that it must hold itself: first contact, before any trust is known.
 ///
 /// Without a scope table nothing tells the platform's authority from a business unit's but its certificate, which
 /// the root signed; so the leaf's issuer must say OU=platform, and must stand directly below the root.
-pub(crate) fn by_root(chain: &PeerCertificates, root_sha256: &[u8; 32], now: i64) -> Result<Peer, IdentityError> {
+pub(crate) fn by_root(
+    chain: &PeerCertificates,
+    root_sha256: &[u8; 32],
+    now: i64,
+) -> Result<Peer, IdentityError> {
     let svid = read_leaf(chain)?;
     let life = Life::of(&svid, now, 0)?;
     let anchor = sent_root(chain, root_sha256)?;
     let issued = issued_by(chain, std::slice::from_ref(&anchor), life.judged_at)?;
     if issued.intermediates != 1 || issued.organizational_units != ["platform"] {
-        let detail = format!("the certificate of {} was not signed by the platform's authority", svid.id);
+        let detail = format!(
+            "the certificate of {} was not signed by the platform's authority",
+            svid.id
+        );
         return Err(IdentityError::new(Cause::OutOfScope, detail));
     }
     Ok(Peer::new(chain, svid, &issued, false, Basis::Root(*root_sha256)))
@@ -62,19 +83,31 @@ pub(crate) fn expected(peer: &Peer, expect: &SpiffeId) -> Result<(), IdentityErr
 
 fn read_leaf(chain: &PeerCertificates) -> Result<Svid, IdentityError> {
     if chain.all().len() > CERTIFICATES_AT_MOST {
-        let detail = format!("the chain holds {} certificates, at most {CERTIFICATES_AT_MOST} are read", chain.all().len());
+        let detail = format!(
+            "the chain holds {} certificates, at most {CERTIFICATES_AT_MOST} are read",
+            chain.all().len()
+        );
         return Err(IdentityError::new(Cause::BadSvid, detail));
     }
     match chain.leaf() {
         Some(leaf) => Svid::parse(leaf),
-        None => Err(IdentityError::new(Cause::NoCertificate, "the peer sent no certificate")),
+        None => Err(IdentityError::new(
+            Cause::NoCertificate,
+            "the peer sent no certificate",
+        )),
     }
 }
 
-fn sent_root<'a>(chain: &'a PeerCertificates, root_sha256: &[u8; 32]) -> Result<TrustAnchor<'a>, IdentityError> {
+fn sent_root<'a>(
+    chain: &'a PeerCertificates,
+    root_sha256: &[u8; 32],
+) -> Result<TrustAnchor<'a>, IdentityError> {
     let is_root = |certificate: &&CertificateDer<'_>| sha256(certificate) == *root_sha256;
     let Some(root) = chain.above().iter().find(is_root) else {
-        let detail = format!("the server sent no root with the SHA-256 digest {}", hex::encode(root_sha256));
+        let detail = format!(
+            "the server sent no root with the SHA-256 digest {}",
+            hex::encode(root_sha256)
+        );
         return Err(IdentityError::new(Cause::UnknownAuthority, detail));
     };
     webpki::anchor_from_trusted_cert(root).map_err(unusable)
@@ -95,7 +128,11 @@ struct Life {
 impl Life {
     fn of(svid: &Svid, now: i64, grace: i64) -> Result<Life, IdentityError> {
         if now < svid.not_before {
-            let detail = format!("the certificate of {} is valid in {} s only", svid.id, svid.not_before - now);
+            let detail = format!(
+                "the certificate of {} is valid in {} s only",
+                svid.id,
+                svid.not_before - now
+            );
             return Err(IdentityError::new(Cause::NotYetValid, detail));
         }
         let over = now.saturating_sub(svid.not_after);
@@ -103,6 +140,9 @@ impl Life {
             let detail = format!("the certificate of {} expired {over} s ago", svid.id);
             return Err(IdentityError::new(Cause::Expired, detail));
         }
-        Ok(Life { judged_at: now.min(svid.not_after), expired: over > 0 })
+        Ok(Life {
+            judged_at: now.min(svid.not_after),
+            expired: over > 0,
+        })
     }
 }

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, VerifiedPath};
+use webpki::{
+    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
+    VerifiedPath,
+};
 
 use super::{Cause, IdentityError, sha256, svid};
 use crate::peer::PeerCertificates;
@@ -27,7 +30,11 @@ pub(crate) struct Issued {
 }
 
 /// Find and verify a path from the chain's leaf to one of these roots, as of this second.
-pub(crate) fn issued_by(chain: &PeerCertificates, anchors: &[TrustAnchor<'_>], at: i64) -> Result<Issued, IdentityError> {
+pub(crate) fn issued_by(
+    chain: &PeerCertificates,
+    anchors: &[TrustAnchor<'_>],
+    at: i64,
+) -> Result<Issued, IdentityError> {
     let Some(leaf) = chain.leaf() else {
         return Err(IdentityError::new(Cause::NoCertificate, "the chain is empty"));
     };
@@ -41,7 +48,8 @@ pub(crate) fn issued_by(chain: &PeerCertificates, anchors: &[TrustAnchor<'_>], a
 }
 
 fn describe(path: &VerifiedPath<'_>) -> Result<Issued, IdentityError> {
-    let certificates: Vec<CertificateDer<'_>> = path.intermediate_certificates().map(|one| one.der()).collect();
+    let certificates: Vec<CertificateDer<'_>> =
+        path.intermediate_certificates().map(|one| one.der()).collect();
     let mut not_after = i64::MAX;
     for certificate in &certificates {
         not_after = not_after.min(svid::read(certificate)?.validity().not_after.timestamp());
@@ -77,7 +85,10 @@ pub(crate) fn refused(error: Error) -> IdentityError {
         Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => Cause::UnknownAuthority,
         _ => Cause::BadSvid,
     };
-    IdentityError::new(cause, format!("no path leads from the certificate to a trusted root: {error}"))
+    IdentityError::new(
+        cause,
+        format!("no path leads from the certificate to a trusted root: {error}"),
+    )
 }
 
 /// Where a certificate of the path limits its purposes, it must allow both ends of a connection: an SVID is used
@@ -98,6 +109,9 @@ impl ExtendedKeyUsageValidator for BothPurposes {
         } else {
             return Ok(());
         };
-        Err(Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext { required, present: found }))
+        Err(Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
+            required,
+            present: found,
+        }))
     }
 }

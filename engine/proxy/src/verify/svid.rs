@@ -51,13 +51,24 @@ pub(crate) fn read<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a
 /// X509-SVID sections 2 and 3.1: exactly one URI, which names a workload; critical where the subject is empty.
 fn only_uri(certificate: &X509Certificate<'_>) -> Result<SpiffeId, IdentityError> {
     let Some(names) = certificate.subject_alternative_name().map_err(unreadable)? else {
-        return Err(bad("the certificate has no subject alternative name, expected one with a SPIFFE ID"));
+        return Err(bad(
+            "the certificate has no subject alternative name, expected one with a SPIFFE ID",
+        ));
     };
     if !names.critical && certificate.subject().iter().next().is_none() {
-        return Err(bad("the subject is empty, so the subject alternative name must be critical"));
+        return Err(bad(
+            "the subject is empty, so the subject alternative name must be critical",
+        ));
     }
-    if names.value.general_names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
-        return Err(bad("the subject alternative name holds a name that cannot be read"));
+    if names
+        .value
+        .general_names
+        .iter()
+        .any(|name| matches!(name, GeneralName::Invalid(..)))
+    {
+        return Err(bad(
+            "the subject alternative name holds a name that cannot be read",
+        ));
     }
     let mut uris = names.value.general_names.iter().filter_map(|name| match name {
         GeneralName::URI(uri) => Some(*uri),
@@ -80,7 +91,9 @@ fn check_constraints(certificate: &X509Certificate<'_>) -> Result<(), IdentityEr
 /// X509-SVID section 4.3: present, critical, digitalSignature, and no right to sign certificates or CRLs.
 fn check_key_usage(certificate: &X509Certificate<'_>) -> Result<(), IdentityError> {
     let Some(usage) = certificate.key_usage().map_err(unreadable)? else {
-        return Err(bad("the leaf has no key usage, expected a critical one with digitalSignature"));
+        return Err(bad(
+            "the leaf has no key usage, expected a critical one with digitalSignature",
+        ));
     };
     if !usage.critical {
         return Err(bad("the leaf's key usage is not critical"));
@@ -89,7 +102,9 @@ fn check_key_usage(certificate: &X509Certificate<'_>) -> Result<(), IdentityErro
         return Err(bad("the leaf's key usage lacks digitalSignature"));
     }
     if usage.value.key_cert_sign() || usage.value.crl_sign() {
-        return Err(bad("the leaf's key usage has keyCertSign or cRLSign, which only authorities have"));
+        return Err(bad(
+            "the leaf's key usage has keyCertSign or cRLSign, which only authorities have",
+        ));
     }
     Ok(())
 }
@@ -97,9 +112,9 @@ fn check_key_usage(certificate: &X509Certificate<'_>) -> Result<(), IdentityErro
 /// X509-SVID section 4.4: both purposes, or the extension is absent.
 fn check_extended_key_usage(certificate: &X509Certificate<'_>) -> Result<(), IdentityError> {
     match certificate.extended_key_usage().map_err(unreadable)? {
-        Some(usage) if !(usage.value.server_auth && usage.value.client_auth) => {
-            Err(bad("the leaf's extended key usage must hold both serverAuth and clientAuth"))
-        }
+        Some(usage) if !(usage.value.server_auth && usage.value.client_auth) => Err(bad(
+            "the leaf's extended key usage must hold both serverAuth and clientAuth",
+        )),
         _ => Ok(()),
     }
 }

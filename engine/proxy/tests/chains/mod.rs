@@ -1,14 +1,19 @@
 //! Makes roots, authorities and leaves for tests, good ones by default and bad ones by a closure.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test binary uses a part"
+)]
 
 use std::time::{Duration, SystemTime};
 
 use featward_proxy::credentials::{Credentials, PendingIdentity};
 use featward_proxy::peer::PeerCertificates;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use rustls::pki_types::CertificateDer;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -26,7 +31,9 @@ pub struct Authority {
 }
 
 pub fn sha256(bytes: &[u8]) -> Vec<u8> {
-    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes)
+        .as_ref()
+        .to_vec()
 }
 
 fn name(unit: &str, common: &str) -> DistinguishedName {
@@ -40,7 +47,8 @@ fn name(unit: &str, common: &str) -> DistinguishedName {
 fn authority_params(unit: &str, common: &str, path_length: Option<u8>) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = name(unit, common);
-    params.is_ca = IsCa::Ca(path_length.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
+    params.is_ca =
+        IsCa::Ca(path_length.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
@@ -50,7 +58,10 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = authority_params("root", common, None);
         let der = params.self_signed(&key).unwrap().der().to_vec();
-        Authority { issuer: Issuer::new(params, key), der }
+        Authority {
+            issuer: Issuer::new(params, key),
+            der,
+        }
     }
 
     pub fn intermediate(&self, unit: &str) -> Authority {
@@ -61,7 +72,10 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = authority_params(unit, common, Some(0));
         let der = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
-        Authority { issuer: Issuer::new(params, key), der }
+        Authority {
+            issuer: Issuer::new(params, key),
+            der,
+        }
     }
 
     pub fn spki_sha256(&self) -> Vec<u8> {
@@ -69,7 +83,12 @@ impl Authority {
     }
 
     /// A leaf for this key, as our CA makes it but for what the closure changes.
-    pub fn leaf(&self, id: &str, key: &impl PublicKeyData, change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+    pub fn leaf(
+        &self,
+        id: &str,
+        key: &impl PublicKeyData,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Vec<u8> {
         let mut params = leaf_params(id);
         change(&mut params);
         params.signed_by(key, &self.issuer).unwrap().der().to_vec()
@@ -85,7 +104,9 @@ impl Authority {
     pub fn identify(&self, credentials: &Credentials, id: &str, change: impl FnOnce(&mut CertificateParams)) {
         let pending = credentials.new_identity().unwrap();
         let leaf = self.leaf(id, &requested_key(&pending), change);
-        credentials.set_identity(&pending, vec![leaf, self.der.clone()]).unwrap();
+        credentials
+            .set_identity(&pending, vec![leaf, self.der.clone()])
+            .unwrap();
     }
 }
 
@@ -95,7 +116,10 @@ pub fn leaf_params(id: &str) -> CertificateParams {
     params.subject_alt_names = vec![uri(id)];
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     params.use_authority_key_identifier_extension = true;
     live(&mut params, -60, 3600);
     params
@@ -131,7 +155,14 @@ impl PublicKeyData for RequestedKey {
 
 pub fn requested_key(pending: &PendingIdentity) -> RequestedKey {
     let (_, request) = X509CertificationRequest::from_der(pending.csr()).unwrap();
-    RequestedKey(request.certification_request_info.subject_pki.subject_public_key.data.to_vec())
+    RequestedKey(
+        request
+            .certification_request_info
+            .subject_pki
+            .subject_public_key
+            .data
+            .to_vec(),
+    )
 }
 
 pub fn certificates(chain: impl IntoIterator<Item = Vec<u8>>) -> PeerCertificates {
@@ -154,7 +185,13 @@ impl World {
         let risk = root.intermediate("prod.risk");
         let platform = root.intermediate("platform");
         let credentials = Credentials::new(DOMAIN).unwrap();
-        let world = World { root, payments, risk, platform, credentials };
+        let world = World {
+            root,
+            payments,
+            risk,
+            platform,
+            credentials,
+        };
         world.trust(&world.credentials, 1);
         world
     }
@@ -168,7 +205,9 @@ impl World {
     }
 
     pub fn trust(&self, credentials: &Credentials, sequence: u64) {
-        credentials.set_trust(vec![self.root.der.clone()], self.scopes(), sequence).unwrap();
+        credentials
+            .set_trust(vec![self.root.der.clone()], self.scopes(), sequence)
+            .unwrap();
     }
 
     /// Credentials of another process with this identity and the same trust.

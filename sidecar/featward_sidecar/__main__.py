@@ -1,0 +1,37 @@
+"""The lean process that `featward sidecar run` becomes: ``python -m featward_sidecar --configuration-fd
+N``.
+
+Nothing is parsed or validated here but our own JSON, so that typer, rich and ruamel.yaml, which did that,
+are not in the memory of a process that runs for months beside every workload.
+"""
+
+import logging
+import os
+import sys
+
+from featward_sidecar.agent import run
+from featward_sidecar.configuration import Configuration
+from featward_sidecar.errors import StartError
+from featward_sidecar.logs import fields, set_up
+
+log = logging.getLogger("featward_sidecar")
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2 or arguments[0] != "--configuration-fd" or not arguments[1].isdigit():
+        print(
+            "error: this is what `featward sidecar run` starts; run that instead", file=sys.stderr
+        )
+        return 2
+    with os.fdopen(int(arguments[1]), encoding="utf-8") as file:
+        configuration = Configuration.from_json(file.read())
+    set_up(configuration.logging)
+    try:
+        return run(configuration)
+    except StartError as error:
+        log.error("not started", extra=fields(error=str(error)))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""The running sidecar: starts the engine, keeps its identity and policy fresh in two threads, and ends in
+order.
+
+Only wiring. The main thread waits for signals, writes the engine's events to the log and does nothing else,
+so that a signal is always acted on at once.
+"""
+
+import json
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+
+from featward_engine import ConfigError, Credentials, Proxy
+from featward_sidecar.agent_status import AgentStatus
+from featward_sidecar.authority import Authority
+from featward_sidecar.compiler import Compiler
+from featward_sidecar.configuration import Configuration
+from featward_sidecar.engine_configuration import proxy_configuration
+from featward_sidecar.errors import EvidenceError, SidecarError, StartError
+from featward_sidecar.events import log_events
+from featward_sidecar.evidence import JoinTokenEvidence, evidence_for
+from featward_sidecar.folder import FolderWatch
+from featward_sidecar.identity import IdentityKeeper
+from featward_sidecar.logs import fields
+from featward_sidecar.policy import Found, PolicyKeeper
+from featward_sidecar.snapshots import SnapshotFolder
+from featward_sidecar.state_folder import StateFolder
+
+__all__ = ["Agent", "run"]
+
+log = logging.getLogger(__name__)
+
+EVENTS_SECONDS = 0.5
+"""How long an event of the engine may wait for its log line."""
+
+
+def run(configuration: Configuration) -> int:
+    """Run until a signal; returns the exit code."""
+    state = StateFolder(configuration.agent.state)
+    try:
+        return Agent(configuration, state).run()
+    finally:
+        state.close()
+
+
+class Agent:
+    """One sidecar, from its parts."""
+
+    def __init__(self, configuration: Configuration, state: StateFolder) -> None:
+        told, agent = configuration.identity, configuration.agent
+        self._configuration = configuration
+        self._state = state
+        self._signals = Signals()
+        self._status = AgentStatus(told.workload, told.ca, str(agent.manifests))
+        self._evidence = evidence_for(told)
+        self._policy = PolicyKeeper(
+            Compiler(agent.manifests, told.workload),
+            FolderWatch(agent.manifests),
+            SnapshotFolder(state.path / "snapshots"),
+            self._status,
+        )
+
+    def run(self) -> int:
+        self._signals.install()
+        trust_domain, first = self._trust_domain()
+        credentials = Credentials(trust_domain)
+        proxy = self._serve(credentials)
+        authority = Authority(
+            self._configuration.identity.ca, trust_domain, credentials, self._state.path
+        )
+        identity = IdentityKeeper(authority, self._evidence, credentials, self._status)
+        threads = [
+            threading.Thread(target=identity.run, name="identity", daemon=True),
+            threading.Thread(
+                target=self._policy.run, args=(proxy, first), name="policy", daemon=True
+            ),
+        ]
+        for thread in threads:
+            thread.start()
+        self._wait(proxy)
+        self._status.update("process", draining=True)
+        # The identity is kept fresh while requests in flight end; policy may rest.
+        self._policy.stop()
+        self._drain(proxy)
+        identity.stop()
+        for thread in threads:
+            thread.join(timeout=2.0)
+        log_events(proxy.drain_events())
+        log.info("stopped")
+        return 0
+
+    def _trust_domain(self) -> tuple[str, Found | None]:
+        """A token says it; without one the policy does, which then has to be there from the start."""
+        if isinstance(self._evidence, JoinTokenEvidence):
+            try:
+                return self._evidence.token().trust_domain, None
+            except EvidenceError as error:
+                raise StartError(str(error)) from error
+        try:
+            found = self._policy.find()
+        except SidecarError as error:
+            raise StartError(
+                f"{error}; without a policy the trust domain is not known either"
+            ) from error
+        return found.header.trust_domain, found
+
+    def _serve(self, credentials: Credentials) -> Proxy:
+        try:
+            proxy = Proxy(credentials, proxy_configuration(self._configuration))
+            bound = json.loads(proxy.start())
+        except ConfigError as error:
+            raise StartError(str(error)) from error
+        self._status.publish_to(proxy.set_agent_status)
+        log.info(
+            "listening",
+            extra=fields(workload=self._configuration.identity.workload, pid=os.getpid(), **bound),
+        )
+        return proxy
+
+    def _wait(self, proxy: Proxy) -> None:
+        while not self._signals.stop.wait(EVENTS_SECONDS):
+            log_events(proxy.drain_events())
+            if self._signals.take_reread():
+                log.info("reading policy again", extra=fields(signal="SIGHUP"))
+                self._policy.reread()
+
+    def _drain(self, proxy: Proxy) -> None:
+        """Let requests in flight end; a second signal cuts them off."""
+        grace = self._configuration.agent.drain_seconds
+        log.info("draining", extra=fields(signal=self._signals.name, grace_seconds=grace))
+        self._signals.stop.clear()
+        stopping = threading.Thread(target=proxy.stop, args=(grace,), name="drain", daemon=True)
+        stopping.start()
+        while stopping.is_alive() and not self._signals.stop.is_set():
+            stopping.join(timeout=0.05)
+        if stopping.is_alive():
+            log.warning("cut off", extra=fields(signal=self._signals.name))
+
+
+class Signals:
+    """What the operating system asked for. Handlers only note it."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.name = ""
+        self._reread = False
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reread)
+
+    def take_reread(self) -> bool:
+        asked, self._reread = self._reread, False
+        return asked
+
+    def _on_stop(self, number: int, _: FrameType | None) -> None:
+        self.name = signal.Signals(number).name
+        self.stop.set()
+
+    def _on_reread(self, _: int, __: FrameType | None) -> None:
+        self._reread = True

@@ -1,0 +1,59 @@
+"""When to try again after a failure, and when to renew: times with jitter, and nothing else.
+
+Apart so that a test can walk through a year of it with its own clock and dice. Jitter keeps ten thousand
+sidecars that lost the CA in one moment from coming back in one moment.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Backoff", "Dice", "renewal_time"]
+
+Dice = Callable[[float, float], float]
+"""A number between two others, as `random.uniform`."""
+
+FIRST_SECONDS = 0.5
+LONGEST_SECONDS = 60.0
+"""A CA that is back is noticed within a minute; ten thousand sidecars make 170 attempts a second by then."""
+
+RENEWAL_JITTER = 0.1
+"""Renewals are spread over a tenth of their interval to either side."""
+
+
+def _dice(low: float, high: float) -> float:
+    return random.uniform(low, high)  # noqa: S311 -- spreads load, protects nothing
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Doubling delays, each with up to half of it taken off by chance."""
+
+    dice: Dice = _dice
+    failures: int = field(default=0, init=False)
+
+    def next(self, life: float | None = None, left: float | None = None) -> float:
+        """Seconds to wait after one more failure.
+
+        `life` is how long our identity lives in all, and `left` what remains of it. A tenth of the life and a
+        quarter of the rest bound the wait, so that short lives get several attempts, and an identity that has
+        expired comes back soon after the CA.
+        """
+        delay = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self.failures, 10))
+        self.failures += 1
+        if life is not None:
+            delay = min(delay, max(FIRST_SECONDS, life / 10))
+        if left is not None and left > 0:
+            delay = min(delay, max(FIRST_SECONDS, left / 4))
+        return self.dice(delay / 2, delay)
+
+    def reset(self) -> None:
+        self.failures = 0
+
+
+def renewal_time(issued_at: float, renew_at: float, not_after: float, dice: Dice = _dice) -> float:
+    """When to renew, on the clock of the CA: around `renew_at`, and always before the last tenth of the
+    life."""
+    interval = renew_at - issued_at
+    latest = not_after - (not_after - issued_at) / 10
+    return min(latest, renew_at + dice(-RENEWAL_JITTER, RENEWAL_JITTER) * interval)

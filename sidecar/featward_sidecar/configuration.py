@@ -1,0 +1,184 @@
+"""What a sidecar is told: frozen dataclasses by concern, built once and trusted from then on.
+
+Apart from `settings`, which reads files, flags and environment, because the running sidecar imports this
+module and must not import a YAML parser. The two meet in JSON: `featward sidecar run` validates, writes
+`to_json` into a file descriptor and becomes the sidecar, which reads it back with `from_json`.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "Agent",
+    "Configuration",
+    "ConfigurationError",
+    "Identity",
+    "Limits",
+    "Logging",
+    "Outbound",
+    "Problem",
+    "Server",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the configuration: where, and a sentence with value, expectation and remedy."""
+
+    source: str
+    """Who said it: a file's name, ``--flag`` or an environment variable; or ``configuration`` for what is
+    missing."""
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.key}: {self.message}"
+
+
+class ConfigurationError(Exception):
+    """The configuration can't be used; carries every problem found. Nothing was started."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this workload is and who says so."""
+
+    workload: str
+    """``prod.payments/feast``: business unit and name of the Workload. Required: nothing can be guessed for
+    it."""
+    ca: str
+    """The CA's address: ``host:port``, or ``unix:/path`` for the workload socket of a CA on this machine."""
+    join_token_file: Path | None = None
+    """File with the token of ``featward ca token create``. Default none: the CA asks the kernel who we are,
+    which needs a ``unix:`` address. The file is left where it is: a token is good for one use only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The serving side, before a feature server. Absent for a pure client."""
+
+    listen: str = "127.0.0.1:15443"
+    """Where mTLS callers connect. Loopback by default, because who may reach it is the owner's choice."""
+    plain: str | None = None
+    """Where callers without identity connect, while a feature set's ``unidentified`` allows them. Default
+    off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One feature set that an app beside us reads: plain HTTP in here, mTLS out to its server."""
+
+    feature_set: str
+    """Name of the set, or ``namespace/name`` where the environment has two of that name."""
+    listen: str
+    """Local address for the app, ``127.0.0.1:15100`` or ``unix:/path``."""
+    peer_uid: int | None = None
+    """For a UNIX socket: the only user that may use it. Default: the user that the sidecar runs as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the data plane. Everything has one: what is unbounded is somebody's denial of service."""
+
+    body_bytes: int = 1_048_576
+    """Largest request body. 1 MiB is some 50,000 entity values."""
+    answer_bytes: int = 67_108_864
+    """Largest answer of the feature server. 64 MiB."""
+    header_bytes: int = 32_768
+    """All headers of one request together. Envoy has 60 KiB, nginx 32."""
+    rows: int = 1000
+    """Rows of one request, whatever a binding says."""
+    depth: int = 8
+    """Nesting of a request's JSON; a feature request needs 3."""
+    connections: int = 4096
+    """Open connections at a time, about 25 KB each."""
+    streams: int = 100
+    """Requests at a time on one HTTP/2 connection."""
+    handshake_seconds: float = 10.0
+    """From accept to the end of the TLS handshake."""
+    header_seconds: float = 10.0
+    """From the first byte of a request to the end of its headers."""
+    body_seconds: float = 15.0
+    """From the end of the headers to the end of the body."""
+    idle_seconds: float = 120.0
+    """A connection without a request is closed after this."""
+    upstream_connect_seconds: float = 2.0
+    """To connect to the feature server; it is on loopback."""
+    upstream_seconds: float = 30.0
+    """To the last byte of the feature server's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What is written on standard error."""
+
+    format: str = "auto"
+    """``json`` (an object per line), ``console``, or ``auto``: console on a terminal, else JSON."""
+    level: str = "info"
+    """Least severe level written: ``debug``, ``info``, ``warning`` or ``error``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The process around the engine: where it keeps things and how it is watched."""
+
+    manifests: Path
+    """Folder of the manifests that policy is compiled from; watched for edits."""
+    state: Path
+    """Folder of our own (0700): snapshots, admin socket, record. Never holds keys. Default
+    ``./state/<workload name>``."""
+    health: str | None = "127.0.0.1:15020"
+    """Where ``/startedz /readyz /livez /metrics`` are served; ``none`` for nowhere."""
+    admin: Path | None = None
+    """UNIX socket that ``featward sidecar status`` asks. Default ``<state>/admin.sock``."""
+    record: Path | None = None
+    """The decision record, one JSON line each. Default ``<state>/record.jsonl`` with a server, else none."""
+    upstream_token_file: Path | None = None
+    """Token sent to a feature server whose set says ``upstreamAuth: token``."""
+    workers: int = 0
+    """Threads of the engine. 0, the default: as many as the CPU limit allows, at most 4."""
+    drain_seconds: float = 20.0
+    """How long requests in flight may take after SIGTERM. Below the 30 s that Kubernetes waits before
+    SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All of it."""
+
+    identity: Identity
+    agent: Agent
+    server: Server | None = None
+    outbound: tuple[Outbound, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    logging: Logging = field(default_factory=Logging)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Configuration":
+        """The reverse of `to_json`; only for what we wrote ourselves a moment ago."""
+        raw = json.loads(text)
+        return cls(
+            identity=Identity(**_with_paths(raw["identity"], "join_token_file")),
+            agent=Agent(
+                **_with_paths(
+                    raw["agent"], "manifests", "state", "admin", "record", "upstream_token_file"
+                )
+            ),
+            server=Server(**raw["server"]) if raw["server"] else None,
+            outbound=tuple(Outbound(**each) for each in raw["outbound"]),
+            limits=Limits(**raw["limits"]),
+            logging=Logging(**raw["logging"]),
+        )
+
+
+def _with_paths(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {k: Path(v) if k in names and v is not None else v for k, v in fields.items()}

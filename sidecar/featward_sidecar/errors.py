@@ -1,0 +1,55 @@
+"""What can go wrong in the running sidecar.
+
+    SidecarError
+    ├── StartError          can't start at all: exit code 1
+    ├── ManifestsError    the folder does not compile; the last good policy stays
+    ├── SnapshotError     a kept snapshot can't be used
+    ├── EvidenceError       nothing to prove our identity with; the remedy is a person's
+    └── CallError           a call to the CA failed; retried with back-off
+
+ConfigurationError is apart (in `configuration`): it happens before there is a sidecar.
+"""
+
+from collections.abc import Sequence
+
+__all__ = [
+    "CallError",
+    "EvidenceError",
+    "ManifestsError",
+    "SidecarError",
+    "SnapshotError",
+    "StartError",
+]
+
+
+class SidecarError(Exception):
+    """Base of the sidecar's own errors; its text is one sentence that may be logged."""
+
+
+class StartError(SidecarError):
+    """Raised before anything listens; nothing was changed."""
+
+
+class ManifestsError(SidecarError):
+    """The compiler refused the folder; `findings` are its reasons, as it printed them."""
+
+    def __init__(self, message: str, findings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
+
+
+class SnapshotError(SidecarError):
+    """A snapshot from the state folder is too old, damaged or another workload's."""
+
+
+class EvidenceError(SidecarError):
+    """No token, an unreadable one, or one that the CA has already refused."""
+
+
+class CallError(SidecarError):
+    """A gRPC call ended; `status` is its code (style of `Status`), `detail` what the other side said."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail

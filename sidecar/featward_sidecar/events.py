@@ -1,0 +1,29 @@
+"""Turns what the engine says happened into log lines of the agent.
+
+The engine has no log of its own: it queues events, and the agent writes them, so that there is one stream
+with one form. The phrase is the event's kind; a kind that this table does not know is logged too, as
+information.
+"""
+
+import json
+import logging
+
+from featward_sidecar.logs import fields
+
+__all__ = ["log_events"]
+
+log = logging.getLogger("featward_engine")
+
+LEVELS = {
+    "lost": logging.WARNING,
+    "record-failed": logging.ERROR,  # requests are refused until the disk takes lines again
+    "policy-applied": logging.DEBUG,  # the agent gave it the policy, and has said so
+}
+"""Kinds that are not plain information."""
+
+
+def log_events(drained: bytes) -> None:
+    for event in json.loads(drained):
+        kind = str(event.pop("kind", "event"))
+        phrase = kind.replace("-", " ").replace("_", " ")
+        log.log(LEVELS.get(kind, logging.INFO), phrase, extra=fields(**event))

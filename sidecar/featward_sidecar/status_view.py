@@ -1,0 +1,185 @@
+"""A sidecar's status as a person reads it: whether it is well first, then who called, then what went wrong.
+
+Pure: the document of `GET /status` in, something for rich out. Times are relative to the document's own
+clock, so that a status that was saved reads the same a week later.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["render", "span"]
+
+Row = Mapping[str, Any]
+
+SHOWN = 20
+"""Callers listed; JSON has them all."""
+
+
+def render(status: Row) -> Group:
+    """The whole view."""
+    agent = status.get("agent") or {}
+    parts: list[RenderableType] = [_title(status, agent), _health(status, agent)]
+    if sets := (status.get("policy") or {}).get("feature_sets"):
+        parts.append(_feature_sets(sets, status["time"]))
+    parts += _callers(status)
+    parts += _errors(agent, status["time"])
+    return Group(*parts)
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: ``2 h 5 min``."""
+    left = int(abs(seconds))
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    for place, (name, size) in enumerate(units):
+        if left >= size:
+            text = f"{left // size} {name}"
+            if place + 1 < len(units) and (rest := left % size // units[place + 1][1]):
+                text += f" {rest} {units[place + 1][0]}"
+            return text
+    return "0 s"
+
+
+def _ago(then: float, now: float) -> str:
+    return f"in {span(then - now)}" if then > now else f"{span(now - then)} ago"
+
+
+def _title(status: Row, agent: Row) -> Text:
+    process = agent.get("process") or {}
+    title = Text(f"featward sidecar {status.get('version', '')}", style="bold")
+    if workload := process.get("workload"):
+        title.append(f" for {workload}")
+    if started := process.get("started"):
+        title.append(
+            f", process {process['pid']}, up {span(status['time'] - started)}", style="dim"
+        )
+    if status.get("draining"):
+        title.append(", draining", style="yellow")
+    return title
+
+
+def _health(status: Row, agent: Row) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in _identity(status, agent):
+        table.add_row(name, value)
+    table.add_row("policy", _policy(status, agent))
+    if dropped := status.get("records_dropped"):
+        table.add_row("records dropped", Text(str(dropped), style="red"))
+    return table
+
+
+def _identity(status: Row, agent: Row) -> Iterator[tuple[str, Text]]:
+    now, identity, told = status["time"], status.get("identity"), agent.get("identity") or {}
+    if identity is None:
+        yield "identity", Text("none yet", style="red")
+    else:
+        yield "identity", Text(identity["spiffe_id"])
+        left = identity["not_after"] - now
+        runway = Text(f"{span(left)} left" if left > 0 else f"expired {span(left)} ago")
+        runway.stylize("green" if left > 0 else "red")
+        if told.get("renew_at"):
+            runway.append(f", renewed {_ago(told['renew_at'], now)}", style="dim")
+        if told.get("attested_by"):
+            runway.append(f", attested by {told['attested_by']}", style="dim")
+        yield "runway", runway
+        yield "serial", Text(str(identity.get("serial", "")), style="dim")
+    yield "CA", _ca(agent.get("ca") or {}, now)
+
+
+def _ca(ca: Row, now: float) -> Text:
+    address = ca.get("address", "")
+    if ca.get("connected"):
+        return Text(f"{address}, connected for {span(now - ca['since'])}")
+    return Text(f"{address}, not connected ({ca.get('failures', 0)} failures)", style="yellow")
+
+
+def _policy(status: Row, agent: Row) -> Text:
+    policy, told = status.get("policy"), agent.get("policy") or {}
+    if policy is None:
+        return Text("none yet", style="red")
+    text = Text(
+        f"{policy['digest'][:12]}, {policy['bindings']} bindings, applied {span(policy['age_seconds'])} ago"
+    )
+    if told.get("source") == "kept":
+        text.append(", kept from an earlier run: the manifests do not compile", style="yellow")
+    if told.get("refused_edits"):
+        text.append(f", {told['refused_edits']} edits refused", style="yellow")
+    return text
+
+
+def _feature_sets(sets: Sequence[Row], now: float) -> Table:
+    table = Table(
+        "feature set",
+        "version",
+        "mode",
+        "without identity",
+        "owner",
+        title_justify="left",
+        box=None,
+    )
+    for each in sets:
+        style = {"enforce": "green", "shadow": "yellow", "observe": "yellow"}.get(each["mode"], "")
+        until = each.get("unidentified_until")
+        owner = each.get("owner") or {}
+        table.add_row(
+            each["name"],
+            each["version"],
+            Text(each["mode"], style=style),
+            f"allowed for {span(until - now)}" if until and until > now else "refused",
+            " ".join(filter(None, (owner.get("team"), owner.get("contact")))),
+        )
+    return table
+
+
+def _callers(status: Row) -> Iterator[RenderableType]:
+    now = status["time"]
+    titles = (
+        ("callers with identity", status.get("callers") or []),
+        ("callers without identity, to be moved", status.get("unidentified") or []),
+        ("would be refused when enforced", status.get("would_refuse") or []),
+    )
+    for title, rows in titles:
+        if rows:
+            yield _caller_table(title, rows, now)
+
+
+def _caller_table(title: str, rows: Sequence[Row], now: float) -> Table:
+    table = Table("caller", "last seen", "requests", "decisions", "newest refusal", box=None)
+    table.title, table.title_justify, table.title_style = f"\n{title} ({len(rows)})", "left", "bold"
+    for row in rows[:SHOWN]:
+        decisions = ", ".join(
+            f"{name} {count}" for name, count in (row.get("decisions") or {}).items()
+        )
+        who = row.get("identity") or row.get("source") or "a UNIX socket"
+        seen = _ago(row["last_seen"], now)
+        table.add_row(
+            who, seen, str(row["requests"]), decisions, _trouble(row.get("newest_trouble"))
+        )
+    if len(rows) > SHOWN:
+        table.caption = f"and {len(rows) - SHOWN} more: --output json"
+    return table
+
+
+def _trouble(trouble: Row | None) -> str:
+    if not trouble:
+        return ""
+    missing = ", ".join(trouble.get("missing") or [])
+    return f"{trouble['reason']} ({trouble['feature_set']})" + (f": {missing}" if missing else "")
+
+
+def _errors(agent: Row, now: float) -> Iterator[RenderableType]:
+    found = [
+        (section, agent[section]["last_error"])
+        for section in ("ca", "identity", "policy")
+        if (agent.get(section) or {}).get("last_error")
+    ]
+    for section, error in found:
+        yield Text(f"\n{section}, {_ago(error['time'], now)}: {error['message']}", style="red")
+        yield from (
+            Text(f"  {finding}", style="red") for finding in (error.get("findings") or [])[1:]
+        )

@@ -1,0 +1,305 @@
+"""What the sidecar's tests share: a folder of real manifests, a real CA, real sidecars and an upstream."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featward_sidecar.admin import fetch_status
+
+FEATWARD = Path(sys.executable).with_name("featward")
+
+PLATFORM = """
+apiVersion: featward.dev/v1alpha1
+kind: Environment
+metadata: {name: prod}
+spec: {trustDomain: prod.acme.example, svidTTL: %(ttl)s}
+---
+apiVersion: featward.dev/v1alpha1
+kind: BusinessUnit
+metadata: {name: prod.payments}
+spec: {}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: pricing, labels: {featward.dev/business-unit: prod.payments}}
+---
+apiVersion: featward.dev/v1alpha1
+kind: Workload
+metadata: {name: feast}
+spec: {businessUnit: prod.payments, name: feast%(unix)s}
+---
+apiVersion: featward.dev/v1alpha1
+kind: Workload
+metadata: {name: pricing-api}
+spec: {businessUnit: prod.payments, name: pricing-api}
+"""
+
+SETS = """
+apiVersion: featward.dev/v1alpha1
+kind: FeatureSet
+metadata: {name: driver-stats, namespace: pricing}
+spec:
+  version: "1.0.0"
+  owner: {team: driver-ml, contact: driver-ml@acme.example}
+  serving:
+    workload: {name: feast}
+    endpoints: [{adapter: feast-http/v1, host: 127.0.0.1, port: %(upstream)d}]
+    address: 127.0.0.1:%(serve)d
+  enforcement: {mode: %(mode)s}
+  entities: [{name: driver_id, type: int64}]
+  features:
+    - {name: "driver_hourly_stats:conv_rate", type: double}
+    - {name: "driver_hourly_stats:acc_rate", type: double}
+---
+apiVersion: featward.dev/v1alpha1
+kind: FeatureBinding
+metadata: {name: pricing-api, namespace: pricing}
+spec:
+  subjects: [{workload: {businessUnit: prod.payments, name: pricing-api}}]
+  featureSet: {name: driver-stats}
+  features: [%(features)s]
+  purpose: pricing
+  expires: "2099-12-31"
+"""
+
+Manifests = Callable[..., Path]
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Manifests:
+    """Writes the folder of manifests; called again, it is an edit."""
+
+    def write(
+        features: str = '"driver_hourly_stats:conv_rate"',
+        mode: str = "enforce",
+        ttl: str = "1h",
+        unix: str = "",
+        upstream: int = 6566,
+        serve: int = 15443,
+    ) -> Path:
+        folder = tmp_path / "manifests"
+        folder.mkdir(exist_ok=True)
+        values = {"features": features, "mode": mode, "upstream": upstream, "serve": serve}
+        told = f", attest: {{unix: {{user: {unix}}}}}" if unix else ""
+        (folder / "platform.yaml").write_text(PLATFORM % {"ttl": ttl, "unix": told})
+        (folder / "sets.yaml").write_text(SETS % values)
+        return folder
+
+    return write
+
+
+class RunningCa:
+    """A real CA in a process of its own; `kill` it and `start` it again at the same address."""
+
+    def __init__(self, folder: Path, manifests: Path) -> None:
+        self.socket = folder / "workload.sock"
+        self.address = "127.0.0.1:0"
+        self._data = folder / "data"
+        self._folder = folder
+        self._manifests = manifests
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        command: list[str | Path] = [
+            FEATWARD,
+            "ca",
+            "serve",
+            "--environment",
+            "prod",
+            "--data",
+            self._data,
+        ]
+        command += ["--manifests", self._manifests, "--kek-file", self._folder / "kek"]
+        command += ["--listen", self.address, "--workload-socket", self.socket, "--health", ""]
+        command += ["--unsafe-short-lives"]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stderr is not None
+        said = []
+        for line in self._process.stderr:
+            said.append(line)
+            if line.startswith("listen: "):
+                self.address = line.split()[1]
+            if "the CA is ready" in line:
+                break
+        else:
+            pytest.fail("the CA did not start:\n" + "".join(said))
+        # Nobody reads on, and a full pipe would stop it.
+        self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._reader.start()
+
+    def kill(self) -> None:
+        """As a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+            self._process = None
+
+    def token(self, workload: str) -> str:
+        command: list[str | Path] = [
+            FEATWARD,
+            "ca",
+            "token",
+            "create",
+            "--workload",
+            workload,
+            "--data",
+            self._data,
+        ]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return done.stdout
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Iterator[Callable[[Path], RunningCa]]:
+    """Starts a CA for a folder of manifests."""
+    running: list[RunningCa] = []
+
+    def start(manifests: Path) -> RunningCa:
+        folder = tmp_path / "ca"
+        folder.mkdir(exist_ok=True)
+        running.append(RunningCa(folder, manifests))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
+
+
+class Upstream:
+    """A feature server on loopback that answers like Feast; `seen` counts what reached it."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                outer.seen += 1
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                names = ["driver_id", *(each.partition(":")[2] for each in asked["features"])]
+                rows = len(asked["entities"]["driver_id"])
+                stamp = ["2026-11-22T19:27:21Z"] * rows
+                column = {
+                    "values": [1] * rows,
+                    "statuses": ["PRESENT"] * rows,
+                    "event_timestamps": stamp,
+                }
+                answer = {"results": [column] * len(names), "metadata": {"feature_names": names}}
+                body = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base's name
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port: int = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    upstream = Upstream()
+    yield upstream
+    upstream.server.shutdown()
+    upstream.server.server_close()
+
+
+class RunningSidecar:
+    """`featward sidecar run` in a process of its own, with what it logged."""
+
+    def __init__(self, folder: Path, flags: dict[str, object]) -> None:
+        self.state = folder / "state"
+        self.lines: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        told = {"state": self.state, "log-format": "json", **flags}
+        command = [str(FEATWARD), "sidecar", "run"]
+        command += [part for name, value in told.items() for part in (f"--{name}", str(value))]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            text = line.decode()
+            with self._news:
+                self.lines.append(json.loads(text) if text.startswith("{") else {"message": text})
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def logged(self, message: str, count: int = 1, seconds: float = 40) -> dict[str, Any]:
+        """The count-th line of this phrase, waited for."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines if line["message"] == message]
+
+        with self._news:
+            assert self._news.wait_for(lambda: len(found()) >= count, seconds), self.lines
+            return found()[count - 1]
+
+    def status(self) -> dict[str, Any]:
+        return fetch_status(self.state / "admin.sock")
+
+    def wait(
+        self, condition: Callable[[dict[str, Any]], Any], seconds: float = 40
+    ) -> dict[str, Any]:
+        """The status, once it fulfils the condition. It can only be asked for, so this asks."""
+        deadline = time.monotonic() + seconds
+        while not condition(status := self.status()):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+        return status
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+Run = Callable[..., RunningSidecar]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Starts a sidecar; flags by name, with _ for -."""
+    running: list[RunningSidecar] = []
+
+    def run(name: str = "feast", **flags: object) -> RunningSidecar:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        told = {"workload": f"prod.payments/{name}", "health": "none"}
+        told |= {key.replace("_", "-"): value for key, value in flags.items()}
+        running.append(RunningSidecar(folder, told))
+        return running[-1]
+
+    yield run
+    for sidecar in running:
+        sidecar.end(signal.SIGKILL)

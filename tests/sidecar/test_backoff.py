@@ -1,0 +1,70 @@
+"""Times of retries and renewals, with our own dice."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featward_sidecar.backoff import Backoff, renewal_time
+
+
+def low(a: float, _: float) -> float:
+    return a
+
+
+def high(_: float, b: float) -> float:
+    return b
+
+
+def test_delays_double_up_to_a_minute() -> None:
+    backoff = Backoff(high)
+    assert [backoff.next() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_chance_takes_off_up_to_half() -> None:
+    assert [Backoff(low).next(), Backoff(high).next()] == [0.25, 0.5]
+
+
+def test_success_starts_over() -> None:
+    backoff = Backoff(high)
+    for _ in range(5):
+        backoff.next()
+    backoff.reset()
+    assert backoff.next() == 0.5
+
+
+@given(st.floats(0.1, 1e6), st.integers(0, 2000))
+def test_no_wait_takes_more_than_a_quarter_of_what_is_left(left: float, failures: int) -> None:
+    backoff = Backoff(high)
+    backoff.failures = failures
+    assert backoff.next(None, left) <= max(0.5, left / 4)
+
+
+@pytest.mark.parametrize(("life", "longest"), [(86_400, 60), (3600, 60), (300, 30), (20, 2)])
+def test_an_expired_identity_is_asked_for_again_within_a_tenth_of_its_life(
+    life: float, longest: float
+) -> None:
+    backoff = Backoff(high)
+    backoff.failures = 9
+    assert backoff.next(life, left=-5) == longest
+
+
+def test_a_short_life_sees_many_attempts_before_it_ends() -> None:
+    backoff, now = Backoff(high), 0.0
+    attempts = 0
+    while now < 10:
+        now += backoff.next(10, 10 - now)
+        attempts += 1
+    assert attempts >= 7
+
+
+@pytest.mark.parametrize(("dice", "expected"), [(low, 1620.0), (high, 1980.0)])
+def test_renewals_spread_a_tenth_of_their_interval_around_the_given_time(
+    dice: object, expected: float
+) -> None:
+    assert renewal_time(0, 1800, 3600, dice) == expected  # type: ignore[arg-type]
+
+
+@given(st.floats(1, 86_400), st.floats(0.0, 1.0))
+def test_a_renewal_is_never_planned_for_the_last_tenth_of_a_life(life: float, share: float) -> None:
+    for dice in (low, high):
+        assert renewal_time(100, 100 + life * share, 100 + life, dice) <= 100 + life * 0.9 + 1e-6

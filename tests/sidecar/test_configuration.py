@@ -1,0 +1,189 @@
+"""The configuration: three sources over one another, and every problem at once."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from featward_sidecar.configuration import (
+    Configuration,
+    ConfigurationError,
+    Limits,
+    Outbound,
+    Server,
+)
+from featward_sidecar.settings import SETTINGS
+from featward_sidecar.sources import load
+
+Write = Callable[[str], Path]
+
+GOOD = """
+workload: prod.payments/feast
+manifests: ./manifests
+ca: 127.0.0.1:8443
+joinTokenFile: ./token
+server: {listen: 127.0.0.1:15443, plain: 127.0.0.1:15080}
+outbound: {driver-stats: 127.0.0.1:15100}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    (tmp_path / "manifests").mkdir()
+
+    def write(text: str) -> Path:
+        path = tmp_path / "sidecar.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems(
+    file: Path | None, environment: dict[str, str] | None = None, **flags: str
+) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, environment or {}, flags)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_file_is_read_with_paths_from_its_own_folder(write: Write, tmp_path: Path) -> None:
+    configuration = load(write(GOOD), {}, {})
+    assert configuration.identity.workload == "prod.payments/feast"
+    assert configuration.identity.join_token_file == tmp_path / "token"
+    assert configuration.agent.manifests == tmp_path / "manifests"
+    assert configuration.server == Server("127.0.0.1:15443", "127.0.0.1:15080")
+    assert configuration.outbound == (Outbound("driver-stats", "127.0.0.1:15100"),)
+
+
+def test_what_is_left_out_has_a_default(write: Write, tmp_path: Path) -> None:
+    agent = load(write(GOOD), {}, {}).agent
+    assert agent.state == tmp_path / "state" / "feast"
+    assert agent.admin == agent.state / "admin.sock"
+    assert agent.record == agent.state / "record.jsonl"
+    assert agent.health == "127.0.0.1:15020"
+
+
+def test_a_pure_client_keeps_no_record(write: Write) -> None:
+    configuration = load(write(GOOD.replace("server:", "# server:")), {}, {})
+    assert configuration.server is None
+    assert configuration.agent.record is None
+
+
+def test_an_empty_server_section_serves_with_defaults(write: Write) -> None:
+    text = GOOD.replace("{listen: 127.0.0.1:15443, plain: 127.0.0.1:15080}", "{}")
+    assert load(write(text), {}, {}).server == Server()
+
+
+def test_flags_go_over_the_environment_and_the_environment_over_the_file(write: Write) -> None:
+    environment = {"FEATWARD_SIDECAR_CA": "10.0.0.2:8443", "FEATWARD_SIDECAR_HEALTH": "127.0.0.1:1"}
+    configuration = load(write(GOOD), environment, {"ca": "10.0.0.3:8443"})
+    assert configuration.identity.ca == "10.0.0.3:8443"
+    assert configuration.agent.health == "127.0.0.1:1"
+
+
+def test_an_empty_variable_counts_as_unset(write: Write) -> None:
+    assert load(write(GOOD), {"FEATWARD_SIDECAR_CA": ""}, {}).identity.ca == "127.0.0.1:8443"
+
+
+def test_all_problems_are_reported_with_their_source_and_a_suggestion(write: Write) -> None:
+    found = problems(
+        write(GOOD + "limits: {rowss: 3, depth: deep}\nhelth: x\n"),
+        {"FEATWARD_SIDECAR_WORKLOD": "x"},
+        workers="-1",
+    )
+    assert len(found) == 5
+    assert "sidecar.yaml: limits.rowss: unknown key; did you mean limits.rows?" in found[0]
+    assert "limits.depth: 'deep' is no number" in found[1]
+    assert "did you mean health?" in found[2]
+    assert "did you mean FEATWARD_SIDECAR_WORKLOAD?" in found[3]
+    assert "--workers: workers: '-1' is not a whole number" in found[4]
+
+
+def test_a_key_in_the_style_of_the_engine_is_pointed_to_its_name_here(write: Write) -> None:
+    assert (
+        "did you mean limits.bodyBytes?" in problems(write(GOOD + "limits: {body_bytes: 3}\n"))[0]
+    )
+
+
+def test_a_duplicate_key_is_refused(write: Write) -> None:
+    (problem,) = problems(write(GOOD + "ca: 127.0.0.1:1\n"))
+    assert "sidecar.yaml:8: ca: " in problem
+    assert "twice" in problem
+
+
+def test_what_is_missing_is_named_with_an_example() -> None:
+    found = problems(None)
+    assert [line.split(": ")[1] for line in found] == ["workload", "ca", "manifests"]
+    assert "--workload" in found[0]
+
+
+def test_a_broken_required_value_is_one_problem_and_not_also_missing(write: Write) -> None:
+    found = problems(write(GOOD.replace("prod.payments/feast", "feast")))
+    assert len(found) == 1
+    assert "write business unit and name" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "with_", "sentence"),
+    [
+        ("joinTokenFile: ./token", "", "featward ca token create --workload prod.payments/feast"),
+        ("ca: 127.0.0.1:8443", "ca: unix:/run/ca.sock", "asks the kernel who we are"),
+        ("127.0.0.1:15100", "127.0.0.1:15443", "already taken by server.listen"),
+        ("127.0.0.1:15100", "localhost:15100", "is a name"),
+        ("127.0.0.1:15100", '"::1:15100"', "in brackets"),
+        ("127.0.0.1:15100", "127.0.0.1:70000", "port of 0 to 65535"),
+        ("127.0.0.1:15100", "unix:/" + "x" * 120, "too long for a UNIX socket"),
+        ("127.0.0.1:15100", '{listen: "127.0.0.1:1", peerUid: 3}', "only a unix: address"),
+        ("127.0.0.1:15100", '{listn: "127.0.0.1:1"}', "unknown key 'listn'"),
+        ("./manifests", "./nowhere", "there is no folder"),
+    ],
+)
+def test_impossible_values_say_what_to_do(
+    write: Write, line: str, with_: str, sentence: str
+) -> None:
+    assert sentence in "\n".join(problems(write(GOOD.replace(line, with_))))
+
+
+def test_neither_server_nor_outbound_is_nothing_to_do(write: Write) -> None:
+    text = "\n".join(
+        line for line in GOOD.splitlines() if not line.startswith(("server", "outbound"))
+    )
+    assert "nothing to do" in problems(write(text))[0]
+
+
+def test_outbound_of_a_flag_takes_a_list(write: Write) -> None:
+    configuration = load(write(GOOD), {}, {"outbound": "a=127.0.0.1:1, ns/b=unix:/run/b.sock"})
+    assert configuration.outbound == (
+        Outbound("a", "127.0.0.1:1"),
+        Outbound("ns/b", "unix:/run/b.sock"),
+    )
+
+
+def test_a_file_that_is_no_mapping_is_refused_in_a_sentence(write: Write) -> None:
+    for text, sentence in (("- a\n", "expected one mapping"), ("a: [\n", "sidecar.yaml:2: file: ")):
+        (problem,) = problems(write(text))
+        assert sentence in problem
+
+
+def test_the_lean_process_reads_back_what_was_validated(write: Write) -> None:
+    configuration = load(write(GOOD + "upstreamTokenFile: ./sidecar.yaml\n"), {}, {})
+    assert Configuration.from_json(configuration.to_json()) == configuration
+
+
+def test_every_limit_has_a_key_and_every_variable_is_its_own() -> None:
+    assert {f"limits.{field.name}" for field in fields(Limits)} <= {
+        setting.target for setting in SETTINGS
+    }
+    assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
+
+
+def test_variables_are_named_after_keys() -> None:
+    by_key = {setting.key: setting.variable for setting in SETTINGS}
+    assert by_key["joinTokenFile"] == "FEATWARD_SIDECAR_JOIN_TOKEN_FILE"
+    assert by_key["server.listen"] == "FEATWARD_SIDECAR_SERVER_LISTEN"
+    assert (
+        by_key["limits.upstreamConnectSeconds"]
+        == "FEATWARD_SIDECAR_LIMITS_UPSTREAM_CONNECT_SECONDS"
+    )

@@ -1,0 +1,190 @@
+"""Getting and keeping an identity, with a real CA over real mTLS and over its UNIX socket."""
+
+import getpass
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featward_engine import Credentials
+from featward_sidecar.agent_status import AgentStatus
+from featward_sidecar.authority import Authority
+from featward_sidecar.configuration import Identity
+from featward_sidecar.evidence import evidence_for
+from featward_sidecar.identity import IdentityKeeper
+
+WORKLOAD = "prod.payments/feast"
+FEAST = "spiffe://prod.acme.example/bu/payments/svc/feast"
+DOMAIN = "prod.acme.example"
+
+
+class Keeping:
+    """A keeper in its thread, and everything that it published."""
+
+    def __init__(self, settings: Identity, state: Path) -> None:
+        self.credentials = Credentials(DOMAIN)
+        self.status: dict[str, Any] = {}
+        self.news = threading.Condition()
+        published = AgentStatus(settings.workload, settings.ca, "")
+        published.publish_to(self._take)
+        authority = Authority(settings.ca, DOMAIN, self.credentials, state)
+        self.keeper = IdentityKeeper(authority, evidence_for(settings), self.credentials, published)
+        self.thread = threading.Thread(target=self.keeper.run, daemon=True)
+        self.thread.start()
+
+    def _take(self, document: bytes) -> None:
+        with self.news:
+            self.status = json.loads(document)
+            self.news.notify_all()
+
+    def wait(
+        self, condition: Callable[[dict[str, Any]], bool], seconds: float = 30
+    ) -> dict[str, Any]:
+        with self.news:
+            assert self.news.wait_for(lambda: condition(self.status), timeout=seconds), self.status
+        return self.status
+
+    def connected(self) -> dict[str, Any]:
+        return self.wait(lambda status: status["ca"]["connected"])
+
+    def identity(self) -> dict[str, Any]:
+        found = self.credentials.identity()
+        assert found is not None
+        identity: dict[str, Any] = json.loads(found)
+        return identity
+
+    def renewals(self, count: int) -> dict[str, Any]:
+        return self.wait(lambda status: status["identity"]["renewals"] >= count)
+
+
+Keep = Callable[..., Keeping]
+Manifests = Callable[..., Path]
+Ca = Callable[[Path], Any]
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Iterator[Keep]:
+    keepings: list[Keeping] = []
+
+    def keep(address: str, token: str | None = None) -> Keeping:
+        state = tmp_path / f"state{len(keepings)}"
+        state.mkdir(mode=0o700)
+        if token is not None:
+            (state / "token").write_text(token)
+        settings = Identity(WORKLOAD, address, state / "token" if token else None)
+        keepings.append(Keeping(settings, state))
+        return keepings[-1]
+
+    yield keep
+    for keeping in keepings:
+        keeping.keeper.stop()
+    for keeping in keepings:
+        keeping.thread.join(10)
+        assert not keeping.thread.is_alive()
+
+
+def test_a_join_token_gives_an_identity_and_a_stream(
+    manifests: Manifests, ca: Ca, keep: Keep
+) -> None:
+    authority = ca(manifests())
+    keeping = keep(authority.address, authority.token(WORKLOAD))
+    assert keeping.connected()["identity"]["attested_by"] == "join-token"
+    assert keeping.identity()["spiffe_id"] == FEAST
+    assert keeping.credentials.sequence() > 0
+
+
+def test_the_kernels_word_gives_an_identity(manifests: Manifests, ca: Ca, keep: Keep) -> None:
+    authority = ca(manifests(unix=getpass.getuser()))
+    keeping = keep(f"unix:{authority.socket}")
+    assert keeping.connected()["identity"]["attested_by"] == "unix"
+    assert keeping.identity()["spiffe_id"] == FEAST
+
+
+def test_a_used_token_is_named_as_such_with_the_command_for_a_new_one_which_then_works(
+    manifests: Manifests, ca: Ca, keep: Keep, tmp_path: Path
+) -> None:
+    authority = ca(manifests())
+    token = authority.token(WORKLOAD)
+    keep(authority.address, token).connected()
+    second = keep(authority.address, token)
+    error = second.wait(lambda status: status["identity"]["last_error"])["identity"]["last_error"][
+        "message"
+    ]
+    assert "good for one use" in error
+    assert f"featward ca token create --workload {WORKLOAD}" in error
+    assert token.strip() not in error
+    (tmp_path / "state1" / "token").write_text(authority.token(WORKLOAD))
+    second.connected()
+
+
+def test_a_user_that_is_not_the_workloads_is_told_what_to_write(
+    manifests: Manifests, ca: Ca, keep: Keep
+) -> None:
+    authority = ca(manifests(unix="nobody"))
+    status = keep(f"unix:{authority.socket}").wait(lambda status: status["identity"]["last_error"])
+    assert "attest: {unix: {user: …}}" in status["identity"]["last_error"]["message"]
+
+
+def test_a_ca_that_is_not_the_tokens_gets_no_secret(
+    manifests: Manifests, ca: Ca, keep: Keep, tmp_path: Path
+) -> None:
+    ours = ca(manifests())
+    token = ours.token(WORKLOAD)
+    ours.kill()
+    (tmp_path / "ca").rename(tmp_path / "other")
+    stranger = ca(manifests())
+    status = keep(stranger.address, token).wait(lambda status: status["ca"]["last_error"])
+    assert "root" in status["ca"]["last_error"]["message"]
+
+
+@pytest.mark.parametrize("way", ["token", "unix"])
+def test_renewals_follow_one_another_and_the_identity_never_lapses(
+    manifests: Manifests, ca: Ca, keep: Keep, way: str
+) -> None:
+    authority = ca(manifests(ttl="4s", unix=getpass.getuser()))
+    if way == "token":
+        keeping = keep(authority.address, authority.token(WORKLOAD))
+    else:
+        keeping = keep(f"unix:{authority.socket}")
+    keeping.connected()
+    serials = set()
+    for count in range(1, 5):
+        keeping.renewals(count)
+        serials.add(keeping.identity()["serial"])
+        assert keeping.identity()["not_after"] > time.time()
+    assert len(serials) == 4
+    assert keeping.status["ca"]["failures"] == 0
+
+
+def test_a_dead_ca_takes_nothing_away_and_renewal_goes_on_when_it_is_back(
+    manifests: Manifests, ca: Ca, keep: Keep
+) -> None:
+    authority = ca(manifests(ttl="16s"))
+    keeping = keep(authority.address, authority.token(WORKLOAD))
+    keeping.connected()
+    before = keeping.identity()
+    authority.kill()
+    keeping.wait(lambda status: not status["ca"]["connected"] and status["ca"]["failures"] >= 2)
+    assert keeping.identity() == before
+    authority.start()
+    keeping.connected()
+    keeping.renewals(1)
+    assert keeping.identity()["serial"] != before["serial"]
+
+
+def test_an_identity_that_expired_while_the_ca_was_away_is_renewed_without_a_new_token(
+    manifests: Manifests, ca: Ca, keep: Keep
+) -> None:
+    authority = ca(manifests(ttl="4s"))
+    keeping = keep(authority.address, authority.token(WORKLOAD))
+    keeping.connected()
+    authority.kill()
+    before = keeping.identity()
+    keeping.wait(lambda _: time.time() > before["not_after"] + 0.5, 20)
+    authority.start()
+    keeping.wait(lambda status: status["ca"]["connected"] and status["identity"]["renewals"] >= 1)
+    assert keeping.identity()["not_after"] > before["not_after"]

@@ -1,0 +1,144 @@
+"""The table view of a status document."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from featward_sidecar.status_view import render, span
+
+NOW = 1_795_000_000.0
+
+STATUS: dict[str, Any] = {
+    "version": "0.1.0",
+    "time": NOW,
+    "draining": False,
+    "identity": {
+        "spiffe_id": "spiffe://prod.acme.example/bu/p/svc/feast",
+        "serial": "01ab",
+        "not_after": NOW + 2400,
+    },
+    "policy": {
+        "digest": "ab" * 32,
+        "age_seconds": 60.0,
+        "bindings": 3,
+        "feature_sets": [
+            {
+                "name": "ml/driver-stats",
+                "version": "1.2.0",
+                "mode": "observe",
+                "owner": {"team": "driver-ml", "contact": "driver-ml@acme.example"},
+                "unidentified_until": NOW + 86_400,
+            }
+        ],
+    },
+    "callers": [
+        {"identity": "spiffe://x/y", "last_seen": NOW - 5, "requests": 7, "decisions": {"allow": 7}}
+    ],
+    "unidentified": [
+        {
+            "source": "10.0.0.9",
+            "last_seen": NOW - 5,
+            "requests": 2,
+            "decisions": {"would-deny": 2},
+            "newest_trouble": {
+                "reason": "not-granted",
+                "feature_set": "ml/driver-stats",
+                "missing": ["v:x"],
+            },
+        }
+    ],
+    "would_refuse": [],
+    "records_dropped": 0,
+    "agent": {
+        "process": {"pid": 7, "started": NOW - 100, "workload": "prod.p/feast", "draining": False},
+        "ca": {
+            "address": "127.0.0.1:8443",
+            "connected": True,
+            "since": NOW - 90,
+            "last_error": None,
+            "failures": 0,
+        },
+        "identity": {"attested_by": "join-token", "renew_at": NOW + 600, "last_error": None},
+        "policy": {"source": "manifests", "refused_edits": 0, "last_error": None},
+    },
+}
+
+
+def shown(status: dict[str, Any]) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200, color_system=None).print(render(status))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "for prod.p/feast, process 7, up 1 min 40 s",
+        "40 min left, renewed in 10 min, attested by join-token",
+        "127.0.0.1:8443, connected for 1 min 30 s",
+        "abababababab, 3 bindings, applied 1 min ago",
+        "allowed for 1 d",
+        "driver-ml driver-ml@acme.example",
+        "callers with identity (1)",
+        "callers without identity, to be moved (1)",
+        "10.0.0.9",
+        "not-granted (ml/driver-stats): v:x",
+    ],
+)
+def test_a_healthy_sidecar_shows_who_it_is_and_who_called(sentence: str) -> None:
+    assert sentence in " ".join(shown(STATUS).split()) or sentence in shown(STATUS)
+
+
+def test_what_is_wrong_stands_out() -> None:
+    agent = STATUS["agent"] | {
+        "ca": {
+            "address": "ca:1",
+            "connected": False,
+            "failures": 4,
+            "last_error": {"time": NOW - 9, "message": "gone"},
+        },
+        "policy": {
+            "source": "kept",
+            "refused_edits": 2,
+            "last_error": {
+                "time": NOW - 3,
+                "message": "a.yaml:3: bad and 1 more",
+                "findings": ["one", "two"],
+            },
+        },
+    }
+    identity = STATUS["identity"] | {"not_after": NOW - 61}
+    text = shown(STATUS | {"agent": agent, "identity": identity, "records_dropped": 3})
+    for sentence in (
+        "ca:1, not connected (4 failures)",
+        "expired 1 min 1 s ago",
+        "the manifests do not compile",
+        "2 edits refused",
+        "records dropped  3",
+        "ca, 9 s ago: gone",
+        "policy, 3 s ago: a.yaml:3: bad and 1 more",
+        "  two",
+    ):
+        assert sentence in text
+
+
+def test_a_sidecar_without_anything_yet_can_be_shown() -> None:
+    text = shown({"version": "0.1.0", "time": NOW, "identity": None, "policy": None, "agent": None})
+    assert text.count("none yet") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3725, "1 h 2 min"),
+        (90_000, "1 d 1 h"),
+        (-5, "5 s"),
+    ],
+)
+def test_lengths_of_time_have_two_units_at_most(seconds: float, text: str) -> None:
+    assert span(seconds) == text
