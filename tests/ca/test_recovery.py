@@ -9,9 +9,9 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
-from ca_kit import OpenCore, a_request, issue
 from sqlalchemy import event, text
 
+from ca_kit import OpenCore, a_request, issue
 from featward_ca.attest import Attested
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError

@@ -16,10 +16,10 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
-from ca_kit import TRUST_DOMAIN
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from ca_kit import TRUST_DOMAIN
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.join_token import JoinToken
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
