@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory, path_prefix
-from featward_ca.errors import ConfigurationError, IssuanceError
+from featward_ca.errors import ConfigurationError, NoAuthorityError
 from featward_ca.issuance import Signer, new_serial
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
@@ -92,12 +92,10 @@ class Authorities:
         return min(self._due(owners, lifetimes))
 
     def active(self, owner: str) -> Authority:
-        """The authority that signs for a business unit or for ``platform`` now. Raises
-        IssuanceError.
-        """
+        """The authority that signs for a business unit or for ``platform`` now. Raises NoAuthorityError."""
         row = self._find(owner, State.ACTIVE)
         if row is None or row.not_after <= self._clock.now():
-            raise IssuanceError(f"there is no authority for {owner} at the moment")
+            raise NoAuthorityError(f"there is no authority for {owner} at the moment")
         return self._signers[row.id]
 
     @property

@@ -13,6 +13,7 @@
         StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
       IssuanceError             a certificate could not be made; the caller is told no detail
+        NoAuthorityError        nobody may sign for this owner right now; trying again may help
         LintError               the checker found what the builder should not have written
         TokenSpentError         a permission to sign was used twice or for another authority
       StoreError                the store refused or failed; trying again may help
@@ -82,6 +83,10 @@ class UnknownWorkloadError(RequestError):
 
 class IssuanceError(CaError):
     """A certificate could not be made."""
+
+
+class NoAuthorityError(IssuanceError):
+    """An owner has no authority that is in force: it is being made, or it has expired."""
 
 
 class LintError(IssuanceError):

@@ -13,6 +13,7 @@ from featward_ca.attest.renewal import Stored
 from featward_ca.authorities import PLATFORM, Authorities, Authority
 from featward_ca.clock import Clock
 from featward_ca.directory import Workload
+from featward_ca.errors import EvidenceNeededError
 from featward_ca.issuance import der, new_serial
 from featward_ca.profile import Order, Purpose
 from featward_ca.recorded import RecordedIssuance, Request, serial_text
@@ -87,9 +88,11 @@ class Issuer:
         return IssuedSvid(row, (der(certificate), authority.row.certificate))
 
     def again(self, stored: Stored) -> IssuedSvid:
-        """What was issued before, as it was issued."""
-        authority = next(row for row in self._authorities.rows if row.id == stored.row.authority)
-        return IssuedSvid(stored.row, (stored.certificate, authority.certificate))
+        """What was issued before, as it was issued. Raises EvidenceNeededError when it has ended."""
+        for row in self._authorities.rows:
+            if row.id == stored.row.authority:
+                return IssuedSvid(stored.row, (stored.certificate, row.certificate))
+        raise EvidenceNeededError("the SVID and its authority have expired; attest again")
 
     async def canary(
         self, trust_domain: str, key: ec.EllipticCurvePublicKey, lifetimes: Lifetimes

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ca_kit import KEK, FakeClock, OpenCore, a_directory
 
+from ca_kit import KEK, FakeClock, OpenCore, a_directory
 from featward_ca.core import Core
 from featward_ca.directory import Directory
 from featward_ca.keys import EncryptedKeyStore

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, a_request, attested, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, a_request, attested, issue
 from featward.identity.join_token import JoinToken
 from featward_ca.attest import Attested, unix
 from featward_ca.attest.renewal import Stored

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from ca_kit import FakeClock, OpenCore, a_directory, issue
 from cryptography import x509
 
+from ca_kit import FakeClock, OpenCore, a_directory, issue
 from featward_ca.authorities import PLATFORM, ROOT
 from featward_ca.core import Core
-from featward_ca.errors import ConfigurationError, IssuanceError, KeyEncryptionError
+from featward_ca.errors import ConfigurationError, KeyEncryptionError, NoAuthorityError
 from featward_ca.settings import DAY, HOUR, ROOT_LIFETIME, Lifetimes
 from featward_ca.situation import Situation
 from featward_ca.store.authority_rows import State
@@ -156,7 +156,7 @@ async def test_an_svid_never_outlives_its_authority(core: Core, clock: FakeClock
 
 async def test_no_svid_is_issued_from_an_expired_authority(core: Core, clock: FakeClock) -> None:
     clock.advance(7 * DAY)
-    with pytest.raises(IssuanceError, match="no authority for prod"):
+    with pytest.raises(NoAuthorityError, match="no authority for prod"):
         await issue(core, "prod.payments/pricing-api")
 
 

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_request, attested, issue
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from sqlalchemy import Connection, text
 
+from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_request, attested, issue
 from featward.identity.spiffe import SpiffeId
 from featward_ca.core import Core
 from featward_ca.errors import LintError, MalformedRequestError, StoreError, TokenSpentError

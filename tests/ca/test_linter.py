@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from ca_kit import TRUST_DOMAIN, a_request
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ca_kit import TRUST_DOMAIN, a_request
 from featward.identity.spiffe import SpiffeId
 from featward_ca import builder, linter
 from featward_ca.errors import LintError

@@ -16,10 +16,10 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
-from ca_kit import TRUST_DOMAIN
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from ca_kit import TRUST_DOMAIN
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.join_token import JoinToken
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
@@ -227,18 +227,49 @@ async def test_health_signs_a_canary_and_metrics_count_it(ca: Running) -> None:
 async def test_an_open_stream_does_not_hold_up_the_stop(
     settings: ServeSettings, tmp_path: Path
 ) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        addresses = await stack.enter_async_context(running(settings, SystemClock()))
-        channel = grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}")
-        stub = AdminStub(channel)
-        credentials = await enrol(Running(settings, addresses, stub), tmp_path)
+    async with contextlib.AsyncExitStack() as client, contextlib.AsyncExitStack() as server:
+        addresses = await server.enter_async_context(running(settings, SystemClock()))
+        async with grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel:
+            credentials = await enrol(Running(settings, addresses, AdminStub(channel)), tmp_path)
         known = {"root_sha256": None, "client_certificate": True}
         dial = dialled(addresses.listen, credentials, tmp_path, **known)
-        stream = (await stack.enter_async_context(dial)).WatchIdentity()
+        stream = (await client.enter_async_context(dial)).WatchIdentity()
         await stream.read()
-        await channel.close()
         async with asyncio.timeout(4):
-            await stack.aclose()
+            await server.aclose()
+
+
+async def test_a_workload_lives_through_a_change_of_its_authority(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    manifest = settings.manifests / "all.yaml"
+    short = manifest.read_text().replace(
+        "prod.payments}\n---", "prod.payments}\nspec: {authority: {lifetime: 12s}}\n---", 1
+    )
+    manifest.write_text(short.replace("prod.acme.example}", "prod.acme.example, svidTTL: 2s}"))
+    authorities: list[bytes] = []
+    async with running(replace(settings, unsafe_short_lives=True), SystemClock()) as addresses:
+        async with grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel:
+            credentials = await enrol(Running(settings, addresses, AdminStub(channel)), tmp_path)
+        known = {"root_sha256": None, "client_certificate": True}
+        async with dialled(addresses.listen, credentials, tmp_path, **known) as stub:
+            while len(set(authorities)) < 2:
+                authorities.append(await _renew_once(stub, credentials))
+    assert len(authorities) >= 5
+
+
+async def _renew_once(stub: Any, credentials: Credentials) -> bytes:
+    """Renew on a stream of its own, use the SVID at once, wait until it is due; its authority."""
+    pending = credentials.new_identity()
+    stream = stub.WatchIdentity()
+    trust(credentials, (await stream.read()).trust)
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=[pending.csr]))
+    while not (answer := await stream.read()).svids:
+        trust(credentials, answer.trust)
+    stream.cancel()
+    use(credentials, pending, answer.svids[0])
+    await SystemClock().sleep_until(answer.svids[0].renew_at)
+    return bytes(answer.svids[0].chain[1])
 
 
 async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:

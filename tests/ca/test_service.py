@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 import pytest
-from ca_kit import FakeClock, a_directory, a_request
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ca_kit import FakeClock, a_directory, a_request
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 from featward_ca.core import Core

@@ -36,6 +36,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
     (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
+    (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
     (errors.CaError, grpc.StatusCode.INTERNAL),
 )
