@@ -15,7 +15,7 @@ from featward.errors import CompileError, FeatwardError
 from featward.identity.spiffe import SpiffeId
 from featward.manifests.findings import Finding
 from featward.manifests.loading import load
-from featward.policy.compiler import compile  # noqa: A004
+from featward.policy.compiler import Compiler
 
 __all__ = ["main"]
 
@@ -27,11 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--manifests", required=True, help="the folder of manifests")
     parser.add_argument(
-        "--workload", required=True, help="the SPIFFE ID of the workload that the snapshot is for"
+        "--workload", required=True, help="whom it is for: a SPIFFE ID, or prod.payments/feast"
     )
     options = parser.parse_args(arguments)
     try:
-        compiled = compile(load(options.manifests), SpiffeId.parse(options.workload))
+        compiler = Compiler(load(options.manifests))
+        compiled = compiler.compile(_identity(compiler, options.workload))
     except FeatwardError as error:
         _report(error.findings if isinstance(error, CompileError) else ())
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
@@ -39,6 +40,19 @@ def main(arguments: list[str] | None = None) -> int:
     _report(compiled.findings)
     sys.stdout.buffer.write(compiled.snapshot_bytes)
     return 0
+
+
+def _identity(compiler: Compiler, workload: str) -> SpiffeId:
+    """The identity that is meant. Raises CompileError for a workload that is not declared."""
+    if workload.startswith("spiffe://"):
+        return SpiffeId.parse(workload)
+    business_unit, _, name = workload.partition("/")
+    identity = compiler.catalogue.workload(business_unit, name)
+    if identity is None:
+        known = ", ".join(sorted("/".join(key) for key in compiler.catalogue.workloads))
+        message = f"the manifests declare no Workload {workload!r}; they have {known or 'none'}"
+        raise CompileError(message, compiler.findings)
+    return identity
 
 
 def _report(findings: tuple[Finding, ...]) -> None:
