@@ -35,7 +35,7 @@ class Authority:
 
     def start(self) -> None:
         """Start it; `ready` waits."""
-        self.data.mkdir(mode=0o700, parents=True)
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         options = ["--environment", self.environment, "--manifests", str(self.manifests)]
         options += ["--data", str(self.data), "--kek-file", str(self.folder / "kek")]
         options += ["--listen", self.address, "--health", f"{HOST}:{self.health_port}"]
@@ -46,8 +46,18 @@ class Authority:
 
     def ready(self) -> float:
         """Wait until it is healthy; returns for how long."""
+        return self.program.wait_until(lambda: answers(HOST, self.health_port, "/healthz"))
+
+    def restart(self) -> None:
+        """Start it again with what it left behind, and wait until it is healthy."""
+        self.start()
+        self.ready()
+
+    @property
+    def program(self) -> Program:
+        """The running process, for tests that hurt it."""
         assert self._program is not None  # noqa: S101  started before
-        return self._program.wait_until(lambda: answers(HOST, self.health_port, "/healthz"))
+        return self._program
 
     def stop(self) -> None:
         """End it."""

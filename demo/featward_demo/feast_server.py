@@ -45,6 +45,7 @@ class FeastServer:
         """Lay the repository out and fill its registry and its online store."""
         with as_file(files("featward_demo") / "feast_repository") as template:
             shutil.copytree(template, self.repository, ignore=shutil.ignore_patterns("__pycache__"))
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         command = [str(self.environment.python), "build.py"]
         with self.log.open("ab") as log:
             done = subprocess.run(

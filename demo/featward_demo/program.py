@@ -37,6 +37,7 @@ class Program:
 
     def start(self) -> None:
         """Start it in a process group of its own, so that a Ctrl-C reaches it only through us."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(

@@ -51,8 +51,8 @@ class Sidecar:
 
     def ready(self) -> float:
         """Wait until it has identity and policy and its listeners are up; returns for how long."""
-        assert self._program is not None  # noqa: S101  started before
-        return self._program.wait_until(self._is_ready)
+        # A client is ready with its listeners; its first call waits for the identity inside the engine.
+        return self.program.wait_until(lambda: answers(HOST, self.health, "/readyz"))
 
     def stop(self) -> None:
         """Let it drain and end."""
@@ -68,10 +68,6 @@ class Sidecar:
         """The running process, for tests that hurt it."""
         assert self._program is not None  # noqa: S101  started before
         return self._program
-
-    def _is_ready(self) -> bool:
-        # A client is ready with its listeners; its first call needs the identity too, which status shows.
-        return answers(HOST, self.health, "/readyz")
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {

@@ -64,6 +64,8 @@ class Stack:
     folder: Path
     port_base: int | None = None
     feast_version: str = NEWEST
+    # A running Feast to share, which is then neither started nor stopped here.
+    shared_feast: FeastServer | None = None
     _identities: dict[str, Identity] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -90,6 +92,8 @@ class Stack:
 
     @cached_property
     def feast(self) -> FeastServer:
+        if self.shared_feast is not None:
+            return self.shared_feast
         return FeastServer(
             self.environment, self.folder / "repository", self.ports.feast, self._log("feast")
         )
@@ -156,22 +160,26 @@ class Stack:
 
     def _start(self, progress: Progress) -> None:
         self.environment = ensure(self.feast_version, lambda what: progress(f"Feast: {what}"))
-        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         progress("making Feast's repository and its rows, and starting both CAs")
         for environment, folder in (("prod", self.manifests), ("dev", self.dev_manifests)):
             lay_out(environment, folder, "platform")
         with ThreadPoolExecutor(1) as pool:
-            built = pool.submit(self.feast.build)
+            built = pool.submit(self._build_feast)
             self._start_authorities()
             built.result()
         progress("starting Feast, the sidecars and the client app")
-        self.feast.start()
+        if self.shared_feast is None:
+            self.feast.start()
         self.sdk.start()
         self._write_policy()
         self._start_sidecars()
         progress("waiting until Feast, the sidecars and the client app are ready")
         for part in (*self.sidecars, self.feast, self.sdk):
             part.ready()
+
+    def _build_feast(self) -> None:
+        if self.shared_feast is None:
+            self.feast.build()
 
     def _start_authorities(self) -> None:
         for authority in (self.ca, self.dev_ca):
@@ -184,11 +192,11 @@ class Stack:
         for name in VIEWS:
             address = f"{HOST}:{self.ports.server}"
             file = import_feature_set(
-                name, self.feast.repository, self.manifests, address, self.ports.feast
+                name, self.feast.repository, self.manifests, address, self.feast.port
             )
             set_mode(file, "observe", unidentified=True)
         address = f"{HOST}:{self.ports.dev_server}"
-        folder, port = self.dev_manifests, self.ports.feast
+        folder, port = self.dev_manifests, self.feast.port
         import_feature_set(DRIVERS, self.feast.repository, folder, address, port)
         lay_out("prod", self.manifests, "bindings")
         lay_out("dev", self.dev_manifests, "bindings")
@@ -229,8 +237,9 @@ class Stack:
         names = ("sdk", "client", "server", "dev_client", "dev_server", "ca", "dev_ca", "feast")
         # What was never asked for was never made: cached properties lie in the instance once they are.
         for name in names:
-            if name in self.__dict__:
-                self.__dict__[name].stop()
+            part = self.__dict__.get(name)
+            if part is not None and part is not self.shared_feast:
+                part.stop()
 
     def __enter__(self) -> "Stack":
         self.start()

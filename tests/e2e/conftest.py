@@ -13,6 +13,7 @@ import pytest
 
 from featward_demo.documents import import_feature_set, lay_out
 from featward_demo.feast_environment import OLD_CLIENT, ensure
+from featward_demo.feast_server import FeastServer
 from featward_demo.ports import HOST, ports
 from featward_demo.sdk import SdkClient
 from featward_demo.sidecar import Sidecar
@@ -34,13 +35,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """Two CAs, a real Feast and four sidecars."""
-    # pytest's own folders may be too deep for the sockets in them.
+def folder() -> Iterator[Path]:
+    """A folder for all files of a run; pytest's own may be too deep for the sockets in it."""
     folder = Path(tempfile.mkdtemp(prefix="featward-e2e-"))
-    with Stack(folder) as running:
-        yield running
+    yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def feast(folder: Path) -> Iterator[FeastServer]:
+    """A real Feast with the demo's repository, and nothing before it."""
+    log = folder / "logs" / "feast.log"
+    server = FeastServer(ensure(), folder / "repository", next(ports(None)), log)
+    try:
+        server.build()
+        server.start()
+        server.ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(folder: Path, feast: FeastServer) -> Iterator[Stack]:
+    """The demo before that Feast: two CAs and four sidecars."""
+    with Stack(folder, shared_feast=feast) as running:
+        yield running
 
 
 @pytest.fixture
@@ -64,7 +84,7 @@ def old_sdk(stack: Stack) -> Iterator[SdkClient]:
 @pytest.fixture(scope="session")
 def protected_feast(stack: Stack) -> Iterator[ProtectedFeast]:
     """A sidecar of its own before the same Feast, with a relay between the two as the witness."""
-    with Relay((HOST, stack.ports.feast)) as upstream:
+    with Relay((HOST, stack.feast.port)) as upstream:
         sidecar = _sidecar_before(stack, upstream.address[1])
         sidecar.start()
         sidecar.ready()
@@ -76,7 +96,7 @@ def protected_feast(stack: Stack) -> Iterator[ProtectedFeast]:
             certificate=who.svid,
             key=who.key,
             upstream=upstream,
-            feast=(HOST, stack.ports.feast),
+            feast=(HOST, stack.feast.port),
         )
         sidecar.stop()
 
