@@ -5,16 +5,16 @@
 loopback.
 """
 
+import re
 import socket
 import sys
 from collections.abc import Collection
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+import yaml
 
 from bypass.attempt import Outcome, attempt
-from bypass.entry import VECTORS, Message, read
+from bypass.entry import VECTORS, Entry, Message, entries
 
 # Longer than Feast takes for 100,000 rows; how long a silence has to last to count as no answer.
 QUIET_SECONDS = 2.0
@@ -24,31 +24,33 @@ SAYS = 110
 
 
 def main(host: str, port: int, names: Collection[str]) -> None:
-    """Measure the named entries, or all, and rewrite the files."""
-    yaml = YAML()
-    # Longer than any line: the wire form of a message is read best in one piece.
-    yaml.width = 10_000
-    yaml.indent(mapping=2, sequence=2, offset=0)
-    yaml.allow_unicode = True
-    for path in sorted(VECTORS.glob("*.yaml")):
-        documents = yaml.load(path)
-        for document in documents:
-            if names and document["name"] not in names:
-                continue
-            message = read(document).send
-            if message.h2 is not None:
-                continue  # Feast's server speaks no HTTP/2
-            document["feast"] = _one_line(measured(host, port, message))
-            document.move_to_end("featward")
-            print(f"{document['name']}: {document['feast']}")
-        with path.open("w") as out:
-            yaml.dump(documents, out)
+    """Measure the named entries, or all, and write each as soon as it is measured."""
+    for entry in entries():
+        # Feast's server speaks no HTTP/2.
+        if entry.send.h2 is None and (not names or entry.name in names):
+            found = measured(host, port, entry.send)
+            print(f"{entry.name}: {found}")
+            write(entry, found)
 
 
-def _one_line(value: dict[str, Any]) -> CommentedMap:
-    line = CommentedMap(value)
-    line.fa.set_flow_style()
-    return line
+def write(entry: Entry, found: dict[str, Any]) -> None:
+    """Put the line `feast` of an entry in its file, and leave the rest of the file as it is."""
+    line = f"  feast: {_flow(found)}\n"
+    start = re.compile(rf"^- name: {re.escape(entry.name)}\n", re.MULTILINE)
+    for path in VECTORS.glob("*.yaml"):
+        text = path.read_text()
+        if begins := start.search(text):
+            head, rest = text[: begins.end()], text[begins.end() :]
+            before, mark, after = rest.partition("  featward:")
+            before = re.sub(r"^  feast: .*\n", "", before, flags=re.MULTILINE)
+            path.write_text(f"{head}{before}{line}{mark}{after}")
+
+
+def _flow(found: dict[str, Any]) -> str:
+    text = yaml.safe_dump(
+        found, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    )
+    return text.strip()
 
 
 def measured(host: str, port: int, message: Message) -> dict[str, Any]:

@@ -81,6 +81,7 @@ impl Outbound {
                 detail: detail.into(),
             }),
         };
+        discard(body);
         let result = ended
             .as_ref()
             .map_or_else(|refused| refused.reason.as_str(), |_| "answered");
