@@ -86,7 +86,7 @@ $(VENV)/.packages: pyproject.toml hatch_build.py | toolchain
 		|| { echo "error: $(PYTHON) can't make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/pip install --quiet --upgrade pip
 	@echo "installing Python packages ..."
-	$(BIN)/pip install --quiet --group dev hatchling packaging
+	$(BIN)/pip install --quiet --group dev editables hatchling packaging
 	touch $@
 
 # Cargo runs here by itself first, because pip would hide its progress for minutes.
