@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::address::{Address, SocketError};
 
@@ -111,7 +112,7 @@ pub struct Limits {
     pub rows: u64,
     /// Deepest nesting of a request's JSON.
     pub depth: usize,
-    /// Most connections on each listener.
+    /// Most connections on each listener, and most requests at once on all of them.
     pub connections: usize,
     /// Most concurrent HTTP/2 streams on a connection.
     pub streams: u32,
@@ -221,6 +222,13 @@ impl Limits {
             if size == 0 {
                 return Err(impossible(name, size, "at least 1"));
             }
+        }
+        if self.connections > Semaphore::MAX_PERMITS {
+            return Err(impossible(
+                "connections",
+                self.connections,
+                "a number that memory can hold",
+            ));
         }
         if self.header_bytes < LEAST_HEADER_BYTES || u32::try_from(self.header_bytes).is_err() {
             return Err(impossible(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use featward_policy::Policy;
 
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) token: Token,
     pub(crate) strangers: Strangers,
     pub(crate) drain: Drain,
+    /// Requests that are being answered.
+    pub(crate) busy: Arc<Semaphore>,
     /// What the agent says of itself, shown as it is.
     agent: Mutex<Value>,
     /// Held while a policy is taken into use, so that two edits cannot lose each other's buckets.
@@ -58,6 +61,7 @@ impl State {
                 .unwrap_or_default(),
             error,
         })?;
+        let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
             strangers: Strangers::new(),
             token: Token::new(config.upstream_token.clone()),
@@ -71,6 +75,7 @@ impl State {
             events: Events::default(),
             ids: RequestIds::new(),
             drain: Drain::new(),
+            busy,
             agent: Mutex::new(Value::Null),
             changing: Mutex::new(()),
             complained: AtomicU64::new(0),

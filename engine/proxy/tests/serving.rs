@@ -530,3 +530,34 @@ fn stopping_lets_requests_under_way_end_and_then_closes() {
     assert!(wire.is_closed());
     assert!(std::net::TcpStream::connect(scene.mtls).is_err());
 }
+
+#[test]
+fn a_client_that_sends_far_too_much_can_still_read_why_it_was_refused() {
+    let scene = Scene::with(|_| {}, json!({"body_bytes": 1000}));
+    for path in ["/get-online-features", "/push"] {
+        let mut wire = scene.pricing();
+        wire.send(&request("POST", path, &[], &vec![b' '; 4 << 20]));
+        assert!([404, 413].contains(&wire.read().status), "{path}");
+    }
+}
+
+#[test]
+fn more_requests_at_once_than_the_limit_are_told_to_come_again() {
+    let scene = Scene::with(|_| {}, json!({"connections": 2}));
+    scene.far.answer(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        Response::new(Bytes::new())
+    });
+    let (mut one, mut two) = (scene.pricing(), scene.pricing());
+    let body = ask(&[CONV], 1).to_string();
+    let bytes = request("POST", "/get-online-features", &[], body.as_bytes());
+    one.send(&bytes);
+    two.send(&bytes);
+    eventually("both are under way", || scene.far.seen().len() == 2);
+    let mut scene = scene;
+    scene.edit(|draft| {
+        draft.mode(v1::Mode::Observe).admit_unidentified(60);
+    });
+    let answer = post(&mut scene.nobody(), &ask(&[CONV], 1));
+    assert_eq!((answer.status, answer.reason().as_str()), (503, "overloaded"));
+}

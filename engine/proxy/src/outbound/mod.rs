@@ -23,7 +23,7 @@ use crate::adapter::Route;
 use crate::config::seconds;
 use crate::headers::{self, REFUSED_BY};
 use crate::refusal::Reason;
-use crate::serve::{Answer, Unread, check_framing, problem_answer, read_body};
+use crate::serve::{Answer, Unread, check_framing, discard, problem_answer, read_body};
 use crate::state::State;
 use crate::upstream::{Sent, Streamed};
 use remote::{Remote, Unreached};
@@ -72,15 +72,16 @@ impl Outbound {
 
     /// Answer one request of a local app.
     pub(crate) async fn answer(self: Arc<Outbound>, request: Request<Incoming>) -> Response<Answer> {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let framed = check_framing(&head);
         let ended = match framed {
-            Ok(_) => self.pass(&head, body).await,
+            Ok(_) => self.pass(&head, &mut body).await,
             Err(detail) => Err(Unreached {
                 reason: Reason::BadFraming,
                 detail: detail.into(),
             }),
         };
+        discard(body);
         let result = ended
             .as_ref()
             .map_or_else(|refused| refused.reason.as_str(), |_| "answered");
@@ -96,7 +97,7 @@ impl Outbound {
         answer
     }
 
-    async fn pass(&self, head: &Parts, body: Incoming) -> Result<Response<Answer>, Unreached> {
+    async fn pass(&self, head: &Parts, body: &mut Incoming) -> Result<Response<Answer>, Unreached> {
         let remote = self.remote()?;
         let limits = &self.state.config.limits;
         let body = read_body(body, limits.body_bytes, seconds(limits.body_seconds))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::gather::{Gather, TooLarge};
 
@@ -30,7 +30,7 @@ impl From<TooLarge> for Unread {
 }
 
 /// Read it. The timer is made only when the body is not here yet, which for small requests it nearly always is.
-pub(crate) async fn read(body: Incoming, limit: usize, time: Duration) -> Result<Bytes, Unread> {
+pub(crate) async fn read(body: &mut Incoming, limit: usize, time: Duration) -> Result<Bytes, Unread> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Unread::TooLarge);
     }
@@ -49,9 +49,9 @@ pub(crate) async fn read(body: Incoming, limit: usize, time: Duration) -> Result
     .await
 }
 
-async fn gather(mut body: Incoming, limit: usize) -> Result<Bytes, Unread> {
+async fn gather(body: &mut Incoming, limit: usize) -> Result<Bytes, Unread> {
     let mut gather = Gather::new(limit);
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Unread::Broken)?;
         if let Ok(data) = frame.into_data() {
             gather.add(data, body.size_hint().lower())?;
@@ -59,3 +59,26 @@ async fn gather(mut body: Incoming, limit: usize) -> Result<Bytes, Unread> {
     }
     Ok(gather.finish())
 }
+
+/// Throw away what is left of a body that was refused unread. Closing on a client that still sends resets the
+/// connection, and the reset overtakes the answer that says why.
+pub(crate) fn discard(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(timeout(DISCARD_TIME, async move {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    }));
+}
+
+/// Eight times the largest body that is read by default; whoever sends more learns nothing.
+const DISCARD_BYTES: usize = 8 << 20;
+/// Enough for that over any network that features are served on.
+const DISCARD_TIME: Duration = Duration::from_secs(2);

@@ -34,13 +34,14 @@ pub(crate) async fn answer(
     visitor: Arc<Visitor>,
     request: Request<Incoming>,
 ) -> Response<Answer> {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let mut account = Account::open(&state, &visitor);
     let framed = framing::check(&head);
     let ended = match framed {
-        Ok(_) => pass(&state, &visitor, &mut account, &head, body).await,
+        Ok(_) => pass(&state, &visitor, &mut account, &head, &mut body).await,
         Err(detail) => Err(Refusal::new(Reason::BadFraming, detail)),
     };
+    body::discard(body);
     let mut answer = close(&mut account, &visitor, &head, ended);
     let last = framed.map_or(true, |framed| framed.last) || visitor.is_closing();
     // HTTP/2 says it with GOAWAY instead, and knows no Connection header.
@@ -77,8 +78,12 @@ async fn pass(
     visitor: &Visitor,
     account: &mut Account,
     head: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Response<Answer>, Refusal> {
+    // As many requests at once as connections: HTTP/2 could otherwise hold a body for every stream of each.
+    let Ok(_busy) = state.busy.try_acquire() else {
+        return Err(Refusal::plain(Reason::Overloaded));
+    };
     // Loaded for each request and kept to its end: an edit takes effect on the next one.
     let Some(active) = state.active.load_full() else {
         return Err(Refusal::plain(Reason::NoPolicy));
@@ -100,7 +105,7 @@ async fn under(
     active: &Active,
     account: &mut Account,
     head: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Response<Answer>, Refusal> {
     let limits = &state.config.limits;
     let now = clock::unix_seconds(clock::now());

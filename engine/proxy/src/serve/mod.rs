@@ -18,7 +18,7 @@ mod refuse;
 
 pub(crate) use accept::Door;
 pub(crate) use answer::Answer;
-pub(crate) use body::{Unread, read as read_body};
+pub(crate) use body::{Unread, discard, read as read_body};
 pub(crate) use connection::Serving;
 pub(crate) use framing::check as check_framing;
 pub(crate) use refuse::problem_answer;

@@ -93,7 +93,7 @@ impl Pool {
 
     /// Use no connection of an earlier epoch any more: our identity or trust has changed.
     pub(crate) fn enter(&self, epoch: u64) {
-        if self.epoch.swap(epoch, Ordering::Relaxed) != epoch {
+        if self.epoch.fetch_max(epoch, Ordering::Relaxed) < epoch {
             self.idle.lock().clear();
         }
     }
