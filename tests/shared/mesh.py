@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from featward_demo.authority import Authority
 from featward_demo.documents import NAMESPACE, NEXT_QUARTER, day, import_feature_set, set_mode
 from featward_demo.feast_server import FeastServer
