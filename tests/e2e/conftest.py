@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bypass.relay import Relay
-from bypass.target import ProtectedFeast
 
 from bypass.relay import Relay
 from bypass.target import ProtectedFeast
