@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 BENCH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/featward/bench
 RUST := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) \
 	common/featward/policy/v1/snapshot.proto
-PROTOS := common/featward/policy/v1/snapshot.proto common/featward/identity/v1/identity.proto
+PROTOS := common/featward/policy/v1/snapshot.proto common/featward/identity/v1/identity.proto \
+	common/featward/feast/registry.proto
 
 .PHONY: help
 help: ## Print the commands
@@ -53,6 +54,10 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 			--grpc_python_out=common "$$proto"; \
 	done
 
+.PHONY: docs
+docs: $(VENV)/.engine ## Generate the reference of the manifests
+	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
+
 .PHONY: bench
 bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sidecar beside Envoy, Envoy + Lua and Envoy + OPA
 	@command -v nginx >/dev/null || { echo "error: the bench needs nginx as upstream; on Debian: apt install nginx-light" >&2; exit 1; }
@@ -86,7 +91,7 @@ $(VENV)/.packages: pyproject.toml hatch_build.py | toolchain
 		|| { echo "error: $(PYTHON) can't make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/pip install --quiet --upgrade pip
 	@echo "installing Python packages ..."
-	$(BIN)/pip install --quiet --group dev hatchling packaging
+	$(BIN)/pip install --quiet --group dev editables hatchling packaging
 	touch $@
 
 # Cargo runs here by itself first, because pip would hide its progress for minutes.

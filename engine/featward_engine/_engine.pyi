@@ -63,10 +63,18 @@ class Listener:
     def start(self) -> str:
         """Bind and serve; returns the bound address. Raises ConfigError."""
     def stop(self, grace: float) -> None: ...
+    def handshakes(self) -> bytes:
+        """JSON object of TLS handshakes so far by outcome: ``accepted``, or the cause of refusal."""
 
 @final
 class Dialer:
-    """A UNIX socket (0600) whose far end is verified mTLS to one address."""
+    """A UNIX socket (0600) whose far end is verified mTLS to one address.
+
+    A gRPC channel to it, or to a Listener's UNIX front, needs the option
+    ``("grpc.default_authority", "localhost")``: by default gRPC sends the socket's path, which is no authority.
+    A call that cannot be carried ends as UNAVAILABLE with the trailing metadata ``featward-cause``:
+    ``no-identity``, ``unreachable``, ``not-trusted`` or ``refused``.
+    """
 
     def __init__(self, credentials: Credentials, config: bytes) -> None: ...
     def start(self) -> str: ...
@@ -109,4 +117,4 @@ class Policy:
         """JSON list of the features that this identity may read, each with the binding that grants it."""
 
 def refusals() -> bytes:
-    """JSON list of the refusal table: reason, status, kind, title, meaning, remedy."""
+    """JSON list of the refusal table: reason, status, kind, title, remedy, type."""

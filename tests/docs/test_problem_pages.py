@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from featward_engine import refusals
 
 PAGES = Path(__file__).parents[2] / "docs" / "problems"

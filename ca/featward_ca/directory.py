@@ -1,0 +1,95 @@
+"""Who exists: the part of the manifests that the CA acts on, reduced to plain values.
+
+It stands between the CA and the manifest models so that issuing knows nothing of YAML. Outside
+Kubernetes only a `Workload` can be attested; whoever is not in the directory any more is not
+renewed either.
+"""
+
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from featward.errors import SpiffeIdError
+from featward.identity.spiffe import SpiffeId
+from featward_ca.errors import ConfigurationError, UnknownWorkloadError
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One workload that may be attested. `name` is as on command lines:
+    ``prod.payments/pricing-api``.
+    """
+
+    name: str
+    business_unit: str
+    spiffe_id: SpiffeId
+    # A user name or uid; None: not attested by the kernel's word.
+    unix_user: str | None = None
+
+    def runs_as(self, uid: int) -> bool:
+        """Whether this workload is attested by processes of this user."""
+        if self.unix_user is None:
+            return False
+        if self.unix_user.isdecimal():
+            return int(self.unix_user) == uid
+        try:
+            return pwd.getpwnam(self.unix_user).pw_uid == uid
+        except KeyError:
+            return False
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One environment as the manifests describe it; lifetimes in seconds."""
+
+    environment: str
+    trust_domain: str
+    svid_lifetime: float
+    # Name (``prod.payments``) to the lifetime of its authority.
+    business_units: Mapping[str, float] = field(default_factory=dict)
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+
+    def workload(self, name: str) -> Workload:
+        """The workload of this name. Raises UnknownWorkloadError."""
+        try:
+            return self.workloads[name]
+        except KeyError:
+            known = ", ".join(sorted(self.workloads)[:20]) or "none"
+            raise UnknownWorkloadError(
+                f"the manifests have no Workload {name!r}; they have: {known}"
+            ) from None
+
+    def run_by(self, uid: int) -> list[Workload]:
+        """All workloads that a user's processes may be."""
+        return [workload for workload in self.workloads.values() if workload.runs_as(uid)]
+
+
+def short_name(environment: str, business_unit: str) -> str:
+    """A business unit inside its environment: ``prod.payments`` is ``payments``. Raises
+    ConfigurationError.
+    """
+    prefix, dot, short = business_unit.partition(".")
+    if not dot or prefix != environment or not short:
+        raise ConfigurationError(
+            f"business unit {business_unit} does not belong to environment {environment}: it is"
+            f" named {environment}.<name>"
+        )
+    return short
+
+
+def path_prefix(environment: str, business_unit: str) -> str:
+    """What the authority of a business unit may sign: ``/bu/payments/``."""
+    return f"/bu/{short_name(environment, business_unit)}/"
+
+
+def workload(
+    environment: str, trust_domain: str, business_unit: str, name: str, unix_user: str | None
+) -> Workload:
+    """A workload with its identity. Raises ConfigurationError."""
+    try:
+        spiffe_id = SpiffeId.workload(trust_domain, short_name(environment, business_unit), name)
+    except SpiffeIdError as error:
+        raise ConfigurationError(
+            f"workload {business_unit}/{name} has no valid identity: {error}"
+        ) from error
+    return Workload(f"{business_unit}/{name}", business_unit, spiffe_id, unix_user)

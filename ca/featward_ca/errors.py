@@ -1,0 +1,101 @@
+"""Everything that the CA raises on purpose.
+
+    CaError
+      ConfigurationError        start is refused; the text says what to change
+        KeyEncryptionError      the key-encryption key is missing, exposed or not the right one
+      RequestError              the caller's fault or state; told to the caller as it stands
+        MalformedRequestError   the request can't be read or asks for what no profile allows
+        NotAttestedError        the evidence does not hold; the text is the same for every reason
+        EvidenceNeededError     this workload has to show its evidence again
+        NotPermittedError       the caller may not call this, or not for this identity
+        SvidClonedError         two keys claim to be the successor of one SVID
+        TooManyRequestsError    a limit is reached; waiting helps
+        StoppingError           the CA is going away; another connection finds the next one
+        UnknownWorkloadError    the manifests have no such workload
+      IssuanceError             a certificate could not be made; the caller is told no detail
+        NoAuthorityError        nobody may sign for this owner right now; trying again may help
+        LintError               the checker found what the builder should not have written
+        TokenSpentError         a permission to sign was used twice or for another authority
+      StoreError                the store refused or failed; trying again may help
+
+`NotAttestedError` and `NotPermittedError` carry a `reason` for the log and the audit table that the
+caller never sees.
+"""
+
+from featward.errors import FeatwardError
+
+
+class CaError(FeatwardError):
+    """Base of the CA's errors; its text is one sentence without secrets."""
+
+
+class ConfigurationError(CaError):
+    """A setting, a folder or the manifests make it impossible to start."""
+
+
+class KeyEncryptionError(ConfigurationError):
+    """The key-encryption key is missing, readable by others, or does not open the stored keys."""
+
+
+class RequestError(CaError):
+    """The request is refused, and the caller may know why."""
+
+
+class MalformedRequestError(RequestError):
+    """The request can't be read, or its key or size is not acceptable."""
+
+
+class NotAttestedError(RequestError):
+    """The evidence does not prove the identity."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the evidence was not accepted")
+        self.reason = reason
+
+
+class EvidenceNeededError(RequestError):
+    """Renewal by the current SVID is not for this workload, or no longer."""
+
+
+class NotPermittedError(RequestError):
+    """The table of calls does not list this caller."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the caller may not make this call")
+        self.reason = reason
+
+
+class SvidClonedError(RequestError):
+    """The SVID was renewed before, for another key: one of the two holders is not the workload."""
+
+
+class TooManyRequestsError(RequestError):
+    """A limit on rate, size or concurrency is reached."""
+
+
+class StoppingError(RequestError):
+    """The CA is being stopped."""
+
+
+class UnknownWorkloadError(RequestError):
+    """No Workload of that name is in the manifests."""
+
+
+class IssuanceError(CaError):
+    """A certificate could not be made."""
+
+
+class NoAuthorityError(IssuanceError):
+    """An owner has no authority that is in force: it is being made, or it has expired."""
+
+
+class LintError(IssuanceError):
+    """The checker refused what the builder made; every finding is in the text."""
+
+
+class TokenSpentError(IssuanceError):
+    """A permission to sign was redeemed before, or by another authority than it was given for."""
+
+
+class StoreError(CaError):
+    """The store could not do it: busy, full, locked or damaged."""

@@ -1,0 +1,82 @@
+"""Health and metrics over plain HTTP: ``GET /healthz`` and ``GET /metrics``, nothing else.
+
+Healthy means that a certificate can be made: a canary goes through every step of issuing, record
+included. aiohttp serves it because the CA's bundle endpoint and OIDC client need the same library
+later; a hand-made HTTP server would be one more parser of strangers' bytes.
+"""
+
+import asyncio
+import logging
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from featward_ca.core import Core
+from featward_ca.errors import CaError, ConfigurationError
+
+_log = logging.getLogger(__name__)
+# One canary serves all probes of half a minute, so that probing can't load the store.
+_CANARY_SECONDS = 30.0
+
+
+class Health:
+    """The answers; `start` serves them."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        self._lock = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._problem: str | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, address: str) -> str:
+        """Listen on ``host:port``; returns the bound address. Raises ConfigurationError."""
+        host, _, port = address.rpartition(":")
+        app = web.Application()
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._metrics)])
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        try:
+            site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+            await site.start()
+        except (OSError, ValueError) as error:
+            await self.stop()
+            raise ConfigurationError(f"health can't listen on {address}: {error}") from error
+        bound = self._runner.addresses[0]
+        return f"{bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def problem(self) -> str | None:
+        """Why no certificate could be made, or None; a recent answer is given again."""
+        async with self._lock:
+            if self._core.clock.now() >= self._checked_at + _CANARY_SECONDS:
+                self._problem = await self._try()
+                self._checked_at = self._core.clock.now()
+            return self._problem
+
+    async def _try(self) -> str | None:
+        situation = self._core.situation
+        try:
+            await self._core.issuer.canary(
+                situation.directory.trust_domain, self._key, situation.lifetimes
+            )
+        except CaError as error:
+            _log.error("canary failed", extra={"error": str(error)})
+            return str(error)
+        return None
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        problem = await self.problem()
+        if problem:
+            return web.json_response({"status": "failing", "problem": problem}, status=503)
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=self._core.metrics.render(), content_type="text/plain", charset="utf-8"
+        )

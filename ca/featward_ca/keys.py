@@ -1,0 +1,156 @@
+"""Where the authorities' private keys live, and the key that encrypts them at rest.
+
+`KeyStore` is the seam for an HSM or a KMS: it makes a key, hands out its public half, and signs
+nothing but what the linter has agreed to. The one implementation here keeps PKCS #8 in the store,
+encrypted under a key-encryption key that comes from outside of the data directory, so that a copy
+of that directory (a backup, a lost disk) signs nothing.
+"""
+
+import base64
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from featward_ca.errors import KeyEncryptionError
+from featward_ca.linter import Linted
+from featward_ca.requests import spki_sha256
+
+KEK_VARIABLE = "FEATWARD_CA_KEK"
+# 32 bytes of base64: a key-encryption key is random, not a password that somebody can remember.
+_SHORTEST_KEK = 32
+
+
+class KeyStore(Protocol):
+    """Makes and holds authority keys; a key never leaves it."""
+
+    def create(self) -> tuple[ec.EllipticCurvePublicKey, bytes]:
+        """Make a P-256 key: its public half, and what the store keeps so that `load` finds it
+        again.
+        """
+        ...
+
+    def load(self, kept: bytes) -> ec.EllipticCurvePublicKey:
+        """Make a kept key usable for signing. Raises KeyEncryptionError."""
+        ...
+
+    def sign(self, signer: ec.EllipticCurvePublicKey, linted: Linted) -> bytes:
+        """The ECDSA signature over what was linted, by the key whose public half is `signer`."""
+        ...
+
+
+class EncryptedKeyStore:
+    """Keys in this process's memory, and encrypted PKCS #8 at rest."""
+
+    def __init__(self, kek: bytes) -> None:
+        self._kek = kek
+        # By SPKI SHA-256.
+        self._keys: dict[bytes, ec.EllipticCurvePrivateKey] = {}
+
+    def create(self) -> tuple[ec.EllipticCurvePublicKey, bytes]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        kept = key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(self._kek),
+        )
+        return self._keep(key), kept
+
+    def load(self, kept: bytes) -> ec.EllipticCurvePublicKey:
+        try:
+            key = serialization.load_der_private_key(kept, self._kek)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise KeyEncryptionError(
+                "the key-encryption key does not open the keys in the data directory; "
+                "give the one with which the CA was first started"
+            ) from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise KeyEncryptionError(
+                "a key in the data directory is no ECDSA key; restore the directory from a backup"
+            )
+        return self._keep(key)
+
+    def sign(self, signer: ec.EllipticCurvePublicKey, linted: Linted) -> bytes:
+        return self._keys[spki_sha256(signer)].sign(
+            linted.redeem(signer), ec.ECDSA(hashes.SHA256())
+        )
+
+    def _keep(self, key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePublicKey:
+        public = key.public_key()
+        self._keys[spki_sha256(public)] = key
+        return public
+
+
+def key_encryption_key(
+    file: Path | None, data: Path, *, first_start: bool, environ: Mapping[str, str] = os.environ
+) -> tuple[bytes, bool]:
+    """The key-encryption key, and whether it was made just now (only at a first start, for a
+    missing file).
+    """
+    if file is None:
+        return _from_environment(environ), False
+    if file.absolute().resolve().is_relative_to(data.absolute().resolve()):
+        raise KeyEncryptionError(
+            f"the key-encryption key {file} is inside of the data directory {data}, where a copy of"
+            " the directory would hold it too; keep it elsewhere"
+        )
+    if not file.exists() and first_start:
+        return _create(file), True
+    return _read(file), False
+
+
+def _from_environment(environ: Mapping[str, str]) -> bytes:
+    kek = environ.get(KEK_VARIABLE, "").strip()
+    if not kek:
+        raise KeyEncryptionError(
+            "there is no key-encryption key: name a file with --kek-file (it is made at the first"
+            f" start) or set {KEK_VARIABLE}"
+        )
+    return _long_enough(kek.encode(), KEK_VARIABLE)
+
+
+def _create(file: Path) -> bytes:
+    kek = base64.b64encode(secrets.token_bytes(32))
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(kek + b"\n")
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError as error:
+        raise KeyEncryptionError(
+            f"the key-encryption key {file} can't be written: {error.strerror}"
+        ) from error
+    return kek
+
+
+def _read(file: Path) -> bytes:
+    try:
+        mode = file.stat().st_mode
+        text = file.read_bytes()
+    except OSError as error:
+        raise KeyEncryptionError(
+            f"the key-encryption key {file} can't be read ({error.strerror}); without it the stored"
+            " keys stay shut, so bring it back from where you keep its copy"
+        ) from error
+    if not stat.S_ISREG(mode) or mode & 0o077:
+        raise KeyEncryptionError(
+            f"the key-encryption key {file} must be a file that its owner alone can read: chmod 600"
+        )
+    return _long_enough(text.strip(), str(file))
+
+
+def _long_enough(kek: bytes, source: str) -> bytes:
+    if len(kek) < _SHORTEST_KEK:
+        raise KeyEncryptionError(
+            f"the key-encryption key in {source} has {len(kek)} characters, fewer than"
+            f" {_SHORTEST_KEK}; use random bytes in base64: openssl rand -base64 32"
+        )
+    return kek

@@ -1,0 +1,101 @@
+"""From a folder of manifests to a `Directory`, at start and after every edit.
+
+Only what `featward.manifests.load` finds wrong in reading stops the CA (at start) or an edit
+(later): a typo in one Workload must not look like its removal. What is wrong between feature sets
+and bindings is none of its business, so that a service owner's slip never stops identities.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+from featward.errors import FolderError
+from featward.manifests.loading import Loaded, load
+from featward.manifests.platform import BusinessUnit, Environment, Workload
+from featward.manifests.text import seconds
+from featward_ca import directory
+from featward_ca.directory import Directory
+from featward_ca.errors import ConfigurationError
+from featward_ca.settings import AUTHORITY_LIFETIME
+
+_Model = TypeVar("_Model")
+# How long after the first change of a burst (an editor's, a checkout's) the folder is read.
+_SETTLE_MILLISECONDS = 200
+
+
+def read_directory(folder: Path, environment: str) -> Directory:
+    """The environment as the folder describes it. Raises ConfigurationError."""
+    try:
+        loaded = load(folder)
+    except FolderError as error:
+        raise ConfigurationError(str(error)) from error
+    blocking = [finding for finding in loaded.findings if finding.blocks]
+    if blocking:
+        more = (
+            f" (and {len(blocking) - 1} more; featward check {folder} lists them)"
+            if len(blocking) > 1
+            else ""
+        )
+        raise ConfigurationError(f"the manifests hold errors: {blocking[0]}{more}")
+    return _directory(loaded, environment, folder)
+
+
+async def changes(folder: Path) -> AsyncIterator[None]:
+    """Yields after every change of the folder."""
+    from watchfiles import awatch  # only a running CA needs it
+
+    async for _ in awatch(folder, debounce=_SETTLE_MILLISECONDS, recursive=True):
+        yield
+
+
+def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
+    environments = [model for model in _of(loaded, Environment) if model.metadata.name == name]
+    if len(environments) != 1:
+        raise ConfigurationError(
+            f"{folder} has {len(environments)} Environments named {name}; the CA needs exactly one"
+        )
+    spec = environments[0].spec
+    units = {f"{name}.default": AUTHORITY_LIFETIME}
+    units |= {
+        unit.metadata.name: float(seconds(unit.spec.authority.lifetime))
+        for unit in _of(loaded, BusinessUnit)
+        if unit.metadata.name.startswith(f"{name}.")
+    }
+    workloads = [
+        _workload(model, name, spec.trust_domain)
+        for model in _of(loaded, Workload)
+        if model.spec.business_unit.startswith(f"{name}.")
+    ]
+    _refuse_strangers(workloads, units)
+    return Directory(
+        environment=name,
+        trust_domain=spec.trust_domain,
+        svid_lifetime=float(seconds(spec.svid_ttl)),
+        business_units=units,
+        workloads={workload.name: workload for workload in workloads},
+    )
+
+
+def _workload(model: Workload, environment: str, trust_domain: str) -> directory.Workload:
+    spec = model.spec
+    user = spec.attest.unix.user if spec.attest.unix else None
+    return directory.workload(environment, trust_domain, spec.business_unit, spec.name, user)
+
+
+def _refuse_strangers(workloads: list[directory.Workload], units: dict[str, float]) -> None:
+    """Two workloads of one name might have two users; neither can be preferred. Raises
+    ConfigurationError.
+    """
+    for name, count in Counter(workload.name for workload in workloads).items():
+        if count > 1:
+            raise ConfigurationError(f"there are {count} Workloads {name}; leave one")
+    for workload in workloads:
+        if workload.business_unit not in units:
+            raise ConfigurationError(
+                f"Workload {workload.name} belongs to a BusinessUnit that is not declared; add it"
+            )
+
+
+def _of(loaded: Loaded, kind: type[_Model]) -> list[_Model]:
+    return [document.model for document in loaded.documents if isinstance(document.model, kind)]

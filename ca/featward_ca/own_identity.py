@@ -1,0 +1,68 @@
+"""The CA's own SVID, ``/featward/ca``, from its platform authority, renewed like everybody's.
+
+The key is the engine's and never leaves it; Listeners pick a new SVID up by themselves.
+"""
+
+import logging
+
+from featward.identity.spiffe import SpiffeId
+from featward_ca.attest import Attested, Method
+from featward_ca.authorities import PLATFORM
+from featward_ca.core import Core
+from featward_ca.directory import Workload
+from featward_ca.errors import CaError
+from featward_ca.recorded import Request, nothing
+from featward_ca.requests import public_key_of
+from featward_engine import Credentials
+
+_log = logging.getLogger(__name__)
+_RETRY_SECONDS = 5.0
+
+
+class OwnIdentity:
+    """Keeps the engine's credentials supplied with the CA's SVID and the newest trust."""
+
+    def __init__(self, core: Core, credentials: Credentials) -> None:
+        self._core = core
+        self._credentials = credentials
+        self._renew_at = 0.0
+
+    async def renew(self) -> None:
+        """Issue a new SVID and use it from now on. Raises CaError or the engine's IdentityError."""
+        self.apply_trust()
+        trust_domain = self._core.situation.directory.trust_domain
+        workload = Workload("featward/ca", PLATFORM, SpiffeId.ca(trust_domain))
+        pending = self._credentials.new_identity()
+        issued = await self._core.issuer.issue(
+            Request("own-identity", str(workload.spiffe_id)),
+            Attested(workload, Method.SELF, nothing),
+            public_key_of(pending.csr),
+            self._core.situation.lifetimes,
+        )
+        self._credentials.set_identity(pending, list(issued.chain))
+        self._renew_at = issued.row.renew_at
+        self._core.metrics.expiry.labels("svid", "featward/ca").set(issued.row.not_after)
+        _log.info("own identity renewed", extra={"serial": issued.row.serial})
+
+    def apply_trust(self) -> None:
+        """Judge callers by the newest roots and scopes."""
+        trust = self._core.trust.current
+        self._credentials.set_trust(list(trust.roots), list(trust.scopes), trust.sequence)
+
+    async def keep_renewing(self) -> None:
+        """Renew when it is due, until cancelled; a failure leaves the SVID in use and is tried
+        again.
+        """
+        while True:
+            await self._core.clock.sleep_until(self._renew_at)
+            try:
+                await self.renew()
+            except CaError as error:
+                _log.error("own identity not renewed", extra={"error": str(error)})
+                self._renew_at = self._core.clock.now() + _RETRY_SECONDS
+
+    async def keep_trust(self) -> None:
+        """Follow changes of the trust, until cancelled."""
+        while True:
+            await self._core.trust.after(self._credentials.sequence())
+            self.apply_trust()

@@ -1,0 +1,169 @@
+"""Signing with its record: the intent is durable before the key is used, the outcome before
+anybody is told.
+
+Authorities, SVIDs and canaries all go through here, so that there is no signature without its two
+rows.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from cryptography import x509
+
+from featward_ca.clock import Clock
+from featward_ca.errors import CaError, StoreError
+from featward_ca.issuance import Issuance, Prepared, Signer, der
+from featward_ca.metrics import Metrics
+from featward_ca.profile import Order
+from featward_ca.store import audit
+from featward_ca.store.audit import Entry, Outcome
+from featward_ca.store.database import Connection
+from featward_ca.store.writer import Writer
+
+_log = logging.getLogger(__name__)
+_Step = Callable[[Connection], None]
+
+
+def nothing(*_: object) -> None:
+    """A step that writes nothing of its own."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asked for what, as the audit table names it."""
+
+    kind: str
+    caller: str
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+class RecordedIssuance:
+    """`Issuance` with the audit table around it."""
+
+    def __init__(self, issuance: Issuance, writer: Writer, clock: Clock, metrics: Metrics) -> None:
+        self._issuance = issuance
+        self._writer = writer
+        self._clock = clock
+        self._metrics = metrics
+        self._under_way: set[asyncio.Task[x509.Certificate]] = set()
+
+    async def issue(
+        self,
+        request: Request,
+        order: Order,
+        signer: Signer,
+        *,
+        intend: _Step = nothing,
+        complete: Callable[[Connection, bytes], None] = nothing,
+        abandon: _Step = nothing,
+    ) -> x509.Certificate:
+        """Make one certificate. `intend`, `complete` and `abandon` join the transaction of the
+        row they go with.
+
+        Raises LintError before anything is stored, what `intend` raises with nothing stored, and
+        StoreError.
+        """
+        # 1. Build and lint: a request that no profile allows leaves no intent.
+        prepared = self._prepare(order, signer)
+        intent = self._entry(request, prepared)
+        # A caller that goes away must not leave an intent behind without an outcome.
+        steps = asyncio.create_task(self._steps(prepared, intent, intend, complete, abandon))
+        self._under_way.add(steps)
+        steps.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(steps)
+
+    async def finish(self) -> None:
+        """Return when nothing is between its intent and its outcome."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _steps(
+        self,
+        prepared: Prepared,
+        intent: Entry,
+        intend: _Step,
+        complete: Callable[[Connection, bytes], None],
+        abandon: _Step,
+    ) -> x509.Certificate:
+        # 2. The intent, and what the evidence costs (a token, a serial's one renewal), in one
+        # transaction.
+        await self._writer.run(lambda connection: _both(connection, intend, intent))
+        try:
+            # 3. Sign what was linted, and nothing else.
+            certificate = self._issuance.sign(prepared)
+            # 4. The outcome; only after this is durable may the certificate leave.
+            signed = replace(intent, time=self._clock.now(), outcome=Outcome.SIGNED)
+            raw = der(certificate)
+            await self._writer.run(
+                lambda connection: _both(connection, lambda c: complete(c, raw), signed)
+            )
+        except CaError as error:
+            await self._failed(intent, abandon, error)
+            raise
+        self._metrics.signatures.labels(intent.profile, "signed").inc()
+        return certificate
+
+    async def note(
+        self, request: Request, outcome: Outcome, detail: str, subject: str | None = None
+    ) -> None:
+        """One row without a signature: a refusal or an event."""
+        entry = Entry(
+            self._clock.now(),
+            request.id,
+            request.kind,
+            request.caller,
+            outcome,
+            subject=subject,
+            detail=detail,
+        )
+        await self._writer.run(lambda connection: audit.append(connection, entry))
+
+    def _prepare(self, order: Order, signer: Signer) -> Prepared:
+        try:
+            return self._issuance.prepare(order, signer)
+        except CaError:
+            self._metrics.signatures.labels(order.purpose, "refused").inc()
+            raise
+
+    def _entry(self, request: Request, prepared: Prepared) -> Entry:
+        order = prepared.order
+        subject = (
+            str(order.spiffe_id)
+            if order.spiffe_id
+            else f"authority {order.subject and order.subject.common_name}"
+        )
+        return Entry(
+            time=self._clock.now(),
+            request=request.id,
+            kind=request.kind,
+            caller=request.caller,
+            outcome=Outcome.INTENT,
+            profile=order.purpose,
+            subject=subject,
+            serial=serial_text(order.serial),
+            tbs_sha256=prepared.tbs_sha256.hex(),
+        )
+
+    async def _failed(self, intent: Entry, abandon: _Step, error: CaError) -> None:
+        """Record that nothing came of an intent; if even that fails, the next start finds it
+        interrupted.
+        """
+        self._metrics.signatures.labels(intent.profile, "failed").inc()
+        _log.error("signing failed", extra={"serial": intent.serial, "error": str(error)})
+        failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
+        try:
+            await self._writer.run(lambda connection: _both(connection, abandon, failed))
+        except StoreError:
+            _log.error("failed signing not recorded", extra={"serial": intent.serial})
+
+
+def serial_text(serial: int) -> str:
+    """A serial number as stored, logged and sent: lower-case hex, an even number of digits."""
+    return serial.to_bytes((serial.bit_length() + 7) // 8, "big").hex()
+
+
+def _both(connection: Connection, step: _Step, entry: Entry) -> None:
+    step(connection)
+    audit.append(connection, entry)

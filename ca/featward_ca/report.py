@@ -1,0 +1,90 @@
+"""How `featward ca status` shows what the CA says about itself."""
+
+import datetime
+import json
+
+from google.protobuf.json_format import MessageToDict
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from featward.authority.v1 import authority_pb2
+
+
+def as_json(answer: authority_pb2.ShowResponse) -> str:
+    """All of it, with the names of the protocol; digests in hex."""
+    shown = MessageToDict(
+        answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    shown["root_sha256"] = answer.root_sha256.hex()
+    for name in (
+        "sequence",
+        "live_svids",
+        "live_identities",
+        "tainted_lineages",
+        "streams",
+        "streams_behind",
+    ):
+        shown[name] = getattr(answer, name)  # protobuf's JSON makes texts of 64-bit numbers
+    for entry, authority in zip(shown["authorities"], answer.authorities, strict=True):
+        entry |= {"not_before": authority.not_before, "not_after": authority.not_after}
+        entry["spki_sha256"] = authority.spki_sha256.hex()
+    return json.dumps(shown, indent=2)
+
+
+def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
+    """A table of authorities, and the rest in a few lines."""
+    console.print(f"environment {answer.environment}, trust domain {answer.trust_domain}")
+    console.print(_table(answer))
+    runway = (
+        f"{span(answer.runway_seconds)} if the CA stopped now"
+        if answer.runway_seconds >= 0
+        else "nothing lives"
+    )
+    console.print(
+        f"SVIDs: {answer.live_svids} of {answer.live_identities} identities; runway: {runway}",
+    )
+    console.print(
+        f"trust sequence {answer.sequence}; streams: {answer.streams}, {answer.streams_behind} of"
+        " them behind",
+    )
+    if answer.tainted_lineages:
+        console.print(
+            f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",
+        )
+    if answer.unsafe_short_lives:
+        console.print("[yellow]unsafe short lives: for tests only[/yellow]")
+
+
+def _table(answer: authority_pb2.ShowResponse) -> Table:
+    """All columns keep their whole width on a narrow terminal, but for the last."""
+    headings = ("of", "state", "may sign", "ends", "in", "authority")
+    rows = [_row(authority, answer.server_time) for authority in answer.authorities]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading, *cells in zip(headings, *rows, strict=True):
+        width = None if heading == headings[-1] else max(map(len, (heading, *cells)))
+        table.add_column(heading, no_wrap=True, min_width=width)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _row(authority: authority_pb2.Authority, now: float) -> tuple[str, ...]:
+    left = span(authority.not_after - now)
+    scope = authority.path_prefix or "authorities"
+    return authority.owner, authority.state, scope, _day(authority.not_after), left, authority.id
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: ``6d 23h``."""
+    left = int(max(0, seconds))
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, left = divmod(left, size)
+        if amount:
+            parts.append(f"{amount}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def _day(moment: int) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,69 @@
+"""Certificate requests as strangers send them: bounded, verified, and reduced to their public key.
+
+Nothing else of a request is looked at: subject, names and extensions are the CA's to decide.
+"""
+
+import hashlib
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from featward_ca.errors import MalformedRequestError
+
+# A request for a P-256 key has about 200 bytes; four kilobytes leave room for extensions that we
+# ignore.
+CSR_BYTES = 4096
+_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+# The x coordinate of P-256's base point: the public key of the private keys 1 and n-1, which
+# everybody knows.
+_BASE_POINT_X = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
+
+
+def public_key_of(csr: bytes) -> ec.EllipticCurvePublicKey:
+    """The key that a request proves to hold. Raises MalformedRequestError."""
+    if not 0 < len(csr) <= CSR_BYTES:
+        raise MalformedRequestError(
+            f"a certificate request has 1 to {CSR_BYTES} bytes, this one has {len(csr)}"
+        )
+    try:
+        request = x509.load_der_x509_csr(csr)
+        key = request.public_key()
+        digest = request.signature_hash_algorithm
+        signed = request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedRequestError(
+            "the certificate request is no readable PKCS #10 in DER"
+        ) from error
+    checked = check_key(key)
+    if not isinstance(digest, _HASHES) or not signed:
+        raise MalformedRequestError(
+            "the certificate request is not signed by its own key with SHA-256 or better"
+        )
+    return checked
+
+
+def check_key(key: object) -> ec.EllipticCurvePublicKey:
+    """Refuse what is not a P-256 key, or one whose private half is known. Raises
+    MalformedRequestError.
+    """
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise MalformedRequestError("the key of a certificate request must be ECDSA on P-256")
+    if key.public_numbers().x == _BASE_POINT_X:
+        raise MalformedRequestError(
+            "the private half of this key is publicly known; make a new key"
+        )
+    return key
+
+
+def spki_sha256(key: ec.EllipticCurvePublicKey) -> bytes:
+    """SHA-256 of the key's SubjectPublicKeyInfo, always with the uncompressed point."""
+    return hashlib.sha256(spki(key)).digest()
+
+
+def spki(key: ec.EllipticCurvePublicKey) -> bytes:
+    """The key's SubjectPublicKeyInfo in DER."""
+    return key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )

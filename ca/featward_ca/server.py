@@ -1,0 +1,204 @@
+"""`featward ca serve`: the core behind its sockets, its Listeners and its schedules, from start
+to stop.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from featward.authority.v1 import authority_pb2
+from featward.identity.v1 import identity_pb2
+from featward_ca.clock import Clock, SystemClock
+from featward_ca.core import Core, lock_data
+from featward_ca.errors import ConfigurationError
+from featward_ca.health import Health
+from featward_ca.keys import EncryptedKeyStore, key_encryption_key
+from featward_ca.manifests import changes, read_directory
+from featward_ca.own_identity import OwnIdentity
+from featward_ca.service.admin import AuthorityService
+from featward_ca.service.guard import Guard
+from featward_ca.service.identity import IdentityService
+from featward_ca.service.peers import ADMIN
+from featward_ca.service.sockets import listen
+from featward_ca.service.streams import Streams
+from featward_ca.settings import REATTEST_GRACE, ServeSettings
+from featward_ca.situation import Situation
+from featward_engine import ConfigError, Credentials, Listener
+
+_log = logging.getLogger(__name__)
+_STOP_GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a running CA was bound."""
+
+    listen: str
+    workload_socket: str | None
+    admin_socket: str
+    health: str | None
+
+
+async def serve(
+    settings: ServeSettings, started: Callable[[Addresses], None], clock: Clock | None = None
+) -> None:
+    """Run a CA until SIGTERM or SIGINT. Raises ConfigurationError or StoreError when it can't
+    start.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings, clock or SystemClock()) as addresses:
+        started(addresses)
+        await stop.wait()
+        _log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addresses]:
+    """A CA for as long as the context lasts."""
+    async with contextlib.AsyncExitStack() as stack:
+        core = await _open_core(settings, clock, stack)
+        streams = Streams()
+        guard = Guard(clock, core.metrics, core.issuance)
+        identity = IdentityService(
+            core.situation,
+            core.tokens,
+            core.renewals,
+            core.issuer,
+            core.issuance,
+            core.trust,
+            streams,
+            clock,
+        )
+        core.metrics.streams.set_function(lambda: len(streams))
+        await _serve_identity(settings, guard, identity, stack)
+        admin = guard.service(
+            _descriptor(authority_pb2, "AuthorityService"),
+            AuthorityService(core, streams).handlers,
+            ADMIN,
+        )
+        server = await listen(settings.admin_socket, [admin])
+        stack.push_async_callback(server.stop, _STOP_GRACE)
+        credentials = Credentials(core.situation.directory.trust_domain)
+        own = OwnIdentity(core, credentials)
+        await own.renew()
+        health = Health(core)
+        stack.push_async_callback(health.stop)
+        addresses = Addresses(
+            listen=_listen(settings, credentials, settings.listen, stack),
+            workload_socket=_listen_unix(settings, credentials, stack),
+            admin_socket=str(settings.admin_socket),
+            health=await health.start(settings.health) if settings.health else None,
+        )
+        for name, work in _background(settings, core, own).items():
+            task = asyncio.create_task(work, name=name)
+            stack.push_async_callback(_cancel, task)
+        # Undone first: streams end by themselves no sooner than their clients do.
+        stack.callback(identity.close)
+        _log.info(
+            "serving", extra={"environment": settings.environment, "listen": addresses.listen}
+        )
+        yield addresses
+
+
+async def _open_core(
+    settings: ServeSettings, clock: Clock, stack: contextlib.AsyncExitStack
+) -> Core:
+    directory = read_directory(settings.manifests, settings.environment)
+    situation = Situation.of(directory, unsafe_short_lives=settings.unsafe_short_lives)
+    first_start = not settings.database.exists()
+    kek, made = key_encryption_key(settings.kek_file, settings.data, first_start=first_start)
+    if made:
+        _log.warning(
+            "key-encryption key made: keep a copy of it away from this machine, without it the CA's"
+            " keys are lost",
+            extra={"file": str(settings.kek_file)},
+        )
+    stack.callback(os.close, lock_data(settings.data))
+    core = await Core.open(settings.database, EncryptedKeyStore(kek), situation, clock)
+    stack.push_async_callback(core.close)
+    return core
+
+
+async def _serve_identity(
+    settings: ServeSettings,
+    guard: Guard,
+    identity: IdentityService,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    handlers = guard.service(_descriptor(identity_pb2, "IdentityService"), identity.handlers)
+    server = await listen(settings.identity_socket, [handlers])
+    stack.push_async_callback(server.stop, _STOP_GRACE)
+
+
+def _listen(
+    settings: ServeSettings,
+    credentials: Credentials,
+    address: str,
+    stack: contextlib.AsyncExitStack,
+) -> str:
+    """One way in for workloads: TLS for ``host:port``, peer credentials for ``unix:``. Raises
+    ConfigurationError.
+    """
+    config = {
+        "listen": address,
+        "forward": str(settings.identity_socket),
+        "client_certificate": "none" if address.startswith("unix:") else "optional",
+        "expired_grace_seconds": int(REATTEST_GRACE),
+        "send_root": True,
+    }
+    try:
+        listener = Listener(credentials, json.dumps(config).encode())
+        bound: str = listener.start()
+    except ConfigError as error:
+        raise ConfigurationError(str(error)) from error
+    # It waits for open calls, and those need this loop to end.
+    stack.push_async_callback(asyncio.to_thread, listener.stop, _STOP_GRACE)
+    return bound
+
+
+def _listen_unix(
+    settings: ServeSettings, credentials: Credentials, stack: contextlib.AsyncExitStack
+) -> str | None:
+    if settings.workload_socket is None:
+        return None
+    return _listen(settings, credentials, f"unix:{settings.workload_socket}", stack)
+
+
+def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[str, Any]:
+    return {
+        "authorities": core.keep_tending(),
+        "own identity": own.keep_renewing(),
+        "trust": own.keep_trust(),
+        "manifests": _follow_manifests(settings, core),
+    }
+
+
+async def _follow_manifests(settings: ServeSettings, core: Core) -> None:
+    """Take over every good edit; a bad one is logged and counted, and the last good one stays."""
+    async for _ in changes(settings.manifests):
+        try:
+            core.take_over(read_directory(settings.manifests, settings.environment))
+            _log.info(
+                "manifests reloaded", extra={"workloads": len(core.situation.directory.workloads)}
+            )
+        except ConfigurationError as error:
+            core.metrics.manifest_errors.inc()
+            _log.error("edit of the manifests not taken over", extra={"error": str(error)})
+
+
+def _descriptor(module: Any, name: str) -> Any:
+    return module.DESCRIPTOR.services_by_name[name]
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

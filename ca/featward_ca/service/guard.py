@@ -1,0 +1,137 @@
+"""What stands around every call: the table of callers, the limits, and the one mapping of errors
+to status.
+
+A caller learns what it can act on; the reason behind a refusal, and everything about a failure of
+ours, stays in the log under the request's number.
+"""
+
+from __future__ import annotations  # grpc's classes are generic in their stubs alone
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from featward_ca import errors
+from featward_ca.clock import Clock
+from featward_ca.metrics import Metrics
+from featward_ca.recorded import RecordedIssuance, Request
+from featward_ca.service.limits import Allowance
+from featward_ca.service.peers import Peer, peer_of
+from featward_ca.service.rpcs import Rpc, rows_of
+
+_log = logging.getLogger(__name__)
+
+# First match counts, so the narrow come first.
+_STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
+    (errors.MalformedRequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotAttestedError, grpc.StatusCode.UNAUTHENTICATED),
+    (errors.EvidenceNeededError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.NotPermittedError, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.SvidClonedError, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
+    (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
+    (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
+    (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
+    (errors.CaError, grpc.StatusCode.INTERNAL),
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a handler knows about its call besides the message."""
+
+    peer: Peer
+    request: Request
+    context: grpc.aio.ServicerContext[Any, Any]
+
+
+Handler = Callable[[Any, Call], Awaitable[Any]]
+
+
+class Guard:
+    """Wraps handlers; one for all services of a CA."""
+
+    def __init__(self, clock: Clock, metrics: Metrics, issuance: RecordedIssuance) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._issuance = issuance
+
+    def service(
+        self, descriptor: ServiceDescriptor, handlers: dict[str, Handler], fixed: Peer | None = None
+    ) -> grpc.GenericRpcHandler:
+        """All methods of a service behind the table. `fixed`: the caller, where the socket alone
+        says who it is.
+        """
+        rows = rows_of(descriptor)
+        guarded = {
+            method.name: self._method(method, rows[method.name], handlers[method.name], fixed)
+            for method in descriptor.methods
+        }
+        return grpc.method_handlers_generic_handler(descriptor.full_name, guarded)
+
+    def _method(
+        self, method: MethodDescriptor, row: Rpc, handler: Handler, fixed: Peer | None
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        allowance = Allowance(row.limit)
+
+        async def guarded(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            peer = fixed or peer_of(context.invocation_metadata() or ())
+            call = Call(peer, Request(row.audit_kind, str(peer)), context)
+            try:
+                return await self._run(row, allowance, handler, message, call)
+            except errors.CaError as error:
+                await self._refuse(method.name, call, error)
+            except Exception as error:  # a defect of ours: the caller must not read our insides
+                _log.exception(
+                    "call failed", extra={"rpc": method.name, "request": call.request.id}
+                )
+                await self._refuse(method.name, call, errors.CaError(type(error).__name__))
+
+        deserialize = GetMessageClass(method.input_type).FromString
+        serialize = GetMessageClass(method.output_type).SerializeToString
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if method.client_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+        return make(guarded, deserialize, serialize)
+
+    async def _run(
+        self, row: Rpc, allowance: Allowance, handler: Handler, message: Any, call: Call
+    ) -> Any:
+        if call.peer.kind not in row.callers:
+            raise errors.NotPermittedError(
+                f"{call.peer.kind} callers may not call {row.audit_kind}"
+            )
+        allowance.enter(call.peer.serial or str(call.peer), self._clock.now())
+        try:
+            return await handler(message, call)
+        finally:
+            allowance.leave()
+
+    async def _refuse(self, name: str, call: Call, error: errors.CaError) -> NoReturn:
+        status = next(status for kind, status in _STATUS if isinstance(error, kind))
+        reason = getattr(error, "reason", str(error))
+        fields = {
+            "rpc": name,
+            "caller": str(call.peer),
+            "status": status.name,
+            "reason": reason,
+            "request": call.request.id,
+        }
+        (_log.warning if isinstance(error, errors.RequestError) else _log.error)(
+            "call refused", extra=fields
+        )
+        self._metrics.refusals.labels(name, status.name).inc()
+        told = (
+            str(error)
+            if isinstance(error, errors.RequestError)
+            else "the CA could not do it; its log says why"
+        )
+        await call.context.abort(status, f"{told} (request {call.request.id})")

@@ -1,0 +1,119 @@
+"""What `featward ca serve` was told, and the inequalities between lifetimes that make rotation
+safe.
+
+The lifetimes are checked against each other here, at start and at every reload, and a set that
+can't hold is refused with the sum shown: an authority that lives too shortly would have to be
+replaced before everybody has learnt of its successor.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from featward_ca.errors import ConfigurationError
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+# Five years: longer than any machine image that carries it, short enough to be rotated in one
+# career.
+ROOT_LIFETIME = 5 * 365 * DAY
+AUTHORITY_LIFETIME = 7 * DAY
+# Below five minutes renewal becomes the load; above a day a stolen key is useful for too long.
+SVID_FLOOR, SVID_CEILING = 5 * MINUTE, DAY
+# For verifiers whose clocks run behind; Istio uses the same, SPIRE ten seconds.
+BACKDATE = 2 * MINUTE
+# An authority needs a TTL to be announced, one during which it is used while the next is made, and
+# the SVIDs of its last hour must end before it does; six leaves room for a CA that was away for
+# some of it.
+AUTHORITY_TTLS = 6
+# A new authority is prepared when this part of the life is left; with 7 days that is two days
+# before the end.
+PREPARE_AT_LEFT = 2 / 7
+# How long after its end an SVID of a join-token workload may still be renewed.
+REATTEST_GRACE = DAY
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long what we sign lives, in seconds; `business_units` maps a name to its authority's
+    lifetime.
+    """
+
+    svid: float
+    business_units: dict[str, float]
+    platform: float = AUTHORITY_LIFETIME
+    root: float = ROOT_LIFETIME
+    unsafe_short: bool = False
+
+    @property
+    def backdate(self) -> float:
+        """How far `notBefore` lies before the moment of signing."""
+        return min(BACKDATE, self.svid / 10) if self.unsafe_short else BACKDATE
+
+    def of(self, owner: str) -> float:
+        """The lifetime of the authority of a business unit, or of ``platform``."""
+        return self.business_units.get(owner, self.platform)
+
+    def check(self) -> None:
+        """Raise ConfigurationError for a set of lifetimes that can't hold together."""
+        if not self.unsafe_short and not SVID_FLOOR <= self.svid <= SVID_CEILING:
+            raise ConfigurationError(
+                f"an SVID lifetime of {_span(self.svid)} is outside of {_span(SVID_FLOOR)} to"
+                f" {_span(SVID_CEILING)}; change svidTTL of the Environment (for tests,"
+                " --unsafe-short-lives lifts the floor)"
+            )
+        if self.svid < 1:
+            raise ConfigurationError(
+                "an SVID has to live for one second at least; change svidTTL of the Environment"
+            )
+        for owner, lifetime in {"platform": self.platform, **self.business_units}.items():
+            self._check_authority(owner, lifetime)
+
+    def _check_authority(self, owner: str, lifetime: float) -> None:
+        least = AUTHORITY_TTLS * self.svid
+        if lifetime < least:
+            raise ConfigurationError(
+                f"the authority of {owner} would live {_span(lifetime)}, less than {AUTHORITY_TTLS}"
+                f" x the SVID lifetime of {_span(self.svid)} = {_span(least)}; lengthen"
+                " authority.lifetime or shorten svidTTL"
+            )
+        if lifetime > self.root:
+            raise ConfigurationError(
+                f"the authority of {owner} would live {_span(lifetime)}, longer than the root's"
+                f" {_span(self.root)}; shorten authority.lifetime"
+            )
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """One running CA: where its data, manifests and sockets are. Addresses are ``host:port``."""
+
+    environment: str
+    data: Path
+    manifests: Path
+    # None: the key-encryption key is in FEATWARD_CA_KEK.
+    kek_file: Path | None
+    listen: str
+    workload_socket: Path | None
+    admin_socket: Path
+    health: str | None
+    unsafe_short_lives: bool = False
+
+    @property
+    def database(self) -> Path:
+        """The one file that holds all state."""
+        return self.data / "ca.sqlite3"
+
+    @property
+    def identity_socket(self) -> Path:
+        """Where the gRPC server waits for its Listeners; nobody else may reach it."""
+        return self.data.absolute() / "identity.sock"
+
+
+def _span(seconds: float) -> str:
+    """Seconds in the largest unit that divides them: ``604800`` is ``7d``."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

@@ -1,0 +1,78 @@
+"""The audit table: a row before each signature and one after it, and one for each refusal that
+matters.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, Row, insert, select, text
+
+from featward_ca.store import tables
+
+
+class Outcome(StrEnum):
+    """What a row says."""
+
+    INTENT = "intent"
+    SIGNED = "signed"
+    FAILED = "failed"
+    REFUSED = "refused"
+    # Found at a start: an intent without an outcome, because the CA was killed in between.
+    INTERRUPTED = "interrupted"
+    NOTED = "noted"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row. `request` ties the rows of one request together; `caller` is who asked, never a
+    secret.
+    """
+
+    time: float
+    request: str
+    kind: str
+    caller: str
+    outcome: Outcome
+    profile: str | None = None
+    subject: str | None = None
+    serial: str | None = None
+    tbs_sha256: str | None = None
+    detail: str | None = None
+
+
+def append(connection: Connection, entry: Entry) -> None:
+    """Add one row."""
+    connection.execute(insert(tables.audit).values(vars(entry)))
+
+
+def entries(connection: Connection) -> list[Entry]:
+    """All rows, oldest first."""
+    rows = connection.execute(select(tables.audit).order_by(tables.audit.c.id))
+    return [_entry(row) for row in rows]
+
+
+def close_interrupted(connection: Connection, now: float) -> int:
+    """Give every intent without an outcome the outcome *interrupted*; returns their number."""
+    open_intents = connection.execute(
+        text(
+            "SELECT * FROM audit AS a WHERE outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit"
+            " AS b WHERE b.request = a.request AND b.serial = a.serial AND b.outcome != 'intent')"
+        )
+    ).all()
+    for row in open_intents:
+        entry = _entry(row)
+        detail = (
+            "the CA stopped between the intent and the outcome; if it was signed, nobody has"
+            " received it"
+        )
+        append(
+            connection,
+            Entry(**{**vars(entry), "time": now, "outcome": Outcome.INTERRUPTED, "detail": detail}),
+        )
+    return len(open_intents)
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    values = dict(row._mapping)
+    del values["id"]
+    return Entry(**{**values, "outcome": Outcome(values["outcome"])})

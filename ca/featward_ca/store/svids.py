@@ -1,0 +1,132 @@
+"""Statements over SVIDs and the lineages that they descend in."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from featward_ca.store import tables
+
+
+@dataclass(frozen=True)
+class LineageRow:
+    """One attestation and all that was renewed from it."""
+
+    id: str
+    spiffe_id: str
+    workload: str
+    method: str
+    started_at: float
+    tainted_at: float | None = None
+    taint_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class SvidRow:
+    """One SVID; `certificate` is None between the intent and the outcome."""
+
+    serial: str
+    lineage: str
+    spiffe_id: str
+    authority: str
+    spki_sha256: bytes
+    issued_at: int
+    not_before: int
+    not_after: int
+    renew_at: int
+    certificate: bytes | None = None
+    renewed_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Live:
+    """How many SVIDs live, of how many identities, and when the first identity runs out."""
+
+    svids: int
+    identities: int
+    first_end: int | None
+
+
+def add_lineage(connection: Connection, row: LineageRow) -> None:
+    """Start a lineage."""
+    connection.execute(insert(tables.lineage).values(vars(row)))
+
+
+def add(connection: Connection, row: SvidRow) -> None:
+    """Store the intent to sign an SVID."""
+    connection.execute(insert(tables.svid).values(vars(row)))
+
+
+def complete(connection: Connection, serial: str, certificate: bytes) -> None:
+    """Store the signed certificate of an intent."""
+    connection.execute(
+        update(tables.svid).where(tables.svid.c.serial == serial).values(certificate=certificate)
+    )
+
+
+def release(connection: Connection, serial: str) -> None:
+    """Let the predecessor of an SVID that came to nothing be renewed again."""
+    connection.execute(
+        update(tables.svid).where(tables.svid.c.serial == serial).values(renewed_from=None)
+    )
+
+
+def release_interrupted(connection: Connection) -> None:
+    """The same for all that a stop of the CA has cut off: nobody has received those."""
+    connection.execute(
+        update(tables.svid).where(tables.svid.c.certificate.is_(None)).values(renewed_from=None)
+    )
+
+
+def find(connection: Connection, serial: str) -> SvidRow | None:
+    """The SVID with this serial (lower-case hex)."""
+    row = connection.execute(
+        select(tables.svid).where(tables.svid.c.serial == serial)
+    ).one_or_none()
+    return SvidRow(**row._mapping) if row else None
+
+
+def successor(connection: Connection, serial: str) -> SvidRow | None:
+    """What was renewed from this serial."""
+    row = connection.execute(
+        select(tables.svid).where(tables.svid.c.renewed_from == serial)
+    ).one_or_none()
+    return SvidRow(**row._mapping) if row else None
+
+
+def lineage(connection: Connection, lineage_id: str) -> LineageRow:
+    """The lineage with this id, which a stored SVID names."""
+    row = connection.execute(select(tables.lineage).where(tables.lineage.c.id == lineage_id)).one()
+    return LineageRow(**row._mapping)
+
+
+def taint(connection: Connection, lineage_id: str, reason: str, now: float) -> None:
+    """Refuse all renewals of a lineage from now on; the first reason stays."""
+    fresh = (tables.lineage.c.id == lineage_id) & tables.lineage.c.tainted_at.is_(None)
+    connection.execute(
+        update(tables.lineage).where(fresh).values(tainted_at=now, taint_reason=reason)
+    )
+
+
+def live(connection: Connection, now: float) -> Live:
+    """Count what is unexpired at this moment."""
+    table = tables.svid
+    ends = (
+        select(func.count().label("svids"), func.max(table.c.not_after).label("last"))
+        .where((table.c.not_after > now) & table.c.certificate.is_not(None))
+        .group_by(table.c.spiffe_id)
+        .subquery()
+    )
+    row = connection.execute(
+        select(func.sum(ends.c.svids), func.count(), func.min(ends.c.last)).select_from(ends)
+    ).one()
+    return Live(svids=row[0] or 0, identities=row[1], first_end=row[2])
+
+
+def tainted_lineages(connection: Connection) -> int:
+    """How many lineages were tainted."""
+    query = (
+        select(func.count())
+        .select_from(tables.lineage)
+        .where(tables.lineage.c.tainted_at.is_not(None))
+    )
+    return connection.execute(query).scalar_one()

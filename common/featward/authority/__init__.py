@@ -1,0 +1,1 @@
+"""The protocol by which a CA is looked after."""

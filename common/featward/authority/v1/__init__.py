@@ -1,0 +1,1 @@
+"""Generated from authority.proto by `make protos`."""

@@ -1,0 +1,41 @@
+"""The errors that featward's shared code raises, in one small tree.
+
+    FeatwardError                 anything below; its text is one sentence for a person
+    ├── SpiffeIdError             a text is no SPIFFE ID or trust domain
+    ├── FolderError               a folder of manifests can't be read at all
+    └── CompileError              manifests hold errors that block a snapshot; carries the findings
+
+The command line prints them as `error: <sentence>` without a traceback. What is wrong inside a manifest is
+not raised but reported as findings, so that one run shows all of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from featward.manifests.findings import Finding
+
+__all__ = ["CompileError", "FeatwardError", "FolderError", "SpiffeIdError"]
+
+
+class FeatwardError(Exception):
+    """Base of featward's own errors; what went wrong and what to do, in one sentence."""
+
+
+class SpiffeIdError(FeatwardError, ValueError):
+    """A text breaks the SPIFFE ID or trust domain grammar; the sender or writer of it is at fault."""
+
+
+class FolderError(FeatwardError):
+    """The folder of manifests is missing or can't be listed; the caller named a wrong one."""
+
+
+class CompileError(FeatwardError):
+    """No snapshot can be made; ``findings`` says why, and the last good one stays in use."""
+
+    def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)

@@ -1,0 +1,131 @@
+"""The kind by which an owner grants features: to whom, which, for what, how much, until when."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from featward.manifests.model import Items, Model, Namespaced, exactly_one
+from featward.manifests.text import (
+    BusinessUnitName,
+    ColumnName,
+    Day,
+    FeatureName,
+    Label,
+    Line,
+    Name,
+    Rate,
+    SpiffeIdText,
+    VersionRange,
+)
+
+__all__ = ["FeatureBinding", "FeatureBindingSpec", "Limits", "Subject"]
+
+
+class ServiceAccountSubject(Model):
+    """A Kubernetes service account."""
+
+    namespace: Label = Field(description="The service account's namespace.")
+    name: Name = Field(description="The service account's name.")
+
+
+class WorkloadSubject(Model):
+    """A workload outside Kubernetes."""
+
+    business_unit: BusinessUnitName = Field(description="The workload's business unit.")
+    name: Name = Field(description="The workload's name: its `spec.name`.")
+
+
+class Subject(Model):
+    """Whom a binding grants to; exactly one of the four."""
+
+    service_account: ServiceAccountSubject | None = Field(
+        default=None, description="A Kubernetes service account."
+    )
+    workload: WorkloadSubject | None = Field(
+        default=None, description="A workload outside Kubernetes."
+    )
+    spiffe_id: SpiffeIdText | None = Field(default=None, description="One identity, written out.")
+    business_unit: BusinessUnitName | None = Field(
+        default=None, description="Every identity of a business unit, those of the future too."
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        exactly_one(self, "service_account", "workload", "spiffe_id", "business_unit")
+        return self
+
+
+class FeatureSetReference(Model):
+    """The feature set granted from."""
+
+    name: Name = Field(description="A feature set of the binding's own namespace.")
+    version: VersionRange | None = Field(
+        default=None,
+        description='The versions that the binding is for, such as `">=1.2,<2"`. It does not apply to others. '
+        "Without it, any.",
+    )
+
+
+class CostLimit(Model):
+    """A budget of cost units: a value costs what its feature says."""
+
+    rate: Rate = Field(description="Cost units for each second, minute, hour or day: `10000/m`.")
+    burst: int = Field(
+        ge=1,
+        le=1_000_000_000_000,
+        description="Cost units that may be spent at once; a request above it never passes.",
+    )
+
+
+class Limits(Model):
+    """How much may be read."""
+
+    cost: CostLimit | None = Field(
+        default=None, description="A budget of cost units. Without it, none."
+    )
+    rows_per_request: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Rows in one request. Without it, the sidecar's own limit.",
+    )
+
+
+class FeatureBindingSpec(Model):
+    """The grant."""
+
+    subjects: Items[Subject] = Field(min_length=1, description="Whom the binding grants to.")
+    feature_set: FeatureSetReference = Field(description="The feature set granted from.")
+    features: Items[FeatureName] = Field(default=(), description="The features granted.")
+    services: Items[ColumnName] = Field(
+        default=(),
+        description="Services whose features are granted, as they are listed by the feature set.",
+    )
+    purpose: Line = Field(
+        description="What the features are used for, in the words of who asked for them."
+    )
+    limits: Limits = Field(default=Limits(), description="How much may be read.")
+    on_excess: Literal["deny", "strip"] = Field(
+        default="deny",
+        description="What becomes of a request that asks for more than is granted: `deny` refuses it, `strip` "
+        "answers it without the rest.",
+    )
+    expires: Day = Field(
+        description="The last day (UTC) on which the binding holds.",
+        json_schema_extra={"format": "date"},
+    )
+
+    @model_validator(mode="after")
+    def _grants_something(self) -> Self:
+        if not self.features and not self.services:
+            raise ValueError("expected features or services, found neither")
+        return self
+
+
+class FeatureBinding(Model):
+    """A grant: these identities may read these features of this set, for this purpose, until this day."""
+
+    api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
+    kind: Literal["FeatureBinding"] = Field(description="The kind of object.")
+    metadata: Namespaced = Field(description="The object's name, namespace and labels.")
+    spec: FeatureBindingSpec = Field(description="The grant.")

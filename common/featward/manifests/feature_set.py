@@ -1,0 +1,187 @@
+"""The kind that owners of feature servers write: what is served, where, and how strictly it is guarded."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from featward.manifests.model import Items, Model, Namespaced, exactly_one
+from featward.manifests.text import (
+    Address,
+    ColumnName,
+    Day,
+    FeatureName,
+    HostName,
+    Line,
+    Name,
+    VersionText,
+)
+
+__all__ = [
+    "Endpoint",
+    "Enforcement",
+    "Entity",
+    "Feature",
+    "FeatureSet",
+    "FeatureSetSpec",
+    "Service",
+    "Serving",
+]
+
+ScalarType = Literal["int32", "int64", "float", "double", "string", "bool", "bytes", "timestamp"]
+ValueType = Literal[
+    "int32", "int64", "float", "double", "string", "bool", "bytes", "timestamp", "other"
+]
+
+
+class Owner(Model):
+    """Whom a refused caller may ask."""
+
+    team: Line = Field(description="The team that owns the features.")
+    contact: Line = Field(
+        description="Where to reach it; refused callers of the environment are told."
+    )
+
+
+class ServingWorkload(Model):
+    """The workload beside whose sidecar the feature server runs; exactly one of the two."""
+
+    service_account: Name | None = Field(
+        default=None, description="A Kubernetes service account of the feature set's namespace."
+    )
+    name: Name | None = Field(
+        default=None,
+        description="A Workload (its `spec.name`) of the business unit of the feature set's namespace.",
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        exactly_one(self, "service_account", "name")
+        return self
+
+
+class Endpoint(Model):
+    """Where the feature server itself listens, as its sidecar reaches it."""
+
+    adapter: Literal["feast-http/v1"] = Field(
+        description="The feature server's API: `feast-http/v1` is Feast's HTTP feature server."
+    )
+    host: HostName = Field(
+        default="127.0.0.1", description="The host; loopback, unless it can't be."
+    )
+    port: int = Field(ge=1, le=65535, description="The port.")
+
+
+class Serving(Model):
+    """How the features are served."""
+
+    workload: ServingWorkload = Field(description="The workload that serves the features.")
+    endpoints: Items[Endpoint] = Field(
+        min_length=1, max_length=1, description="The feature server's APIs behind the sidecar."
+    )
+    upstream_auth: Literal["none", "passthrough", "token"] = Field(
+        default="none",
+        description="What becomes of the `Authorization` header on the way to the feature server: `none` "
+        "drops it, `passthrough` keeps the caller's (unsigned tokens are refused), `token` sets the "
+        "sidecar's own.",
+    )
+    address: Address | None = Field(
+        default=None,
+        description="Where the sidecar in front of the feature server listens, `host:port`. Clients outside "
+        "Kubernetes need it.",
+    )
+
+
+class Unidentified(Model):
+    """Callers that have no identity yet and come in on the plain port."""
+
+    allow: bool = Field(
+        description="Whether they pass in observe and shadow. In enforce they are refused anyway."
+    )
+    until: Day | None = Field(
+        default=None,
+        description="The last day on which they pass. Required where they are allowed.",
+        json_schema_extra={"format": "date"},
+    )
+
+    @model_validator(mode="after")
+    def _dated(self) -> Self:
+        if self.allow and self.until is None:
+            raise ValueError(
+                "expected until, the last day on which callers without identity pass, beside allow: true"
+            )
+        return self
+
+
+class Enforcement(Model):
+    """How strictly the feature set is guarded."""
+
+    mode: Literal["observe", "shadow", "enforce"] = Field(
+        default="enforce",
+        description="`observe` records and refuses nothing; `shadow` refuses by identity and route, and "
+        "records what it would have decided; `enforce` decides.",
+    )
+    unidentified: Unidentified = Field(
+        default=Unidentified(allow=False), description="Callers that have no identity yet."
+    )
+
+
+class Entity(Model):
+    """A key that rows are asked for by, or a value that the caller sends along."""
+
+    name: ColumnName = Field(description="The name by which a request gives it.")
+    type: ScalarType = Field(description="The type of its values.")
+
+
+class Feature(Model):
+    """One column that can be granted."""
+
+    name: FeatureName = Field(description="As a request names it: `view:column`.")
+    type: ValueType = Field(
+        description="The type of its values; `other` for lists, maps and structures."
+    )
+    sensitivity: int = Field(
+        default=1, ge=0, le=3, description="0 public, 1 internal, 2 confidential, 3 secret."
+    )
+    cost: int = Field(
+        default=1, ge=1, le=1_000_000, description="Cost units of one value, for limits."
+    )
+    lineage: Line | None = Field(default=None, description="Where the values come from.")
+
+
+class Service(Model):
+    """Features that are asked for together under one name."""
+
+    name: ColumnName = Field(description="As a request names it: Feast's `feature_service`.")
+    features: Items[FeatureName] = Field(min_length=1, description="Features of this set.")
+
+
+class FeatureSetSpec(Model):
+    """What is served and how it is guarded."""
+
+    version: VersionText = Field(
+        description='The set\'s version, in quotes: `"1.2.0"`. Bindings name a range of them.'
+    )
+    owner: Owner = Field(description="Whom a refused caller may ask.")
+    serving: Serving = Field(description="How the features are served.")
+    enforcement: Enforcement = Field(
+        default=Enforcement(), description="How strictly the set is guarded."
+    )
+    entities: Items[Entity] = Field(
+        min_length=1, description="The keys that rows are asked for by."
+    )
+    request_inputs: Items[Entity] = Field(
+        default=(), description="Values that callers send along, for features computed on demand."
+    )
+    features: Items[Feature] = Field(min_length=1, description="The features that can be granted.")
+    services: Items[Service] = Field(
+        default=(), description="Features that are asked for together under one name."
+    )
+
+
+class FeatureSet(Model):
+    """A named, versioned, owned group of features behind one API. What is not listed can't be read."""
+
+    api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
+    kind: Literal["FeatureSet"] = Field(description="The kind of object.")
+    metadata: Namespaced = Field(description="The object's name, namespace and labels.")
+    spec: FeatureSetSpec = Field(description="What is served and how it is guarded.")

@@ -1,0 +1,168 @@
+"""What can be wrong with manifests, as data: one table of codes, one type for what was found.
+
+Findings are not errors that are raised: one run reports all of them. The table says of each code how bad it is
+and whether a snapshot may still be made. What an edit broke blocks; what only time or another team's object
+brought about does not, because the rules of the decision already say what holds then.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["CODES", "Code", "Finding", "Severity", "printable"]
+
+
+class Severity(StrEnum):
+    """An error makes `featward check` fail, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of the table: what a code means, and what it does."""
+
+    meaning: str
+    severity: Severity = Severity.ERROR
+    blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing wrong in one place of one file; ``line`` and ``column`` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    code: str
+    message: str
+    remedy: str
+
+    def __post_init__(self) -> None:
+        # A manifest's text ends in terminals, and must not steer them.
+        for name in ("path", "message", "remedy"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+
+    @property
+    def severity(self) -> Severity:
+        return CODES[self.code].severity
+
+    @property
+    def blocks(self) -> bool:
+        """Whether no snapshot is made while this stands."""
+        return CODES[self.code].blocks
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}; {self.remedy}"
+
+    def as_json(self) -> dict[str, str | int | bool]:
+        """For `--output json` and the policy subprocess; the names are part of the interface."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "path": self.path,
+            "code": self.code,
+            "severity": str(self.severity),
+            "message": self.message,
+            "remedy": self.remedy,
+            "blocks": self.blocks,
+        }
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal would not show written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+
+
+def _warning(meaning: str) -> Code:
+    return Code(meaning, Severity.WARNING, blocks=False)
+
+
+CODES: dict[str, Code] = {
+    # Reading
+    "unreadable-file": Code("The file can't be opened."),
+    "not-utf8": Code("The file is not UTF-8 text."),
+    "yaml-syntax": Code("The text is not YAML."),
+    "yaml-tag": Code(
+        "A YAML tag such as `!!str`: featward and Kubernetes might read it differently."
+    ),
+    "yaml-anchor": Code("A YAML anchor or alias: what is granted must stand where it is read."),
+    "yaml-merge-key": Code("A YAML merge key (`<<`)."),
+    "ambiguous-scalar": Code(
+        "A plain value that YAML readers read differently, such as `yes` or `017`."
+    ),
+    "number-out-of-range": Code("A number that does not fit into 64 bits."),
+    "key-not-text": Code("A key that is no text."),
+    "duplicate-key": Code("A key given twice in one mapping."),
+    "too-deep": Code("Nested deeper than any manifest is."),
+    "no-documents": Code("The folder holds no manifest at all."),
+    # Shape
+    "not-a-mapping": Code("A document that is no mapping of keys to values."),
+    "unknown-kind": Code("A kind or API version that featward does not know."),
+    "unknown-key": Code("A key that this version does not know, and so would not enforce."),
+    "missing-key": Code("A required key is missing."),
+    "empty-value": Code("A key without a value."),
+    "wrong-type": Code("A value of another type than expected."),
+    "invalid-value": Code("A value of the right type that is not allowed."),
+    # References between documents
+    "duplicate-name": Code("Two things of one kind with one name."),
+    "unknown-environment": Code("A business unit of an environment that is not declared."),
+    "unknown-business-unit": Code("A business unit that is not declared."),
+    "unknown-namespace": Code("A namespace that is not declared."),
+    "unknown-workload": Code("A workload that is not declared."),
+    "unknown-feature-set": Code("A feature set that is not in the binding's namespace."),
+    "unknown-feature": Code("A feature that its feature set does not list."),
+    "unknown-service": Code("A service that its feature set does not list."),
+    "namespace-without-business-unit": Code(
+        "A namespace without the label `featward.dev/business-unit` where several environments are declared."
+    ),
+    "undeclared-identity": _warning(
+        "A SPIFFE ID of this environment that no declared workload can prove."
+    ),
+    # Serving
+    "feature-claimed-twice": Code(
+        "Two feature sets of one serving workload list one feature. The first by namespace and name keeps it.",
+        blocks=False,
+    ),
+    "service-claimed-twice": Code(
+        "Two feature sets of one serving workload list one service. The first by namespace and name keeps it.",
+        blocks=False,
+    ),
+    "answer-name-collision": Code(
+        "Two columns of one answer would have one name, so neither could be judged."
+    ),
+    "column-type-conflict": Code(
+        "An entity or request input has two types at one serving workload."
+    ),
+    "endpoint-conflict": Code(
+        "Two feature sets of one serving workload name different feature servers."
+    ),
+    "address-missing": _warning(
+        "Clients can't find the feature set: `serving.address` is missing."
+    ),
+    "observe-after-enforce-by": Code(
+        "A feature set is in observe after the environment's `enforceBy`."
+    ),
+    "unidentified-in-enforce": _warning(
+        "Callers without identity are allowed in a mode that refuses them."
+    ),
+    # Grants
+    "grant-across-business-units": Code("A binding grants to a workload of another business unit."),
+    "foreign-trust-domain": Code("A binding grants to an identity of another trust domain."),
+    "subject-not-a-workload": Code(
+        "A binding grants to an identity that no workload of a business unit has."
+    ),
+    "above-ceiling": Code(
+        "A binding grants features above its business unit's ceiling. They are left out.",
+        blocks=False,
+    ),
+    "outlives-ceiling": Code("A binding lives longer than its business unit's ceiling allows."),
+    "version-mismatch": _warning(
+        "A binding's version range misses the feature set's version: it does not apply."
+    ),
+    "expired": Code("A binding has expired: it grants nothing.", blocks=False),
+}

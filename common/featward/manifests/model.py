@@ -1,0 +1,68 @@
+"""What every manifest has in common: strictness, and the metadata that Kubernetes gives each object.
+
+The models hold only what this version enforces, and refuse every other key: a key that is read and then
+ignored would be a promise not kept. They are written so that a CRD's structural schema can say the same: no
+unions of types, and a choice between forms is an object with optional members of which one must be there.
+"""
+
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from featward.manifests.text import Label, Name
+
+__all__ = [
+    "API_VERSION",
+    "BUSINESS_UNIT_LABEL",
+    "ClusterMetadata",
+    "Items",
+    "Model",
+    "Namespaced",
+    "exactly_one",
+]
+
+API_VERSION = "featward.dev/v1alpha1"
+BUSINESS_UNIT_LABEL = "featward.dev/business-unit"
+
+_T = TypeVar("_T")
+
+# A list in YAML, kept as a tuple; only the outer type is read leniently, the items stay strict.
+Items: TypeAlias = Annotated[tuple[_T, ...], Field(strict=False)]
+
+
+class Model(BaseModel):
+    """Strict, frozen, camelCase, and without a place for unknown keys."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+class ClusterMetadata(Model):
+    """Names an object of the whole environment."""
+
+    name: Name = Field(description="The object's name.")
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Labels, as Kubernetes has them. Those of `featward.dev/` must be known.",
+    )
+    annotations: dict[str, str] = Field(
+        default_factory=dict,
+        description="Annotations, as Kubernetes has them. Those of `featward.dev/` must be known.",
+    )
+
+
+class Namespaced(ClusterMetadata):
+    """Names an object of one namespace."""
+
+    namespace: Label = Field(
+        description="The namespace that the object lives in, declared by a Namespace."
+    )
+
+
+def exactly_one(model: BaseModel, *names: str) -> None:
+    """Refuse a model in which not exactly one of these optional members is set."""
+    given = [name for name in names if getattr(model, name) is not None]
+    if len(given) != 1:
+        keys = [type(model).model_fields[name].alias or name for name in names]
+        found = " and ".join(keys[names.index(name)] for name in given) or "none"
+        raise ValueError(f"expected exactly one of {', '.join(keys)}, found {found}")

@@ -1,0 +1,167 @@
+"""The kinds that platform engineers write: environments, business units, namespaces, workloads.
+
+They say who may exist. The CA reads them to know what it may issue, the compiler to know whom a name means.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from featward.manifests.model import ClusterMetadata, Model
+from featward.manifests.text import (
+    BusinessUnitName,
+    Day,
+    Duration,
+    Label,
+    Name,
+    TrustDomainName,
+    UserName,
+)
+
+__all__ = ["BusinessUnit", "Ceiling", "Environment", "Namespace", "Workload"]
+
+
+class EnvironmentMetadata(ClusterMetadata):
+    """An environment's name is one label, because a business unit's name begins with it and a dot."""
+
+    name: Label = Field(description="The environment's name, such as `prod`.")
+
+
+class EnvironmentSpec(Model):
+    """What holds in the whole environment."""
+
+    trust_domain: TrustDomainName = Field(
+        description="The SPIFFE trust domain of the environment, which no other environment shares."
+    )
+    svid_ttl: Duration = Field(
+        default="1h",
+        alias="svidTTL",
+        description="How long a workload's certificate is valid. The CA accepts 5 minutes to 24 hours.",
+        json_schema_extra={"format": "duration"},
+    )
+    enforce_by: Day | None = Field(
+        default=None,
+        description="After this day no feature set of the environment may be in mode `observe`.",
+        json_schema_extra={"format": "date"},
+    )
+
+
+class Environment(Model):
+    """One stage, such as dev or prod, with a root key of its own. Nothing of one is accepted in another."""
+
+    api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
+    kind: Literal["Environment"] = Field(description="The kind of object.")
+    metadata: EnvironmentMetadata = Field(description="The object's name and labels.")
+    spec: EnvironmentSpec = Field(description="What holds in the environment.")
+
+
+class BusinessUnitMetadata(ClusterMetadata):
+    """A business unit's name says which environment it is in."""
+
+    name: BusinessUnitName = Field(
+        description="The environment's name, a dot, and the unit's own name: `prod.payments`."
+    )
+
+
+class Authority(Model):
+    """The unit's issuing key."""
+
+    lifetime: Duration = Field(
+        default="7d",
+        description="How long the unit's issuing certificate is valid; at least six times the `svidTTL`.",
+        json_schema_extra={"format": "duration"},
+    )
+
+
+class Ceiling(Model):
+    """What the unit's teams may grant at most. A ceiling narrows grants, and never widens them."""
+
+    max_sensitivity: int = Field(
+        default=3,
+        ge=0,
+        le=3,
+        description="Features above this sensitivity are granted by no binding.",
+    )
+    max_binding_life: Duration | None = Field(
+        default=None,
+        description="A binding may expire at most so long from now. Without it any day is allowed.",
+        json_schema_extra={"format": "duration"},
+    )
+
+
+class BusinessUnitSpec(Model):
+    """How the unit issues and what it may grant."""
+
+    authority: Authority = Field(default=Authority(), description="The unit's issuing key.")
+    ceiling: Ceiling = Field(
+        default=Ceiling(), description="What the unit's teams may grant at most."
+    )
+
+
+class BusinessUnit(Model):
+    """An owner inside an environment. `<environment>.default` exists without being declared."""
+
+    api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
+    kind: Literal["BusinessUnit"] = Field(description="The kind of object.")
+    metadata: BusinessUnitMetadata = Field(description="The object's name and labels.")
+    spec: BusinessUnitSpec = Field(
+        default=BusinessUnitSpec(), description="How the unit issues and what it may grant."
+    )
+
+
+class NamespaceMetadata(ClusterMetadata):
+    """A namespace's labels decide whom it belongs to."""
+
+    name: Label = Field(description="The namespace's name.")
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Labels. `featward.dev/business-unit` decides the environment and business unit. Where one "
+        "environment is declared, a namespace without it belongs to `<environment>.default`.",
+    )
+
+
+class Namespace(Model):
+    """A Kubernetes namespace. Outside Kubernetes it groups feature sets and bindings in the same way."""
+
+    api_version: Literal["v1"] = Field(description="Kubernetes' own version.")
+    kind: Literal["Namespace"] = Field(description="The kind of object.")
+    metadata: NamespaceMetadata = Field(description="The namespace's name and labels.")
+
+
+class UnixAttestation(Model):
+    """Proof by the kernel of one machine."""
+
+    user: UserName = Field(
+        description="The user, by name or number, under which the workload runs on the CA's machine."
+    )
+
+
+class Attestation(Model):
+    """How the workload proves who it is, beside a join token, which `featward ca token create` makes."""
+
+    unix: UnixAttestation | None = Field(
+        default=None,
+        description="By the user ID that the kernel tells of the caller of the CA's UNIX socket.",
+    )
+
+
+class WorkloadSpec(Model):
+    """Who the workload is."""
+
+    business_unit: BusinessUnitName = Field(description="The business unit that owns the workload.")
+    name: Name = Field(
+        description="The workload's name in its business unit, the end of its SPIFFE ID."
+    )
+    attest: Attestation = Field(
+        default=Attestation(),
+        description="How the workload proves who it is. Without it, by a join token.",
+    )
+
+
+class Workload(Model):
+    """A program outside Kubernetes: `spiffe://<trust domain>/bu/<unit>/svc/<name>`."""
+
+    api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
+    kind: Literal["Workload"] = Field(description="The kind of object.")
+    metadata: ClusterMetadata = Field(description="The object's name and labels.")
+    spec: WorkloadSpec = Field(description="Who the workload is.")

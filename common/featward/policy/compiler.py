@@ -1,0 +1,140 @@
+"""Compiles manifests to the snapshot of one workload: all that its sidecar needs to decide, and no more.
+
+The outcome depends on the documents alone, not on their order, their files or the time: lists are sorted as
+snapshot.proto says, and what has expired stays in, for the engine refuses it by date. What the rules settle by
+themselves (a second claim, a ceiling, a version that is missed) is settled here; validation has reported it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featward.errors import CompileError
+from featward.manifests.catalogue import Catalogue
+from featward.manifests.validation import validate_catalogue
+from featward.policy.bindings import compile_binding, grantable
+from featward.policy.feature_sets import compile_feature_sets
+from featward.policy.v1.snapshot_pb2 import Binding, Remote, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from featward.identity.spiffe import SpiffeId
+    from featward.manifests.catalogue import Set
+    from featward.manifests.document import Document
+    from featward.manifests.findings import Finding
+    from featward.manifests.loading import Loaded
+    from featward.manifests.platform import Environment
+
+__all__ = ["ENGINE_VERSION", "FORMAT", "Compiled", "Compiler", "compile"]
+
+FORMAT = 1
+# The least engine that understands all that is written here.
+ENGINE_VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A snapshot as bytes, its digest (SHA-256, lower-case hex), and what was found on the way."""
+
+    snapshot_bytes: bytes
+    digest: str
+    findings: tuple[Finding, ...]
+
+
+def compile(loaded: Loaded, workload: SpiffeId, now: int | None = None) -> Compiled:  # noqa: A001
+    """The snapshot of one workload; a workload that serves nothing gets the addresses of others only.
+
+    Raises CompileError, with the findings, when a document is wrong in a way that blocks, or when the workload
+    is none that the documents know of.
+    """
+    return Compiler(loaded, now).compile(workload)
+
+
+class Compiler:
+    """Validates once and compiles for as many workloads as are asked for."""
+
+    def __init__(self, loaded: Loaded, now: int | None = None) -> None:
+        self.catalogue = Catalogue(loaded.documents, loaded.malformed)
+        self.findings = tuple(sorted((*loaded.findings, *validate_catalogue(self.catalogue, now))))
+
+    def compile(self, workload: SpiffeId) -> Compiled:
+        """The snapshot of this workload."""
+        blocking = [finding for finding in self.findings if finding.blocks]
+        if blocking:
+            message = f"the manifests hold errors ({len(blocking)}), the first: {blocking[0]}"
+            raise CompileError(message, self.findings)
+        snapshot = self._snapshot(self._environment_of(workload), workload)
+        content = snapshot.SerializeToString(deterministic=True)
+        return Compiled(content, hashlib.sha256(content).hexdigest(), self.findings)
+
+    def _environment_of(self, workload: SpiffeId) -> Document[Environment]:
+        for environment in self.catalogue.environments.values():
+            if environment.model.spec.trust_domain == workload.trust_domain:
+                self._check_known(environment.model.metadata.name, workload)
+                return environment
+        domains = sorted(
+            document.model.spec.trust_domain for document in self.catalogue.environments.values()
+        )
+        raise CompileError(
+            f"{workload} is of no environment in the manifests, which have {', '.join(domains) or 'none'}",
+            self.findings,
+        )
+
+    def _check_known(self, environment: str, workload: SpiffeId) -> None:
+        unit = f"{environment}.{workload.business_unit}"
+        if workload.business_unit is None or not self.catalogue.knows_business_unit(unit):
+            raise CompileError(f"{workload} is of no business unit in the manifests", self.findings)
+        match workload.path.split("/")[3:]:
+            case ["svc", name] if (unit, name) not in self.catalogue.workloads:
+                raise CompileError(
+                    f"{workload} is no declared Workload of business unit {unit}", self.findings
+                )
+            case ["ns", namespace, *_] if self.catalogue.business_unit_of(namespace) != unit:
+                raise CompileError(
+                    f"{workload} is in no namespace of business unit {unit}", self.findings
+                )
+
+    def _snapshot(self, environment: Document[Environment], workload: SpiffeId) -> Snapshot:
+        sets = self.catalogue.served_by.get(workload, [])
+        snapshot = Snapshot(
+            format=FORMAT,
+            engine_version=ENGINE_VERSION,
+            environment=environment.model.metadata.name,
+            trust_domain=environment.model.spec.trust_domain,
+            workload=str(workload),
+            feature_sets=compile_feature_sets(self.catalogue, sets),
+            remotes=self._remotes(environment.model.spec.trust_domain),
+        )
+        # Sets are sorted and bindings live in their set's namespace, but two sets of one may share it.
+        bindings = sorted(self._bindings(sets, snapshot), key=lambda one: (one.namespace, one.name))
+        snapshot.bindings.extend(bindings)
+        return snapshot
+
+    def _bindings(self, sets: Iterable[Set], snapshot: Snapshot) -> Iterator[Binding]:
+        for feature_set, compiled in zip(sets, snapshot.feature_sets, strict=True):
+            served = (feature.name for feature in compiled.features)
+            allowed = grantable(self.catalogue, feature_set, served)
+            for binding in self.catalogue.bindings_of.get((compiled.namespace, compiled.name), ()):
+                one = compile_binding(self.catalogue, binding, feature_set, allowed)
+                if one is not None:
+                    yield one
+
+    def _remotes(self, trust_domain: str) -> Iterable[Remote]:
+        for feature_set in _sorted(self.catalogue.feature_sets.values()):
+            server = self.catalogue.server_of(feature_set)
+            address = feature_set.model.spec.serving.address
+            if server is not None and address is not None and server.trust_domain == trust_domain:
+                metadata = feature_set.model.metadata
+                yield Remote(
+                    namespace=metadata.namespace,
+                    name=metadata.name,
+                    address=address,
+                    spiffe_id=str(server),
+                )
+
+
+def _sorted(sets: Iterable[Set]) -> list[Set]:
+    return sorted(sets, key=lambda one: (one.model.metadata.namespace, one.model.metadata.name))

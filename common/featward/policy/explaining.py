@@ -1,0 +1,125 @@
+"""Questions to a whole folder of manifests, answered by the engine's own decision.
+
+There is one implementation of the decision, in Rust. What is added here is which snapshots a question is about,
+and what a person needs beside the answer: the request to write and the binding that came nearest.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from featward.errors import FeatwardError
+from featward.identity.spiffe import SpiffeId
+from featward.manifests.catalogue import Set
+from featward.manifests.loading import Loaded
+from featward.manifests.naming import feature_set_called, identity_called
+from featward.policy.compiler import Compiler
+from featward.policy.v1.snapshot_pb2 import Binding, Snapshot
+from featward_engine import Policy
+
+__all__ = ["Explainer"]
+
+
+class Explainer:
+    """Answers for one folder at one moment; raises CompileError when no snapshot can be made of it."""
+
+    def __init__(self, loaded: Loaded, now: int) -> None:
+        self._compiler = Compiler(loaded, now)
+        self._catalogue = self._compiler.catalogue
+        self._now = now
+        self._compiled = lru_cache(maxsize=None)(self._compile)
+
+    def decide(
+        self,
+        identity: str | None,
+        feature_set: str,
+        features: list[str] | None,
+        service: str | None,
+        rows: int,
+    ) -> dict[str, Any]:
+        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it."""
+        wanted = feature_set_called(self._catalogue, feature_set)
+        caller = identity_called(self._catalogue, identity) if identity is not None else None
+        snapshot, policy = self._compiled(self._server(wanted))
+        question = {
+            "identity": str(caller) if caller else None,
+            "features": features,
+            "service": service,
+            "rows": rows,
+            "now": float(self._now),
+        }
+        decision: dict[str, Any] = json.loads(policy.decide(json.dumps(question).encode()))
+        decision["identity"] = question["identity"]
+        decision["nearest_binding"] = _binding(snapshot, decision["nearest"])
+        decision["request"] = _request(wanted, caller, features or [service or ""], decision)
+        return decision
+
+    def readers(self, feature: str, feature_set: str | None = None) -> list[dict[str, Any]]:
+        """Who can read a feature, each with its binding. Raises FeatwardError when nobody serves it."""
+        sets = list(self._catalogue.feature_sets.values())
+        if feature_set is not None:
+            sets = [feature_set_called(self._catalogue, feature_set)]
+        serving = [
+            one for one in sets if any(feature == known.name for known in one.model.spec.features)
+        ]
+        if not serving:
+            raise FeatwardError(f"feature {feature!r} is in no feature set: name it as view:column")
+        found: list[dict[str, Any]] = []
+        for server in self._servers(serving):
+            found += json.loads(self._compiled(server)[1].readers(feature, self._now))
+        return found
+
+    def grants(self, identity: str) -> list[dict[str, Any]]:
+        """What an identity can read, of every feature set, each with the binding that grants it."""
+        caller = str(identity_called(self._catalogue, identity))
+        found: list[dict[str, Any]] = []
+        for server in sorted(self._catalogue.served_by):
+            found += json.loads(self._compiled(server)[1].grants(caller, self._now))
+        return found
+
+    def _compile(self, server: SpiffeId) -> tuple[Snapshot, Policy]:
+        compiled = self._compiler.compile(server)
+        return Snapshot.FromString(compiled.snapshot_bytes), Policy(compiled.snapshot_bytes)
+
+    def _server(self, feature_set: Set) -> SpiffeId:
+        server = self._catalogue.server_of(feature_set)
+        if server is None:
+            raise FeatwardError(f"nothing declared serves {feature_set.name}: run featward check")
+        return server
+
+    def _servers(self, sets: Iterable[Set]) -> list[SpiffeId]:
+        return sorted({self._server(feature_set) for feature_set in sets})
+
+
+def _binding(snapshot: Snapshot, name: str | None) -> dict[str, Any] | None:
+    for binding in snapshot.bindings:
+        if f"{binding.namespace}/{binding.name}" == name:
+            return _shown(binding)
+    return None
+
+
+def _shown(binding: Binding) -> dict[str, Any]:
+    return {
+        "name": f"{binding.namespace}/{binding.name}",
+        "subjects": [subject.value for subject in binding.subjects],
+        "features": list(binding.features),
+        "purpose": binding.purpose,
+        "rows_per_request": binding.rows_per_request or None,
+        "expires": binding.expires,
+    }
+
+
+def _request(
+    wanted: Set, caller: SpiffeId | None, names: list[str], decision: dict[str, Any]
+) -> str | None:
+    """The command that prints the binding to ask for; None where a binding would not help."""
+    missing = decision["missing"] or decision["stripped"]
+    if caller is None or not missing:
+        return None
+    known = {one.name for one in wanted.model.spec.features}
+    known |= {one.name for one in wanted.model.spec.services}
+    asked = [name for name in names if name in known and (name in missing or ":" not in name)]
+    if not asked:
+        return None
+    return f"featward request --feature-set {wanted.name} --features {','.join(asked)} --identity {caller}"

@@ -1,0 +1,129 @@
+"""``featward demo``: builds the whole on loopback, walks through it, and takes it down or leaves it running."""
+
+import contextlib
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featward.cli.output import Output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from featward_demo.stack import Stack
+    from featward_demo.tour import Outcome
+
+
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running after the tour, until Ctrl-C.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="An empty folder for all files. [default: a temporary one]")
+    ] = None,
+    port_base: Annotated[
+        int | None,
+        typer.Option(min=1024, max=65000, help="First of a row of ports. [default: free ones]"),
+    ] = None,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="A tour for people, or JSON for programs.")
+    ] = Output.TABLE,
+) -> None:
+    """Protect a real Feast server end to end on this machine, as a tour of calls answered and refused.
+
+    Exits with 0 only if every step behaved. With --output json, standard output is one JSON object with every
+    address and file, and what happens goes to standard error.
+    """
+    from featward.cli.console import console, errors, fail
+    from featward_demo.errors import DemoError
+    from featward_demo.stack import Stack
+
+    shown = errors if output is Output.JSON else console
+    try:
+        with _folder(folder, keep) as place:
+            stack = Stack(place, port_base)
+            try:
+                behaved = _walk(stack, shown, output, keep)
+            finally:
+                stack.stop()
+    except DemoError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(1) from None
+    if not behaved:
+        raise typer.Exit(1)
+
+
+def _walk(stack: "Stack", console: "Console", output: Output, keep: bool) -> bool:
+    """Start, tour, report; returns whether every step behaved."""
+    from featward.cli.output import print_json
+    from featward_demo.report import by_hand, facts, summary
+
+    _start(stack, console)
+    outcomes = _tour(stack, console)
+    summary(console, outcomes)
+    behaved = all(outcome.seen.behaved for outcome in outcomes)
+    if output is Output.JSON:
+        print_json(facts(stack, outcomes))
+    if keep:
+        by_hand(console, stack)
+        console.print("\nIt runs until Ctrl-C.")
+        _wait()
+    else:
+        console.print(
+            "\nEverything is stopped again. [bold]featward demo --keep[/] leaves it running for you."
+        )
+    return behaved
+
+
+def _start(stack: "Stack", console: "Console") -> None:
+    started = time.monotonic()
+    with console.status("starting") as status:
+        stack.start(lambda what: status.update(what))
+    console.print(
+        f"Feast {stack.environment.version}, two CAs and {len(stack.sidecars)} sidecars are running after "
+        f"{time.monotonic() - started:.0f} s, all on loopback; their files are in {stack.folder}"
+    )
+
+
+def _tour(stack: "Stack", console: "Console") -> "list[Outcome]":
+    from featward_demo.report import show
+    from featward_demo.tour import tour
+
+    outcomes = []
+    with console.status("touring") as status:
+        told = tour(stack, lambda number, step: status.update(step.meanwhile or step.title))
+        for outcome in told:
+            show(console, outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+@contextlib.contextmanager
+def _folder(wanted: Path | None, keep: bool) -> Iterator[Path]:
+    """The folder for all files; a temporary one goes with the tour, unless something was kept running."""
+    from featward_demo.errors import DemoError
+
+    if wanted is None:
+        with tempfile.TemporaryDirectory(prefix="featward-demo-") as place:
+            yield Path(place)
+        return
+    wanted.mkdir(parents=True, exist_ok=True)
+    if any(wanted.iterdir()):
+        raise DemoError(
+            f"{wanted} is not empty; name a new folder with --folder, or remove what is in it"
+        )
+    yield wanted.resolve()
+
+
+def _wait() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()

@@ -1,0 +1,223 @@
+//! Cuts out of Feast's answer the columns that were not granted.
+//!
+//! `results[i]` is the column that `metadata.feature_names[i]` names, in an order that Feast chooses. Values are
+//! never decoded: a column is kept or dropped as the bytes that it came in. Members that this module does not know
+//! are dropped, because nobody can say whose values they hold.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ahash::AHashSet;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::fault::{Fault, shown};
+use crate::json::write;
+use crate::json::{Text, Texts};
+use crate::refusal::Reason;
+
+/// The answer with the columns of which `keep` approves, and the version metadata of the views of which
+/// `keep_view` approves: the very bytes when all of it stays.
+pub fn filter<'a>(
+    answer: &'a [u8],
+    keep: &dyn Fn(&str) -> bool,
+    keep_view: &dyn Fn(&str) -> bool,
+) -> Result<Cow<'a, [u8]>, Fault> {
+    let read: Answer<'a> = serde_json::from_slice(answer).map_err(|error| unreadable(&error.to_string()))?;
+    read.check()?;
+    if read.whole(keep, keep_view) {
+        Ok(Cow::Borrowed(answer))
+    } else {
+        Ok(Cow::Owned(read.write(answer.len(), keep, keep_view)))
+    }
+}
+
+fn unreadable(detail: &str) -> Fault {
+    Fault::new(Reason::UpstreamAnswer, detail)
+}
+
+struct Answer<'a> {
+    results: Vec<&'a RawValue>,
+    metadata: Metadata<'a>,
+    status: Option<bool>,
+    unknown: bool,
+}
+
+#[derive(Default)]
+struct Metadata<'a> {
+    names: Vec<Cow<'a, str>>,
+    views: Option<Vec<View<'a>>>,
+    unknown: bool,
+}
+
+/// One entry of `feature_view_metadata`: the view's name, and the entry as it stands.
+struct View<'a> {
+    name: Cow<'a, str>,
+    raw: &'a RawValue,
+}
+
+impl Answer<'_> {
+    /// Whether every result has one name and every name one result.
+    fn check(&self) -> Result<(), Fault> {
+        let (results, names) = (self.results.len(), self.metadata.names.len());
+        if results != names {
+            let detail = format!("the answer has {results} results and {names} names");
+            return Err(unreadable(&detail));
+        }
+        let mut seen: AHashSet<&str> = AHashSet::with_capacity(names);
+        match self.metadata.names.iter().find(|name| !seen.insert(name)) {
+            Some(name) => Err(unreadable(&format!(
+                "the answer has two columns named {}",
+                shown(name)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn whole(&self, keep: &dyn Fn(&str) -> bool, keep_view: &dyn Fn(&str) -> bool) -> bool {
+        let views = self.metadata.views.as_deref().unwrap_or_default();
+        !self.unknown
+            && !self.metadata.unknown
+            && self.metadata.names.iter().all(|name| keep(name))
+            && views.iter().all(|view| keep_view(&view.name))
+    }
+
+    fn write(
+        &self,
+        capacity: usize,
+        keep: &dyn Fn(&str) -> bool,
+        keep_view: &dyn Fn(&str) -> bool,
+    ) -> Vec<u8> {
+        let columns = || self.metadata.names.iter().zip(&self.results);
+        let kept = || columns().filter(|(name, _)| keep(name));
+        let mut out = Vec::with_capacity(capacity);
+        out.extend_from_slice(br#"{"results":"#);
+        write::list(&mut out, kept(), |out, (_, raw)| raw_value(out, raw));
+        out.extend_from_slice(br#","metadata":{"feature_names":"#);
+        write::list(&mut out, kept(), |out, (name, _)| write::text(out, name));
+        if let Some(views) = &self.metadata.views {
+            let views = views.iter().filter(|view| keep_view(&view.name));
+            out.extend_from_slice(br#","feature_view_metadata":"#);
+            write::list(&mut out, views, |out, view| raw_value(out, view.raw));
+        }
+        out.push(b'}');
+        if let Some(status) = self.status {
+            out.extend_from_slice(br#","status":"#);
+            out.extend_from_slice(if status { b"true" } else { b"false" });
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+fn raw_value(out: &mut Vec<u8>, raw: &RawValue) {
+    out.extend_from_slice(raw.get().as_bytes());
+}
+
+/// Fills `slot`, or refuses a member that stands twice: which of the two a client would read, nobody knows.
+fn once<'de, A, T>(object: &mut A, slot: &mut Option<T>, name: &'static str) -> Result<(), A::Error>
+where
+    A: MapAccess<'de>,
+    T: Deserialize<'de>,
+{
+    if slot.is_some() {
+        return Err(de::Error::duplicate_field(name));
+    }
+    *slot = Some(object.next_value()?);
+    Ok(())
+}
+
+fn present<T, E: de::Error>(slot: Option<T>, name: &'static str) -> Result<T, E> {
+    slot.ok_or_else(|| E::missing_field(name))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Answer<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Answer<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+                let (mut results, mut metadata, mut status) = (None, None, None);
+                let mut unknown = false;
+                while let Some(Text(key)) = object.next_key()? {
+                    match key.as_ref() {
+                        "results" => once(&mut object, &mut results, "results")?,
+                        "metadata" => once(&mut object, &mut metadata, "metadata")?,
+                        "status" => once(&mut object, &mut status, "status")?,
+                        _ => {
+                            unknown = true;
+                            object.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Answer {
+                    results: present(results, "results")?,
+                    metadata: present(metadata, "metadata")?,
+                    status,
+                    unknown,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Metadata<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Metadata<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+                let (mut names, mut views) = (None, None);
+                let mut unknown = false;
+                while let Some(Text(key)) = object.next_key()? {
+                    match key.as_ref() {
+                        "feature_names" => once(&mut object, &mut names, "feature_names")?,
+                        "feature_view_metadata" => {
+                            once(&mut object, &mut views, "feature_view_metadata")?;
+                        }
+                        _ => {
+                            unknown = true;
+                            object.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Metadata {
+                    names: present(names, "feature_names").map(|Texts(names)| names)?,
+                    views,
+                    unknown,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for View<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
+        let Named { name: Text(name) } = serde_json::from_str(raw.get()).map_err(de::Error::custom)?;
+        Ok(View { name, raw })
+    }
+}
+
+/// The name alone; entries are dropped or kept whole, and serde refuses a second name.
+#[derive(serde::Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}

@@ -1,0 +1,34 @@
+//! A request has one reading or none; what is written says what was read; an answer keeps what was granted.
+
+mod answers;
+mod properties;
+mod requests;
+
+use featward_policy::ColumnType;
+
+use super::*;
+use crate::refusal::Reason;
+
+/// A column of every declared type.
+fn columns(name: &str) -> Option<ColumnType> {
+    Some(match name {
+        "driver_id" | "größe" => ColumnType::Int64,
+        "small" => ColumnType::Int32,
+        "val_to_add" => ColumnType::Double,
+        "ratio" => ColumnType::Float,
+        "city" => ColumnType::String,
+        "active" => ColumnType::Bool,
+        "blob" => ColumnType::Bytes,
+        "since" => ColumnType::Timestamp,
+        "list" => ColumnType::Other,
+        _ => return None,
+    })
+}
+
+fn read(body: &str) -> Result<Read<'_>, Reason> {
+    parse(body.as_bytes(), columns, &ParseLimits::default()).map_err(|fault| fault.reason)
+}
+
+fn written(body: &str) -> String {
+    String::from_utf8(read(body).unwrap().write(None)).unwrap()
+}

@@ -1,0 +1,119 @@
+use std::borrow::Cow;
+
+use super::*;
+
+const ANSWER: &str = concat!(
+    r#"{"results":[{"values":[1001]},{"values":[0.5],"note":"]}"},{"values":[null]}],"#,
+    r#""metadata":{"feature_names":["driver_id","conv_rate","acc_rate"]}}"#
+);
+
+fn kept(answer: &str, keep: &[&str], views: &[&str]) -> Result<String, Reason> {
+    filter(answer.as_bytes(), &|name| keep.contains(&name), &|name| {
+        views.contains(&name)
+    })
+    .map(|kept| String::from_utf8(kept.into_owned()).unwrap())
+    .map_err(|fault| fault.reason)
+}
+
+#[test]
+fn an_answer_that_may_be_seen_whole_is_passed_as_it_came() {
+    let answer = filter(ANSWER.as_bytes(), &|_| true, &|_| true).unwrap();
+    assert!(matches!(answer, Cow::Borrowed(bytes) if bytes == ANSWER.as_bytes()));
+}
+
+#[test]
+fn a_column_that_was_not_granted_is_cut_out_by_name() {
+    assert_eq!(
+        kept(ANSWER, &["driver_id", "acc_rate"], &[]).unwrap(),
+        r#"{"results":[{"values":[1001]},{"values":[null]}],"metadata":{"feature_names":["driver_id","acc_rate"]}}"#
+    );
+    assert_eq!(
+        kept(ANSWER, &[], &[]).unwrap(),
+        r#"{"results":[],"metadata":{"feature_names":[]}}"#
+    );
+}
+
+#[test]
+fn the_members_may_come_in_either_order() {
+    let answer = r#" {"metadata":{"feature_names":["a","b"]}, "status":true, "results":[ 1 , 2 ]} "#;
+    assert_eq!(
+        kept(answer, &["b"], &[]).unwrap(),
+        r#"{"results":[2],"metadata":{"feature_names":["b"]},"status":true}"#
+    );
+}
+
+#[test]
+fn version_metadata_of_views_that_were_not_granted_is_cut_out() {
+    let answer = concat!(
+        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":"#,
+        r#"[{"name":"seen","version":2},{"name":"hidden"}]}}"#
+    );
+    assert_eq!(
+        kept(answer, &["a"], &["seen"]).unwrap(),
+        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"name":"seen","version":2}]}}"#
+    );
+}
+
+#[test]
+fn members_that_nobody_knows_are_dropped() {
+    let plain = r#"{"results":[1],"metadata":{"feature_names":["a"]}}"#;
+    for answer in [
+        r#"{"results":[1],"metadata":{"feature_names":["a"]},"debug":{"hidden":[2]}}"#,
+        r#"{"results":[1],"metadata":{"feature_names":["a"],"rows":[2]}}"#,
+    ] {
+        assert_eq!(kept(answer, &["a"], &[]).unwrap(), plain, "{answer}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_checked_is_a_failure_of_the_upstream() {
+    for answer in [
+        "",
+        "null",
+        "[]",
+        r#""{}""#,
+        r#"{"detail":"no"}"#,
+        r#"{"results":[1]}"#,
+        r#"{"metadata":{"feature_names":[]}}"#,
+        r#"{"results":[1],"metadata":{}}"#,
+        r#"{"results":[1,2],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[1],"metadata":{"feature_names":["a","b"]}}"#,
+        r#"{"results":[1,2],"metadata":{"feature_names":["a","a"]}}"#,
+        r#"{"results":[1,2],"metadata":{"feature_names":["a","\u0061"]}}"#,
+        r#"{"results":[1],"results":[1],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_names":["a"]}}"#,
+        r#"{"results":[1],"metadata":{"feature_names":["a"]}}{}"#,
+        r#"{"results":[1,],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[NaN],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"version":1}]}}"#,
+        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"name":"a","name":"b"}]}}"#,
+        r#"{"results":{"a":1},"metadata":{"feature_names":["a"]}}"#,
+    ] {
+        assert_eq!(
+            kept(answer, &["a"], &["a"]),
+            Err(Reason::UpstreamAnswer),
+            "{answer}"
+        );
+    }
+    let latin = filter(
+        b"{\"results\":[\"\xe9\"],\"metadata\":{\"feature_names\":[\"a\"]}}",
+        &|_| true,
+        &|_| true,
+    );
+    assert_eq!(latin.unwrap_err().reason, Reason::UpstreamAnswer);
+}
+
+#[test]
+fn kept_names_follow_the_request() {
+    let body = r#"{"features":["v:f","v:g"],"entities":{"driver_id":[1]}}"#;
+    let request = read(body).unwrap();
+    let kept = Kept::new(&request, ["v:f"]);
+    assert!(kept.column("f") && kept.column("driver_id") && kept.view("v"));
+    assert!(!kept.column("g") && !kept.column("v__f") && !kept.column("city") && !kept.view("w"));
+
+    let full = body.replace("]}}", r#"]},"full_feature_names":true}"#);
+    let request = read(&full).unwrap();
+    let kept = Kept::new(&request, ["v:f"]);
+    assert!(kept.column("v__f") && kept.column("driver_id"));
+    assert!(!kept.column("f") && !kept.column("v__g"));
+}

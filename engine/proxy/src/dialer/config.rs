@@ -1,0 +1,84 @@
+//! What a dialer is told when it is made.
+
+use std::path::PathBuf;
+
+use featward_policy::SpiffeId;
+use serde::Deserialize;
+
+use crate::address::{Address, SocketError};
+use crate::hex;
+use crate::tls::Expect;
+
+/// The configuration of one dialer, read strictly: a misspelt setting is an error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the server is: `host:port`, or `unix:/path`, which is passed through without TLS.
+    pub address: Address,
+    /// The socket to make for our own gRPC channels.
+    pub socket: PathBuf,
+    /// The SPIFFE ID that the server must prove; only a `unix:` address needs none.
+    #[serde(default)]
+    pub expect: Option<String>,
+    /// At first contact: SHA-256 of the root's DER in hexadecimal, instead of the trust in use.
+    #[serde(default)]
+    pub root_sha256: Option<String>,
+    /// Whether to prove our own identity. Without one yet, calls fail as `no-identity`.
+    #[serde(default = "yes")]
+    pub client_certificate: bool,
+}
+
+impl Config {
+    /// Read and check a configuration.
+    pub fn read(json: &[u8]) -> Result<Config, SocketError> {
+        let config: Config = serde_json::from_slice(json)?;
+        if !config.socket.is_absolute() {
+            return Err(wrong(
+                "socket",
+                &config.socket.display().to_string(),
+                "an absolute path",
+            ));
+        }
+        if matches!(config.address, Address::Tcp(_)) {
+            config.expectation()?;
+        }
+        Ok(config)
+    }
+
+    pub(super) fn expectation(&self) -> Result<Expect, SocketError> {
+        let expect = self.expect.as_deref().unwrap_or_default();
+        let identity = SpiffeId::parse(expect).map_err(|_| {
+            wrong(
+                "expect",
+                expect,
+                "the server's SPIFFE ID, such as spiffe://prod.acme.example/featward/ca",
+            )
+        })?;
+        let root_sha256 =
+            match self.root_sha256.as_deref() {
+                None => None,
+                Some(text) => {
+                    let digest = hex::decode_sha256(text);
+                    Some(digest.ok_or_else(|| {
+                        wrong("root_sha256", text, "the 64 hexadecimal digits of a SHA-256")
+                    })?)
+                }
+            };
+        Ok(Expect {
+            identity,
+            root_sha256,
+        })
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn wrong(setting: &'static str, value: &str, expected: &'static str) -> SocketError {
+    SocketError::Value {
+        setting,
+        value: value.to_owned(),
+        expected,
+    }
+}

@@ -1,0 +1,175 @@
+//! What may stand at a place of a document: a scalar of any kind, a string, a list of strings; and the keys of an
+//! object, each once.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ahash::AHashSet;
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+
+use super::Reading;
+use crate::fault::shown;
+use crate::refusal::Reason;
+
+/// A string, borrowed from the document unless it has escapes.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// A list of strings.
+pub(crate) struct Texts<'a>(pub(crate) Vec<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TextsVisitor).map(Texts)
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Vec<Cow<'de, str>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(Text(text)) = list.next_element()? {
+            texts.push(text);
+        }
+        Ok(texts)
+    }
+}
+
+/// A value that is neither list nor object, as it was written: `1001.0` is a float and `"1001"` a string.
+pub(crate) enum Scalar<'a> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    /// An integer above the signed range.
+    Unsigned(u64),
+    /// Has a fraction or an exponent, is `-0`, or is an integer beyond 64 bits.
+    Float(f64),
+    Text(Cow<'a, str>),
+}
+
+/// Reads a [`Scalar`]; lists and objects end the reading with `reason`.
+#[derive(Clone, Copy)]
+pub(crate) struct AnyScalar<'c> {
+    pub(crate) reading: &'c Reading,
+    pub(crate) reason: Reason,
+    /// The name of the place, for the sentence.
+    pub(crate) place: &'c str,
+}
+
+impl<'de> DeserializeSeed<'de> for AnyScalar<'_> {
+    type Value = Scalar<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyScalar<'_> {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a single value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Scalar::Boolean(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Scalar::Integer(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(i64::try_from(value).map_or(Scalar::Unsigned(value), Scalar::Integer))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        let detail = format!("{}: expected a single value, found a list", self.place);
+        Err(self.reading.refuse(self.reason, detail))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        let detail = format!("{}: expected a single value, found an object", self.place);
+        Err(self.reading.refuse(self.reason, detail))
+    }
+}
+
+/// The keys met so far in one object. Keys are compared as decoded, so an escape makes no second key of the first.
+pub(crate) struct Keys<'a, 'c> {
+    reading: &'c Reading,
+    few: Vec<Cow<'a, str>>,
+    many: AHashSet<Cow<'a, str>>,
+}
+
+impl<'a, 'c> Keys<'a, 'c> {
+    pub(crate) fn new(reading: &'c Reading) -> Self {
+        Keys {
+            reading,
+            few: Vec::new(),
+            many: AHashSet::new(),
+        }
+    }
+
+    /// Notes `key`; a key met before ends the reading.
+    pub(crate) fn add<E: de::Error>(&mut self, key: Cow<'a, str>) -> Result<(), E> {
+        if self.few.contains(&key) || self.many.contains(&key) {
+            let detail = format!("the key {} stands twice in one object", shown(&key));
+            return Err(self.reading.refuse(Reason::DuplicateKey, detail));
+        }
+        // Comparing a handful is cheaper than hashing them; hashing keeps a hostile object of 100,000 keys linear.
+        if self.few.len() < FEW {
+            self.few.push(key);
+        } else {
+            self.many.insert(key);
+        }
+        Ok(())
+    }
+}
+
+const FEW: usize = 8;

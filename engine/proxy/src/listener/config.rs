@@ -1,0 +1,131 @@
+//! What a listener is told when it is made.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::address::{Address, SocketError};
+use crate::tls::ClientCertificate;
+
+/// The configuration of one listener, read strictly: a misspelt setting is an error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen: `host:port` with TLS, or `unix:/path` without, where the kernel says who calls.
+    pub listen: Address,
+    /// The gRPC server's UNIX socket.
+    pub forward: PathBuf,
+    /// Whether clients must prove an identity. Meaningless on a UNIX socket.
+    #[serde(default = "required")]
+    pub client_certificate: ClientCertificate,
+    /// Accept, and mark, clients whose certificate expired less than this many seconds ago.
+    #[serde(default)]
+    pub expired_grace_seconds: i64,
+    /// Send the root with the chain, for clients at first contact, who know only its digest.
+    #[serde(default)]
+    pub send_root: bool,
+    /// Permissions of a UNIX socket. Everybody may call by default: who may do what is the server's decision.
+    #[serde(default = "everybody")]
+    pub mode: u32,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Limits of a listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections at once; the next one waits in the kernel's queue. A restart storm brings thousands.
+    pub connections: usize,
+    /// Streams at once on one connection, as in nginx and Envoy's hardened defaults.
+    pub streams: u32,
+    /// Largest header list of a call.
+    pub header_bytes: u32,
+    /// How long a handshake may take.
+    pub handshake_seconds: f64,
+    /// How long a new connection may take to make its first call.
+    pub header_seconds: f64,
+    /// How long a connection may stay without a call.
+    pub idle_seconds: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 16_384,
+            streams: 100,
+            header_bytes: 32 * 1024,
+            handshake_seconds: 10.0,
+            header_seconds: 10.0,
+            idle_seconds: 120.0,
+        }
+    }
+}
+
+impl Config {
+    /// Read and check a configuration.
+    pub fn read(json: &[u8]) -> Result<Config, SocketError> {
+        let config: Config = serde_json::from_slice(json)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), SocketError> {
+        let limits = &self.limits;
+        let seconds = [
+            ("limits.handshake_seconds", limits.handshake_seconds),
+            ("limits.header_seconds", limits.header_seconds),
+            ("limits.idle_seconds", limits.idle_seconds),
+        ];
+        for (setting, value) in seconds {
+            if !(value > 0.0 && value <= LONGEST) {
+                return Err(wrong(setting, value, "more than 0 and at most 86400 seconds"));
+            }
+        }
+        if limits.connections == 0 || limits.connections > tokio::sync::Semaphore::MAX_PERMITS {
+            return Err(wrong("limits.connections", limits.connections, "at least 1"));
+        }
+        if limits.streams == 0 || limits.header_bytes < 1024 {
+            return Err(wrong(
+                "limits",
+                format!("{limits:?}"),
+                "at least 1 stream and 1024 header_bytes",
+            ));
+        }
+        if self.expired_grace_seconds < 0 {
+            return Err(wrong(
+                "expired_grace_seconds",
+                self.expired_grace_seconds,
+                "0 or more",
+            ));
+        }
+        if !self.forward.is_absolute() {
+            return Err(wrong(
+                "forward",
+                self.forward.display(),
+                "the absolute path of a socket",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A day; beyond it a limit is none.
+const LONGEST: f64 = 86_400.0;
+
+fn required() -> ClientCertificate {
+    ClientCertificate::Required
+}
+
+fn everybody() -> u32 {
+    0o666
+}
+
+fn wrong(setting: &'static str, value: impl ToString, expected: &'static str) -> SocketError {
+    SocketError::Value {
+        setting,
+        value: value.to_string(),
+        expected,
+    }
+}

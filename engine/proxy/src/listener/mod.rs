@@ -1,0 +1,143 @@
+//! Ends TLS for a gRPC server of ours and forwards each call to its UNIX socket, with headers that say who calls.
+//! The gRPC library cannot do this itself: it cannot switch off TLS 1.2 and tickets, cannot leave client
+//! certificates optional per call, and cannot judge a live connection again.
+
+mod config;
+mod front;
+mod stamp;
+mod tally;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+pub use config::{Config, Limits};
+pub use tally::Tally;
+
+use crate::address::{Address, SocketError, listen_tcp, listen_unix};
+use crate::credentials::Credentials;
+use crate::drain::Drain;
+use crate::relay::{LastError, Target};
+use crate::runtime;
+use crate::tls::{Acceptor, GRPC};
+use front::Front;
+
+/// A TLS or UNIX front of one gRPC server.
+#[derive(Debug)]
+pub struct Listener {
+    credentials: Credentials,
+    config: Config,
+    tally: Arc<Tally>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    drain: Drain,
+    /// The socket file to remove in the end.
+    socket: Option<PathBuf>,
+}
+
+/// Connections that outlive the grace have been told to end; this is for their tasks to notice.
+const CUT_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Listener {
+    /// A listener as this JSON says; nothing is opened yet.
+    pub fn new(credentials: Credentials, config: &[u8]) -> Result<Listener, SocketError> {
+        let config = Config::read(config)?;
+        Ok(Listener {
+            credentials,
+            config,
+            tally: Arc::default(),
+            running: Mutex::new(None),
+        })
+    }
+
+    /// Bind and serve; returns the bound address, as in the configuration. Blocks for as long as binding takes.
+    pub fn start(&self) -> Result<String, SocketError> {
+        let mut running = self.running.lock();
+        if running.is_some() {
+            return Err(SocketError::Started);
+        }
+        let drain = Drain::new();
+        let front = self.front();
+        let _runtime = runtime::handle().enter();
+        let (bound, socket) = match &self.config.listen {
+            Address::Tcp(address) => {
+                let listener = runtime::handle().block_on(listen_tcp(address))?;
+                let bound = listener.local_addr().map_err(|error| SocketError::Bind {
+                    address: address.clone(),
+                    error,
+                })?;
+                runtime::handle().spawn(front.serve_tls(listener, self.acceptor(), drain.hold()));
+                (bound.to_string(), None)
+            }
+            Address::Unix(path) => {
+                let listener = listen_unix(path, self.config.mode)?;
+                runtime::handle().spawn(front.serve_unix(listener, drain.hold()));
+                (self.config.listen.to_string(), Some(path.clone()))
+            }
+        };
+        *running = Some(Running { drain, socket });
+        Ok(bound)
+    }
+
+    /// Take no new calls, wait up to `grace` for those under way, then cut. Does nothing when not started.
+    pub fn stop(&self, grace: Duration) {
+        let Some(running) = self.running.lock().take() else {
+            return;
+        };
+        running.remove_socket();
+        running.drain.begin();
+        runtime::handle().block_on(async {
+            if timeout(grace, running.drain.finished()).await.is_err() {
+                running.drain.cut();
+                // A task that still has not ended then holds nothing that anybody waits for.
+                let _ = timeout(CUT_DEADLINE, running.drain.finished()).await;
+            }
+        });
+    }
+
+    /// Handshakes so far, accepted and by cause of refusal.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn front(&self) -> Front {
+        Front {
+            credentials: self.credentials.clone(),
+            target: Arc::new(Target::Unix(self.config.forward.clone())),
+            last_error: Arc::new(LastError::default()),
+            limits: self.config.limits.clone(),
+            tally: self.tally.clone(),
+        }
+    }
+
+    fn acceptor(&self) -> Acceptor {
+        Acceptor::new(&self.credentials, self.config.client_certificate, GRPC)
+            .expired_grace(self.config.expired_grace_seconds)
+            .send_root(self.config.send_root)
+            .deadline(Duration::from_secs_f64(self.config.limits.handshake_seconds))
+    }
+}
+
+impl Running {
+    fn remove_socket(&self) {
+        if let Some(path) = &self.socket {
+            // Somebody may have removed it before us.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get_mut().take() {
+            running.remove_socket();
+            running.drain.cut();
+        }
+    }
+}

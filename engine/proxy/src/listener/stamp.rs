@@ -1,0 +1,39 @@
+//! The headers that tell a gRPC server of ours who calls.
+
+use http::{HeaderName, HeaderValue};
+use tokio::net::unix::UCred;
+
+use crate::peer::Peer;
+use crate::relay::Stamp;
+
+/// What the certificate of a caller proves; nothing for a caller without one.
+pub(super) fn of_peer(peer: Option<&Peer>) -> Stamp {
+    let Some(peer) = peer else { return Stamp::from([]) };
+    let mut headers = vec![
+        header("featward-peer-spiffe-id", peer.id().as_str()),
+        header("featward-peer-serial", peer.serial()),
+        header("featward-peer-authority", peer.authority()),
+    ];
+    if peer.expired() {
+        headers.push(header("featward-peer-expired", "1"));
+    }
+    headers.into_iter().flatten().collect()
+}
+
+/// What the kernel says of a caller on a UNIX socket.
+pub(super) fn of_process(process: UCred) -> Stamp {
+    let mut headers = vec![
+        header("featward-peer-uid", &process.uid().to_string()),
+        header("featward-peer-gid", &process.gid().to_string()),
+    ];
+    // A peer in another PID namespace has none that means anything here.
+    if let Some(pid) = process.pid().filter(|pid| *pid > 0) {
+        headers.push(header("featward-peer-pid", &pid.to_string()));
+    }
+    headers.into_iter().flatten().collect()
+}
+
+/// A value that were no header could not be forged into another one; it is left out, and the server sees nobody.
+fn header(name: &'static str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+}

@@ -1,0 +1,330 @@
+//! What the proxy counts and measures, in the Prometheus text format. Labels are few and their values come from
+//! our own tables or the policy, never from a request, so that no caller can make series.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::tally::Tally;
+
+/// How a request of a feature set ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Ended {
+    feature_set: Arc<str>,
+    operation: &'static str,
+    decision: &'static str,
+    reason: &'static str,
+}
+
+/// One of our sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Socket {
+    pub(crate) listener: &'static str,
+}
+
+/// Why a connection of a socket ended before its first request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Unwelcome {
+    listener: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Set {
+    feature_set: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Called {
+    feature_set: Arc<str>,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Digest {
+    digest: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Purpose {
+    purpose: &'static str,
+}
+
+/// All series of one proxy.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Ended, Counter>,
+    request_seconds: Histogram,
+    upstream_seconds: Histogram,
+    decision_seconds: Histogram,
+    stripped: Family<Set, Counter>,
+    /// Records that were not written, for whatever reason.
+    pub(crate) records_dropped: Counter,
+    /// Open connections of each listener.
+    pub(crate) connections: Family<Socket, Gauge>,
+    unwelcome: Family<Unwelcome, Counter>,
+    outbound: Family<Called, Counter>,
+    expiry: Family<Purpose, Gauge>,
+    runway: Gauge,
+    sequence: Gauge,
+    policy: Family<Digest, Gauge>,
+    policy_age: Gauge,
+    /// The digest and the sets of the policy in use.
+    current: Mutex<(String, Vec<Arc<str>>)>,
+}
+
+/// What is known only when somebody asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// When the SVID in use expires, Unix seconds.
+    pub(crate) expiry: Option<i64>,
+    /// Now, Unix seconds.
+    pub(crate) now: i64,
+    /// The sequence of the trust in use.
+    pub(crate) sequence: u64,
+    /// How long the policy has been in use.
+    pub(crate) policy_age: Option<Duration>,
+}
+
+/// 50 µs to 13 s, each twice the last: below lies noise, above every deadline has struck.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 19))
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("featward"),
+            requests: Family::default(),
+            request_seconds: seconds(),
+            upstream_seconds: seconds(),
+            decision_seconds: Histogram::new(exponential_buckets(0.000_000_5, 2.0, 16)),
+            stripped: Family::default(),
+            records_dropped: Counter::default(),
+            connections: Family::default(),
+            unwelcome: Family::default(),
+            outbound: Family::default(),
+            expiry: Family::default(),
+            runway: Gauge::default(),
+            sequence: Gauge::default(),
+            policy: Family::default(),
+            policy_age: Gauge::default(),
+            current: Mutex::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Requests by how they ended", self.requests.clone());
+        r.register(
+            "request_duration_seconds",
+            "From a request's header section to its answer's first byte",
+            self.request_seconds.clone(),
+        );
+        r.register(
+            "upstream_duration_seconds",
+            "From sending a request on to the feature server's answer",
+            self.upstream_seconds.clone(),
+        );
+        r.register(
+            "decision_duration_seconds",
+            "Parsing, deciding and limiting one request",
+            self.decision_seconds.clone(),
+        );
+        r.register(
+            "stripped_features",
+            "Features left out of answers because no binding grants them",
+            self.stripped.clone(),
+        );
+        r.register(
+            "records_dropped",
+            "Decision records that could not be written",
+            self.records_dropped.clone(),
+        );
+        r.register("connections", "Open connections", self.connections.clone());
+        r.register(
+            "connections_refused",
+            "Connections that ended before their first request",
+            self.unwelcome.clone(),
+        );
+        r.register(
+            "outbound_requests",
+            "Requests of local apps by feature set and result",
+            self.outbound.clone(),
+        );
+        r.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use expires",
+            self.expiry.clone(),
+        );
+        r.register(
+            "identity_runway_seconds",
+            "How long the identity in use lasts if no other comes",
+            self.runway.clone(),
+        );
+        r.register(
+            "bundle_sequence",
+            "Sequence of the trust in use",
+            self.sequence.clone(),
+        );
+        r.register("policy_info", "The policy in use", self.policy.clone());
+        r.register(
+            "policy_age_seconds",
+            "How long the policy has been in use",
+            self.policy_age.clone(),
+        );
+    }
+
+    /// Count a request that has ended.
+    pub(crate) fn ended(
+        &self,
+        feature_set: &Arc<str>,
+        operation: &'static str,
+        tally: Tally,
+        reason: &'static str,
+        took: Duration,
+    ) {
+        let labels = Ended {
+            feature_set: Arc::clone(feature_set),
+            operation,
+            decision: tally.as_str(),
+            reason,
+        };
+        self.requests.get_or_create(&labels).inc();
+        self.request_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Count how long judging took.
+    pub(crate) fn decided(&self, took: Duration) {
+        self.decision_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Count how long the feature server took.
+    pub(crate) fn upstream(&self, took: Duration) {
+        self.upstream_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Count features left out of an answer.
+    pub(crate) fn stripped(&self, feature_set: &Arc<str>, count: usize) {
+        let labels = Set {
+            feature_set: Arc::clone(feature_set),
+        };
+        self.stripped.get_or_create(&labels).inc_by(count as u64);
+    }
+
+    /// Count a connection that was not served.
+    pub(crate) fn unwelcome(&self, listener: &'static str, reason: &'static str) {
+        self.unwelcome
+            .get_or_create(&Unwelcome { listener, reason })
+            .inc();
+    }
+
+    /// Count a local app's request.
+    pub(crate) fn outbound(&self, feature_set: &Arc<str>, result: &'static str) {
+        let labels = Called {
+            feature_set: Arc::clone(feature_set),
+            result,
+        };
+        self.outbound.get_or_create(&labels).inc();
+    }
+
+    /// Say which policy is in use. When a set is no longer served its series must go, and as a family cannot be
+    /// searched all of them start anew, which whoever reads counters expects of a restart as well.
+    pub(crate) fn policy(&self, digest: &str, served: &[Arc<str>]) {
+        let (before, sets) =
+            std::mem::replace(&mut *self.current.lock(), (digest.to_owned(), served.to_vec()));
+        self.policy.remove(&Digest { digest: before });
+        self.policy
+            .get_or_create(&Digest {
+                digest: digest.to_owned(),
+            })
+            .set(1);
+        if sets.iter().any(|set| !served.contains(set)) {
+            self.requests.clear();
+            self.stripped.clear();
+        }
+    }
+
+    /// All series as text.
+    pub(crate) fn render(&self, moment: Moment) -> String {
+        if let Some(expiry) = moment.expiry {
+            self.expiry
+                .get_or_create(&Purpose { purpose: "workload" })
+                .set(expiry);
+        }
+        self.runway
+            .set(moment.expiry.map_or(0, |expiry| (expiry - moment.now).max(0)));
+        self.sequence
+            .set(i64::try_from(moment.sequence).unwrap_or(i64::MAX));
+        self.policy_age
+            .set(moment.policy_age.map_or(0, |age| age.as_secs().cast_signed()));
+        let mut text = String::new();
+        // A String takes every character, so encoding cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_carry_the_names_that_people_depend_on() {
+        let metrics = Metrics::new();
+        let set: Arc<str> = "ml/driver-stats".into();
+        metrics.ended(
+            &set,
+            "get-online-features",
+            Tally::Allow,
+            "granted",
+            Duration::from_millis(1),
+        );
+        metrics.policy("abc", &[Arc::clone(&set)]);
+        metrics.records_dropped.inc();
+        let text = metrics.render(Moment {
+            expiry: Some(100),
+            now: 40,
+            sequence: 7,
+            policy_age: None,
+        });
+        for line in [
+            "featward_requests_total{feature_set=\"ml/driver-stats\",operation=\"get-online-features\",decision=\"allow\",reason=\"granted\"} 1",
+            "featward_records_dropped_total 1",
+            "featward_certificate_expiry_timestamp_seconds{purpose=\"workload\"} 100",
+            "featward_identity_runway_seconds 60",
+            "featward_bundle_sequence 7",
+            "featward_policy_info{digest=\"abc\"} 1",
+            "featward_request_duration_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn series_of_sets_that_are_no_longer_served_are_forgotten() {
+        let metrics = Metrics::new();
+        let (old, new): (Arc<str>, Arc<str>) = ("a/old".into(), "a/new".into());
+        metrics.policy("one", &[Arc::clone(&old)]);
+        metrics.ended(&old, "x", Tally::Allow, "granted", Duration::ZERO);
+        metrics.policy("two", &[Arc::clone(&new)]);
+        metrics.ended(&new, "x", Tally::Allow, "granted", Duration::ZERO);
+        metrics.policy("three", &[new]);
+        let text = metrics.render(Moment::default());
+        assert!(!text.contains("a/old") && text.contains("a/new"), "{text}");
+        assert!(
+            !text.contains("digest=\"two\"") && text.contains("digest=\"three\""),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! The decision record: one line of JSON for each decision, given to the kernel before the first byte of the answer.
+//!
+//! A line is one `write(2)` to a file opened for appending, so that lines of several threads never mix and a
+//! killed process loses none: what the kernel has is not ours to lose. There is no buffer, on purpose. The line
+//! names features and rows, never the values of entities.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where lines go.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    file: Option<File>,
+    /// The last line was written in part (a full disk), so the next must begin on its own.
+    torn: AtomicBool,
+}
+
+impl Recorder {
+    /// Append to this file, or record nothing without one.
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<Recorder> {
+        let file = path
+            .map(|path| {
+                OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .mode(0o600)
+                    .open(path)
+            })
+            .transpose()?;
+        Ok(Recorder {
+            file,
+            torn: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether anything is kept at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Write one finished line.
+    pub(crate) fn write(&self, line: &[u8]) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        if self.torn.swap(false, Ordering::AcqRel) {
+            let fresh = [b"\n", line].concat();
+            return self.write_once(file, &fresh);
+        }
+        self.write_once(file, line)
+    }
+
+    fn write_once(&self, mut file: &File, line: &[u8]) -> io::Result<()> {
+        loop {
+            match file.write(line) {
+                Ok(written) if written == line.len() => return Ok(()),
+                Ok(_) => {
+                    self.torn.store(true, Ordering::Release);
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A line in the making. Written by hand because a general serialiser would want every value borrowed at once,
+/// while a line is begun at the decision and ended after the upstream's answer.
+#[derive(Debug)]
+pub(crate) struct Line {
+    bytes: Vec<u8>,
+}
+
+impl Line {
+    /// Begin a line of this kind.
+    pub(crate) fn new(kind: &'static str) -> Line {
+        let mut bytes = Vec::with_capacity(1024);
+        bytes.extend_from_slice(b"{\"kind\":\"");
+        bytes.extend_from_slice(kind.as_bytes());
+        bytes.push(b'"');
+        Line { bytes }
+    }
+
+    /// A time, in RFC 3339.
+    pub(crate) fn time(&mut self, key: &'static str, time: std::time::Duration) {
+        self.key(key);
+        self.bytes.push(b'"');
+        crate::clock::write_rfc3339(&mut self.bytes, time);
+        self.bytes.push(b'"');
+    }
+
+    /// A text, escaped.
+    pub(crate) fn text(&mut self, key: &'static str, value: &str) {
+        self.key(key);
+        write_string(&mut self.bytes, value);
+    }
+
+    /// A text or null.
+    pub(crate) fn optional(&mut self, key: &'static str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(key, value),
+            None => self.null(key),
+        }
+    }
+
+    /// A text of plain letters and digits.
+    pub(crate) fn digits(&mut self, key: &'static str, value: &[u8]) {
+        self.key(key);
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(value);
+        self.bytes.push(b'"');
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&mut self, key: &'static str, value: u64) {
+        self.key(key);
+        self.bytes
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Seconds, to the microsecond.
+    pub(crate) fn seconds(&mut self, key: &'static str, value: std::time::Duration) {
+        self.key(key);
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        let _ = write!(self.bytes, "{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    }
+
+    /// True or false.
+    pub(crate) fn flag(&mut self, key: &'static str, value: bool) {
+        self.key(key);
+        self.bytes
+            .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// Null.
+    pub(crate) fn null(&mut self, key: &'static str) {
+        self.key(key);
+        self.bytes.extend_from_slice(b"null");
+    }
+
+    /// A list of texts.
+    pub(crate) fn list<'a>(&mut self, key: &'static str, values: impl Iterator<Item = &'a str>) {
+        self.key(key);
+        self.bytes.push(b'[');
+        for (position, value) in values.enumerate() {
+            if position > 0 {
+                self.bytes.push(b',');
+            }
+            write_string(&mut self.bytes, value);
+        }
+        self.bytes.push(b']');
+    }
+
+    /// The finished line.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.extend_from_slice(b"}\n");
+        self.bytes
+    }
+
+    fn key(&mut self, key: &'static str) {
+        self.bytes.extend_from_slice(b",\"");
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
+    }
+}
+
+fn write_string(out: &mut Vec<u8>, value: &str) {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if value.bytes().all(plain) {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    } else {
+        // Cannot fail: a Vec takes every byte and a str is valid.
+        let _ = serde_json::to_writer(out, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn line() -> Line {
+        let mut line = Line::new("decision");
+        line.time("time", Duration::from_millis(1_795_401_905_123));
+        line.text("peer", "a\"b\\c\n\u{1}ü");
+        line.optional("service", None);
+        line.number("rows", 20);
+        line.list("features", ["v:a", "v:b"].into_iter());
+        line.flag("applied", true);
+        line.seconds("seconds", Duration::from_micros(1_200));
+        line
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_its_texts_hold() {
+        let bytes = line().finish();
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(
+            value,
+            json!({"kind": "decision", "time": "2026-11-23T02:45:05.123Z", "peer": "a\"b\\c\n\u{1}ü", "service": null,
+                   "rows": 20, "features": ["v:a", "v:b"], "applied": true, "seconds": 0.0012})
+        );
+    }
+
+    #[test]
+    fn lines_are_appended_to_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        for _ in 0..2 {
+            Recorder::open(Some(&path))
+                .unwrap()
+                .write(&line().finish())
+                .unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_an_error() {
+        let recorder = Recorder::open(Some(Path::new("/dev/full"))).unwrap();
+        assert!(recorder.write(b"x\n").is_err());
+    }
+
+    #[test]
+    fn a_line_after_a_torn_one_begins_on_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        let recorder = Recorder::open(Some(&path)).unwrap();
+        recorder.write(b"{\"torn\":").unwrap();
+        recorder.torn.store(true, Ordering::Release);
+        recorder.write(b"{}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"torn\":\n{}\n");
+    }
+}

@@ -1,0 +1,232 @@
+//! One HTTP/2 connection to the far side, with everything that can end it: the far side itself, a change of trust,
+//! the end of its certificate's life, or us.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::AlertDescription;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+use crate::peer::{PeerWatch, Verdict};
+use crate::tls::{ConnectError, alert};
+
+/// How often a connection with open streams is asked whether it still lives, and how long it may take to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
+
+/// Largest header list of an answer, as of a request.
+const HEADER_BYTES: u32 = 32 * 1024;
+
+/// A connection to the far side.
+#[derive(Debug)]
+pub(super) struct Far {
+    sender: SendRequest<Incoming>,
+    generation: u64,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    retired: AtomicBool,
+    alert: OnceLock<AlertDescription>,
+}
+
+impl Far {
+    /// Speak HTTP/2 over this connection, and watch over its peer while it lives. `generation` is the identity of
+    /// ours that it was made with.
+    pub(super) async fn open<IO>(
+        io: IO,
+        generation: u64,
+        watch: Option<PeerWatch>,
+    ) -> Result<Far, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let state = Arc::new(State::default());
+        let (cut, life) = watch::channel(());
+        let tasks = Tasks { life };
+        let io = Overheard {
+            io,
+            state: state.clone(),
+        };
+        let handshake = Builder::new(tasks.clone())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+            .max_header_list_size(HEADER_BYTES)
+            .handshake(TokioIo::new(io));
+        let (sender, connection) = handshake.await.map_err(|error| state.explain(&error))?;
+        tasks.execute(async {
+            // Requests carry the error to whoever waits for them.
+            let _ = connection.await;
+        });
+        drop(tasks);
+        tokio::spawn(keep(cut, watch, state.clone()));
+        Ok(Far {
+            sender,
+            generation,
+            state,
+        })
+    }
+
+    /// A handle for new requests; None when they must go over another connection.
+    pub(super) fn handle(&self, generation: u64) -> Option<Handle> {
+        let retired = self.state.retired.load(Ordering::Acquire);
+        let usable = self.generation == generation && !retired && !self.sender.is_closed();
+        usable.then(|| Handle {
+            sender: self.sender.clone(),
+            state: self.state.clone(),
+        })
+    }
+
+    /// The identity of ours that it was made with.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Why there is no handle on a connection that was made just now.
+    pub(super) fn lost(&self) -> ConnectError {
+        match self.state.alert.get() {
+            Some(alert) => ConnectError::Refused(*alert),
+            None => ConnectError::Unreachable("the far side closed the connection at once".into()),
+        }
+    }
+}
+
+/// Carries one request over a connection.
+pub(super) struct Handle {
+    sender: SendRequest<Incoming>,
+    state: Arc<State>,
+}
+
+/// A request that failed; it is given back when it provably never left.
+pub(super) struct Failed {
+    pub(super) unsent: Option<Request<Incoming>>,
+    pub(super) why: ConnectError,
+}
+
+impl Handle {
+    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Incoming>, Failed> {
+        let sent = self.sender.try_send_request(request).await;
+        sent.map_err(|mut error| Failed {
+            unsent: error.take_message(),
+            why: self.state.explain(&error.into_error()),
+        })
+    }
+}
+
+impl State {
+    fn explain(&self, error: &hyper::Error) -> ConnectError {
+        match self.alert.get() {
+            Some(alert) => ConnectError::Refused(*alert),
+            None => ConnectError::Unreachable(format!("the connection broke off: {}", innermost(error))),
+        }
+    }
+}
+
+/// Wait until the connection has ended by itself, and until then do as the verdicts on its peer say.
+async fn keep(cut: watch::Sender<()>, watch: Option<PeerWatch>, state: Arc<State>) {
+    let Some(mut watch) = watch else {
+        return cut.closed().await;
+    };
+    loop {
+        tokio::select! {
+            () = cut.closed() => return,
+            verdict = watch.next() => {
+                state.retired.store(true, Ordering::Release);
+                if matches!(verdict, Verdict::Cut(_)) {
+                    cut.send_replace(());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Runs hyper's tasks for one connection. hyper drives a client connection in tasks of its own, which outlive the
+/// handle that it returns; this is the one way to end them all at once, and to know when all have ended.
+#[derive(Clone)]
+struct Tasks {
+    life: watch::Receiver<()>,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        let mut life = self.life.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = task => {}
+                // An error means that nobody can cut any more; then the task runs on, as without a watch.
+                Ok(()) = life.changed() => {}
+            }
+        });
+    }
+}
+
+/// A stream that notes the alert by which the far side ends it: hyper passes only an error's text on.
+struct Overheard<IO> {
+    io: IO,
+    state: Arc<State>,
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Overheard<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, into);
+        if let Poll::Ready(Err(error)) = &read
+            && let Some(alert) = alert(error)
+        {
+            // Only the first alert counts; the stream ends with it.
+            let _ = self.state.alert.set(alert);
+        }
+        read
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Overheard<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// hyper's own words say little («http2 error»); what happened stands at the end of the chain.
+fn innermost(error: &hyper::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}

@@ -1,0 +1,11 @@
+//! Carries gRPC from one HTTP/2 connection to another, streams, trailers and cancellations included. The Listener
+//! and the Dialer are both this relay with TLS on one side of it: [`serve`] is the near side, [`Lane`] the far one.
+
+mod answer;
+mod far;
+mod lane;
+mod near;
+mod open;
+
+pub(crate) use lane::{Lane, LastError, Target};
+pub(crate) use near::{Limits, Near, Stamp};

@@ -1,0 +1,247 @@
+//! Keeps the account of one request: begun when its head is here, closed exactly once, with the record written
+//! before the answer's first byte. A request that is decided and then abandoned by its caller is recorded as well,
+//! with no status, because the decision was made.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use featward_policy::{Decision, Features, Mode, Policy, Request};
+use http::StatusCode;
+
+use super::judge::Judged;
+use super::refuse::Refusal;
+use crate::active::Active;
+use crate::clock;
+use crate::record::Line;
+use crate::refusal::{Kind, Reason};
+use crate::request_id::RequestId;
+use crate::state::State;
+use crate::tally::Tally;
+use crate::visitor::Visitor;
+
+/// The account of one request.
+pub(crate) struct Account {
+    state: Arc<State>,
+    visitor: Arc<Visitor>,
+    /// The request's name in answers and records.
+    pub(crate) id: RequestId,
+    /// When its head was here.
+    pub(crate) started: Instant,
+    line: Option<Line>,
+    route: &'static str,
+    judged: Option<Judged>,
+    label: Option<Arc<str>>,
+    missing: Vec<String>,
+    upstream_status: Option<u16>,
+    closed: bool,
+}
+
+/// How a request ended, for the record and the counters.
+struct End<'e> {
+    judged: Judged,
+    tally: Tally,
+    /// The reason in metrics, which also tells why the feature server failed.
+    counted: &'static str,
+    missing: Box<dyn Iterator<Item = &'e str> + 'e>,
+}
+
+/// More names than this are counted, not listed: a body of 1 MiB must not make records of that size.
+const LISTED: usize = 200;
+/// What stands for the operation where no route is known.
+const NO_ROUTE: &str = "none";
+
+impl Account {
+    /// Begin.
+    pub(crate) fn open(state: &Arc<State>, visitor: &Arc<Visitor>) -> Account {
+        let id = state.ids.next();
+        let line = state.recorder.is_on().then(|| begin(visitor, id));
+        Account {
+            state: Arc::clone(state),
+            visitor: Arc::clone(visitor),
+            id,
+            started: Instant::now(),
+            line,
+            route: NO_ROUTE,
+            judged: None,
+            label: None,
+            missing: Vec::new(),
+            upstream_status: None,
+            closed: false,
+        }
+    }
+
+    /// Which policy judges it.
+    pub(crate) fn under(&mut self, active: &Active) {
+        self.label = Some(Arc::clone(active.label(None)));
+        if let Some(line) = &mut self.line {
+            line.text("policy", active.policy.digest());
+        }
+    }
+
+    /// Which route it is on.
+    pub(crate) fn on_route(&mut self, route: &'static str) {
+        self.route = route;
+    }
+
+    /// What it asks for, and what is granted of it.
+    pub(crate) fn asked(&mut self, policy: &Policy, request: &Request<'_>, decision: &Decision) {
+        let name = |place: &u32| policy.name_at(request, *place);
+        if let Features::Named(_) = request.features {
+            self.missing = decision
+                .missing
+                .iter()
+                .filter_map(name)
+                .map(str::to_owned)
+                .collect();
+        }
+        let Some(line) = &mut self.line else { return };
+        line.list(
+            "feature_sets",
+            decision
+                .feature_sets
+                .iter()
+                .map(|set| &*policy.feature_set(*set).full_name),
+        );
+        match request.features {
+            Features::Named(names) => {
+                line.list("features", names.iter().copied().take(LISTED));
+                line.null("service");
+                if names.len() > LISTED {
+                    line.number("features_total", names.len() as u64);
+                }
+            }
+            Features::Service(service) => {
+                line.list("features", std::iter::empty());
+                line.text("service", service);
+            }
+        }
+        line.number("granted", decision.granted.len() as u64);
+        line.list("missing", decision.missing.iter().take(LISTED).filter_map(name));
+        line.list("stripped", decision.stripped.iter().take(LISTED).filter_map(name));
+        line.number("rows", request.rows);
+        line.number("cost", decision.cost());
+        line.optional("rule", decision.rule.map(|rule| policy.binding(rule).name));
+    }
+
+    /// The verdict.
+    pub(crate) fn judged(&mut self, judged: Judged, label: &Arc<str>) {
+        self.judged = Some(judged);
+        self.label = Some(Arc::clone(label));
+    }
+
+    /// What the feature server answered.
+    pub(crate) fn upstream(&mut self, status: StatusCode) {
+        self.upstream_status = Some(status.as_u16());
+    }
+
+    /// End, before the answer's first byte. A refusal comes back where an answer may not go out unrecorded: what is
+    /// only observed is not stopped by a full disk, and a refusal stays the refusal that it is.
+    pub(crate) fn close(&mut self, status: StatusCode, refusal: Option<&Refusal>) -> Result<(), Refusal> {
+        self.closed = true;
+        let judged = self.end(refusal).judged;
+        let written = self.write(judged, Some(status));
+        let unrecorded = written.is_err() && refusal.is_none() && judged.mode != Mode::Observe;
+        let end = self.end(refusal);
+        let (tally, counted) = match unrecorded {
+            true => (Tally::Undecided, Reason::RecordFailed.as_str()),
+            false => (end.tally, end.counted),
+        };
+        let label = self.label.clone().unwrap_or_else(|| "".into());
+        self.state
+            .metrics
+            .ended(&label, self.route, tally, counted, self.started.elapsed());
+        self.state
+            .callers
+            .count(&self.visitor.caller, tally, counted, &label, end.missing);
+        if unrecorded {
+            Err(Refusal::plain(Reason::RecordFailed))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn end<'e>(&'e self, refusal: Option<&'e Refusal>) -> End<'e> {
+        let Some(refusal) = refusal else {
+            let judged = self.judged.unwrap_or(UNJUDGED);
+            return End {
+                judged,
+                tally: judged.tally,
+                counted: judged.reason,
+                missing: Box::new(self.missing.iter().map(String::as_str)),
+            };
+        };
+        let row = refusal.reason.row();
+        let tally = Tally::from(row.kind);
+        let judged = match (row.kind, self.judged) {
+            // The decision stands; that the feature server failed is told by the status.
+            (Kind::UpstreamFailed, Some(judged)) => judged,
+            (_, judged) => Judged {
+                tally,
+                outcome: tally.as_str(),
+                reason: row.name,
+                mode: judged.map_or(UNJUDGED.mode, |judged| judged.mode),
+                applied: true,
+            },
+        };
+        End {
+            judged,
+            tally,
+            counted: row.name,
+            missing: Box::new(refusal.missing()),
+        }
+    }
+
+    fn write(&mut self, judged: Judged, status: Option<StatusCode>) -> std::io::Result<()> {
+        let Some(mut line) = self.line.take() else {
+            return Ok(());
+        };
+        line.text("route", self.route);
+        line.text("mode", judged.mode.as_str());
+        line.text("outcome", judged.outcome);
+        line.flag("applied", judged.applied);
+        line.text("reason", judged.reason);
+        match self.upstream_status {
+            Some(status) => line.number("upstream_status", u64::from(status)),
+            None => line.null("upstream_status"),
+        }
+        match status {
+            Some(status) => line.number("status", u64::from(status.as_u16())),
+            None => line.null("status"),
+        }
+        line.seconds("seconds", self.started.elapsed());
+        let written = self.state.recorder.write(&line.finish());
+        if let Err(error) = &written {
+            self.state.record_failed(error);
+        }
+        written
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if let (false, Some(judged)) = (self.closed, self.judged) {
+            // Nobody waits for the answer any more, so a failure can only be counted.
+            let _ = self.write(judged, None);
+        }
+    }
+}
+
+/// For requests that end before a policy looks at them.
+const UNJUDGED: Judged = Judged {
+    tally: Tally::Undecided,
+    outcome: "undecided",
+    reason: "none",
+    mode: Mode::Enforce,
+    applied: true,
+};
+
+fn begin(visitor: &Visitor, id: RequestId) -> Line {
+    let mut line = Line::new("decision");
+    line.time("time", clock::now());
+    line.digits("id", &id.digits());
+    line.optional("peer", visitor.identity().map(|identity| identity.as_str()));
+    line.optional("serial", visitor.peer.as_ref().map(|peer| peer.serial()));
+    line.text("source", &visitor.source);
+    line.text("via", visitor.via);
+    line
+}

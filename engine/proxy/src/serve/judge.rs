@@ -1,0 +1,382 @@
+//! The stages parse, select, decide and limit: from a request's bytes to what is to be done with it. Nothing here
+//! waits or writes, so that what a request may do is settled before anything of it reaches the feature server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use featward_policy::{
+    BindingIndex, Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth,
+};
+use http::request::Parts;
+
+use super::account::Account;
+use super::refuse::{About, Asked, Refusal};
+use crate::active::Active;
+use crate::adapter::Route;
+use crate::adapter::feast_http::{self, ParseLimits, Read};
+use crate::fault::Fault;
+use crate::headers;
+use crate::limit::Limiter;
+use crate::refusal::Reason;
+use crate::tally::Tally;
+use crate::upstream::Upstream;
+use crate::visitor::Visitor;
+
+/// What the stages judge by.
+pub(crate) struct Bench<'p> {
+    pub(crate) active: &'p Active,
+    pub(crate) limiter: &'p Limiter,
+    pub(crate) visitor: &'p Visitor,
+    pub(crate) limits: &'p crate::config::Limits,
+    /// Unix seconds.
+    pub(crate) now: i64,
+}
+
+/// A request that goes on.
+pub(crate) struct Pass<'b> {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) authorization: UpstreamAuth,
+    pub(crate) form: Form<'b>,
+}
+
+/// How it goes on.
+pub(crate) enum Form<'b> {
+    /// As it came; its answer passes as it comes (observe).
+    Verbatim,
+    /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce).
+    Rewritten {
+        body: Vec<u8>,
+        narrow: Option<Box<Narrow<'b>>>,
+    },
+}
+
+/// What a narrowed answer may hold.
+pub(crate) struct Narrow<'b> {
+    pub(crate) read: Read<'b>,
+    pub(crate) decision: Decision,
+    /// What was left out of the request, by name.
+    pub(crate) stripped: Vec<String>,
+}
+
+/// The verdict on one request, as it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged {
+    pub(crate) tally: Tally,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) mode: Mode,
+    pub(crate) applied: bool,
+}
+
+impl<'p> Bench<'p> {
+    /// Before anything is read: who may hope for an answer at all, and whether the route exists.
+    pub(crate) fn admit(&self, head: &Parts) -> Result<Option<Route>, Refusal> {
+        if self.visitor.peer.is_none() && !self.active.admits_unidentified(self.now).0 {
+            return Err(Refusal::plain(Reason::IdentityRequired));
+        }
+        match route(head) {
+            None if self.lenient() => Ok(None),
+            None => Err(Refusal::plain(Reason::UnknownRoute)),
+            found => Ok(found),
+        }
+    }
+
+    /// Whether all that is served is only observed, so that what cannot be judged passes.
+    pub(crate) fn lenient(&self) -> bool {
+        self.active.policy.mode() == Mode::Observe
+    }
+
+    /// Judge a request on no route of ours, which passes in observe only.
+    pub(crate) fn unmanaged<'b>(&self, head: &Parts, account: &mut Account) -> Result<Pass<'b>, Refusal> {
+        let reason = Reason::UnknownRoute.as_str();
+        self.unread(Tally::UnmanagedRoute, reason, head, account)
+    }
+
+    /// Judge a request on one of our routes.
+    pub(crate) fn judge<'b>(
+        &self,
+        head: &Parts,
+        body: &'b Bytes,
+        account: &mut Account,
+    ) -> Result<Pass<'b>, Refusal>
+    where
+        'p: 'b,
+    {
+        match self.parse(head, body) {
+            Ok(read) => self.decide(head, read, account),
+            Err(fault) if self.lenient() => {
+                self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    fn parse<'b>(&self, head: &Parts, body: &'b Bytes) -> Result<Read<'b>, Fault> {
+        feast_http::check_headers(&head.headers)?;
+        let columns = |name: &str| self.active.policy.entity_column(name);
+        feast_http::parse(
+            body,
+            columns,
+            &ParseLimits {
+                depth: self.limits.depth,
+            },
+        )
+    }
+
+    /// Let pass what was not read: only where every set is observed, and admits the caller.
+    fn unread<'b>(
+        &self,
+        tally: Tally,
+        reason: &'static str,
+        head: &Parts,
+        account: &mut Account,
+    ) -> Result<Pass<'b>, Refusal> {
+        if self.visitor.peer.is_none() && !self.active.admits_unidentified(self.now).1 {
+            return Err(Refusal::plain(Reason::IdentityRequired));
+        }
+        let outcome = tally.as_str();
+        account.judged(
+            Judged {
+                tally,
+                outcome,
+                reason,
+                mode: Mode::Observe,
+                applied: false,
+            },
+            self.active.label(None),
+        );
+        let upstream = self.active.first_upstream().ok_or_else(no_server)?;
+        let authorization = self.authorization(&[], Mode::Observe, head)?;
+        Ok(Pass {
+            upstream: Arc::clone(upstream),
+            authorization,
+            form: Form::Verbatim,
+        })
+    }
+
+    fn decide<'b>(&self, head: &Parts, read: Read<'b>, account: &mut Account) -> Result<Pass<'b>, Refusal> {
+        let Settled {
+            decision,
+            upstream,
+            authorization,
+            body,
+            stripped,
+        } = self.settle(head, &read, account)?;
+        let form = match decision.mode {
+            Mode::Observe => Form::Verbatim,
+            Mode::Shadow => Form::Rewritten { body, narrow: None },
+            Mode::Enforce => Form::Rewritten {
+                body,
+                narrow: Some(Box::new(Narrow {
+                    read,
+                    decision,
+                    stripped,
+                })),
+            },
+        };
+        Ok(Pass {
+            upstream,
+            authorization,
+            form,
+        })
+    }
+
+    /// The decision, and all that follows from it before the feature server is asked.
+    fn settle(&self, head: &Parts, read: &Read<'_>, account: &mut Account) -> Result<Settled, Refusal> {
+        let names = read.features();
+        let features = match read.service() {
+            Some(service) => Features::Service(service),
+            None => Features::Named(&names),
+        };
+        let request = Request {
+            identity: self.visitor.identity(),
+            features,
+            rows: read.rows(),
+            now: self.now,
+        };
+        let mut decision = self.active.policy.decide(&request);
+        let wait = self.limit(&mut decision, read.rows(), account.started);
+        let judged = self.judged(&decision);
+        account.asked(&self.active.policy, &request, &decision);
+        account.judged(judged, self.active.label(Some(&decision)));
+        if judged.applied && decision.outcome != Outcome::Allow {
+            return Err(self.refuse(&request, &decision, wait));
+        }
+        let sets = &decision.feature_sets;
+        Ok(Settled {
+            authorization: self.authorization(sets, decision.mode, head)?,
+            upstream: self.active.upstream(sets).map(Arc::clone).ok_or_else(no_server)?,
+            body: self.body(&request, read, &decision),
+            stripped: self.stripped(&request, &decision),
+            decision,
+        })
+    }
+
+    /// The engine's own cap and the buckets, for what policy would allow. They count in every mode, so that
+    /// observing shows what enforcing would limit.
+    fn limit(&self, decision: &mut Decision, rows: u64, now: Instant) -> Option<Duration> {
+        if decision.outcome != Outcome::Allow {
+            return None;
+        }
+        if rows > self.limits.rows {
+            decision.outcome = Outcome::Deny;
+            decision.reason = DecisionReason::RowsOverLimit;
+            return None;
+        }
+        let wait = match &*decision.charges {
+            [one] => self
+                .active
+                .bucket(one.binding)
+                .and_then(|bucket| self.limiter.charge(&[(bucket, one.cost)], now).err()),
+            many => self.limiter.charge(&self.active.charged(many), now).err(),
+        };
+        if wait.is_some() {
+            decision.outcome = Outcome::Limited;
+        }
+        wait
+    }
+
+    /// A refusal is applied in enforce, and for callers without identity whom the sets do not admit.
+    fn judged(&self, decision: &Decision) -> Judged {
+        let nobody = self.visitor.peer.is_none() && !decision.unidentified_allowed;
+        let applied = nobody || decision.mode == Mode::Enforce;
+        let tally = match (decision.outcome, applied) {
+            (Outcome::Allow, _) => Tally::Allow,
+            (Outcome::Limited, true) => Tally::Limited,
+            (Outcome::Limited, false) => Tally::WouldLimit,
+            (_, true) => Tally::Denied,
+            (_, false) => Tally::WouldDeny,
+        };
+        let reason = match decision.outcome {
+            Outcome::Limited => Reason::RateLimited.as_str(),
+            _ => decision.reason.as_str(),
+        };
+        Judged {
+            tally,
+            outcome: decision.outcome.as_str(),
+            reason,
+            mode: decision.mode,
+            applied,
+        }
+    }
+
+    fn refuse(&self, request: &Request<'_>, decision: &Decision, wait: Option<Duration>) -> Refusal {
+        let policy = &self.active.policy;
+        let reason = if wait.is_some() {
+            Reason::RateLimited
+        } else {
+            reason(decision.reason)
+        };
+        let refusal = match wait {
+            Some(wait) => Refusal::new(
+                reason,
+                format!(
+                    "the cost limit allows this request in {:.1} s",
+                    wait.as_secs_f64()
+                ),
+            )
+            .wait(wait),
+            None => Refusal::plain(reason),
+        };
+        // The set is taken from what is granted, else it is the first one served: naming the set of a feature that
+        // is not granted would tell that the feature exists.
+        let first = decision
+            .granted
+            .first()
+            .map(|grant| policy.feature(grant.feature).set);
+        let Some(set) = first
+            .map(|set| policy.feature_set(set))
+            .or(policy.feature_sets().first())
+        else {
+            return refusal;
+        };
+        let mut about = About::set(set);
+        about.rule = decision.rule.map(|rule| self.binding(rule));
+        (about.missing, about.asked) = match request.features {
+            // What a service holds is not for a caller that only named the service.
+            Features::Service(name) => (Vec::new(), Asked::Service(name.to_owned())),
+            Features::Named(names) => (
+                decision
+                    .missing
+                    .iter()
+                    .filter_map(|place| Some((*names.get(*place as usize)?).to_owned()))
+                    .collect(),
+                Asked::Features(names.iter().map(|name| (*name).to_owned()).collect()),
+            ),
+        };
+        refusal.about(about)
+    }
+
+    fn binding(&self, index: BindingIndex) -> String {
+        self.active.policy.binding(index).name.to_owned()
+    }
+
+    /// The request written anew, without what is left out of it. In observe nobody reads it.
+    fn body(&self, request: &Request<'_>, read: &Read<'_>, decision: &Decision) -> Vec<u8> {
+        if decision.mode == Mode::Observe {
+            return Vec::new();
+        }
+        if decision.mode == Mode::Shadow || decision.stripped.is_empty() {
+            return read.write(None);
+        }
+        let granted = decision.granted.iter();
+        let names: Vec<&str> = granted
+            .filter_map(|grant| self.active.policy.name_at(request, grant.position))
+            .collect();
+        read.write(Some(&names))
+    }
+
+    fn stripped(&self, request: &Request<'_>, decision: &Decision) -> Vec<String> {
+        let names = decision
+            .stripped
+            .iter()
+            .filter_map(|place| self.active.policy.name_at(request, *place));
+        names.map(str::to_owned).collect()
+    }
+
+    /// What becomes of `Authorization`. A token that nobody signed is refused wherever anything is refused.
+    fn authorization(&self, sets: &[SetIndex], mode: Mode, head: &Parts) -> Result<UpstreamAuth, Refusal> {
+        let word = self.active.authorization(sets);
+        let passes = word == UpstreamAuth::Passthrough && mode != Mode::Observe;
+        if passes && headers::authorizations(&head.headers).any(headers::is_unsigned_token) {
+            return Err(Refusal::plain(Reason::UnsignedToken));
+        }
+        Ok(word)
+    }
+}
+
+/// What is settled of a request once it is decided.
+struct Settled {
+    decision: Decision,
+    upstream: Arc<Upstream>,
+    authorization: UpstreamAuth,
+    body: Vec<u8>,
+    stripped: Vec<String>,
+}
+
+/// The route of a request. In HTTP/1 the target must be the path itself: an absolute form is another spelling.
+fn route(head: &Parts) -> Option<Route> {
+    if head.version != http::Version::HTTP_2 && head.uri.scheme().is_some() {
+        return None;
+    }
+    Route::find(&head.method, &head.uri)
+}
+
+fn no_server() -> Refusal {
+    Refusal::new(
+        Reason::UpstreamUnreachable,
+        "these features have no feature server in common that this sidecar knows",
+    )
+}
+
+fn reason(reason: DecisionReason) -> Reason {
+    match reason {
+        DecisionReason::Granted | DecisionReason::NotGranted => Reason::NotGranted,
+        DecisionReason::BindingExpired => Reason::BindingExpired,
+        DecisionReason::IdentityRequired => Reason::IdentityRequired,
+        DecisionReason::RowsOverLimit => Reason::RowsOverLimit,
+        DecisionReason::CostOverBurst => Reason::CostOverBurst,
+        DecisionReason::NothingLeft => Reason::NothingLeft,
+    }
+}

@@ -1,0 +1,174 @@
+//! What all connections of one proxy share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use featward_policy::Policy;
+
+use crate::active::Active;
+use crate::callers::Callers;
+use crate::clock;
+use crate::config::{Config, ConfigError};
+use crate::credentials::Credentials;
+use crate::drain::Drain;
+use crate::events::Events;
+use crate::limit::Limiter;
+use crate::metrics::{Metrics, Moment};
+use crate::record::Recorder;
+use crate::request_id::RequestIds;
+use crate::strangers::Strangers;
+use crate::token::Token;
+
+/// The shared parts, each safe to use from every thread.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) credentials: Credentials,
+    pub(crate) active: ArcSwapOption<Active>,
+    pub(crate) limiter: Limiter,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Metrics,
+    pub(crate) callers: Callers,
+    pub(crate) events: Events,
+    pub(crate) ids: RequestIds,
+    pub(crate) token: Token,
+    pub(crate) strangers: Strangers,
+    pub(crate) drain: Drain,
+    /// Requests that are being answered.
+    pub(crate) busy: Arc<Semaphore>,
+    /// What the agent says of itself, shown as it is.
+    agent: Mutex<Value>,
+    /// Held while a policy is taken into use, so that two edits cannot lose each other's buckets.
+    changing: Mutex<()>,
+    /// When it was last said that records fail, in seconds since 1970.
+    complained: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
+        let recorder = Recorder::open(config.record.as_deref()).map_err(|error| ConfigError::Open {
+            setting: "the record",
+            value: config
+                .record
+                .as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
+            error,
+        })?;
+        let busy = Arc::new(Semaphore::new(config.limits.connections));
+        Ok(State {
+            strangers: Strangers::new(),
+            token: Token::new(config.upstream_token.clone()),
+            config,
+            credentials,
+            active: ArcSwapOption::empty(),
+            limiter: Limiter::new(),
+            recorder,
+            metrics: Metrics::new(),
+            callers: Callers::default(),
+            events: Events::default(),
+            ids: RequestIds::new(),
+            drain: Drain::new(),
+            busy,
+            agent: Mutex::new(Value::Null),
+            changing: Mutex::new(()),
+            complained: AtomicU64::new(0),
+        })
+    }
+
+    /// Decide by this policy from the next request on.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        let _changing = self.changing.lock();
+        let before = self.active.load_full();
+        let active = Active::new(policy, before.as_deref(), &self.limiter, &self.config.limits);
+        self.metrics.policy(active.policy.digest(), active.names());
+        self.events
+            .push("policy-applied", json!({"digest": active.policy.digest()}));
+        self.active.store(Some(Arc::new(active)));
+    }
+
+    /// Count a record that was not written, and say so once a second at most.
+    pub(crate) fn record_failed(&self, error: &std::io::Error) {
+        self.metrics.records_dropped.inc();
+        let now = clock::now().as_secs();
+        if self.complained.swap(now, Ordering::Relaxed) != now {
+            self.events
+                .push("record-failed", json!({"error": error.to_string()}));
+        }
+    }
+
+    /// What the agent wants shown.
+    pub(crate) fn set_agent(&self, status: Value) {
+        *self.agent.lock() = status;
+    }
+
+    /// All series as text.
+    pub(crate) fn render_metrics(&self) -> String {
+        self.metrics.render(Moment {
+            expiry: self.credentials.identity().map(|identity| identity.not_after),
+            now: clock::unix_seconds(clock::now()),
+            sequence: self.credentials.sequence(),
+            policy_age: self.policy_age(),
+        })
+    }
+
+    /// What the admin socket shows.
+    pub(crate) fn status(&self) -> Value {
+        let (callers, unidentified) = self.callers.report();
+        let would_refuse = |rows: &[Value]| {
+            rows.iter()
+                .filter(|row| row["would_refuse"] != 0)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let refused = [would_refuse(&callers), would_refuse(&unidentified)].concat();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "time": clock::now().as_secs_f64(),
+            "draining": self.drain.has_begun(),
+            "identity": self.credentials.identity(),
+            "trust": {"trust_domain": self.credentials.trust_domain(), "sequence": self.credentials.sequence()},
+            "policy": self.policy_status(),
+            "callers": callers,
+            "unidentified": unidentified,
+            "would_refuse": refused,
+            "records_dropped": self.metrics.records_dropped.get(),
+            "agent": *self.agent.lock(),
+        })
+    }
+
+    fn policy_age(&self) -> Option<Duration> {
+        self.active.load().as_ref().map(|active| active.since.elapsed())
+    }
+
+    fn policy_status(&self) -> Value {
+        let active = self.active.load();
+        let Some(active) = &*active else {
+            return Value::Null;
+        };
+        let sets: Vec<Value> = active
+            .policy
+            .feature_sets()
+            .iter()
+            .map(|set| {
+                json!({
+                    "name": set.full_name, "version": set.version, "mode": set.mode.as_str(),
+                    "owner": {"team": set.owner_team, "contact": set.owner_contact},
+                    "unidentified_until": set.unidentified_until,
+                })
+            })
+            .collect();
+        json!({
+            "digest": active.policy.digest(),
+            "age_seconds": active.since.elapsed().as_secs_f64(),
+            "bindings": active.policy.bindings_count(),
+            "feature_sets": sets,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! The server's half: takes a connection through its handshake and says who is at the other end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::server::NoServerSessionStorage;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::resolver::Newest;
+use super::{Http, alpn, http_version, provider};
+use crate::credentials::Credentials;
+use crate::peer::Peer;
+use crate::verify::handshake::Verifier;
+use crate::verify::{Cause, IdentityError};
+
+/// Whether clients must prove an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificate {
+    /// They must.
+    Required,
+    /// They may; one that is sent and not good is refused all the same.
+    Optional,
+    /// They are not asked.
+    None,
+}
+
+/// Why a handshake ended without a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The peer's certificates were refused, or it sent none where one is required.
+    #[error("the peer is not accepted: {0}")]
+    Refused(#[from] IdentityError),
+    /// There is no identity to answer with yet.
+    #[error("there is no identity to show yet")]
+    NoIdentity,
+    /// The peer broke the protocol, offered nothing that we accept (TLS 1.2, other suites), or refused us.
+    #[error("the handshake failed: {0}")]
+    Protocol(rustls::Error),
+    /// The connection broke off.
+    #[error("the connection broke off during the handshake: {0}")]
+    Broken(io::Error),
+    /// The handshake took too long.
+    #[error("the handshake was not done within {} s", .0.as_secs_f32())]
+    Slow(Duration),
+}
+
+impl HandshakeError {
+    /// The word for records and metrics.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            HandshakeError::Refused(error) => error.cause.as_str(),
+            HandshakeError::NoIdentity => "no-identity",
+            HandshakeError::Protocol(_) => "protocol",
+            HandshakeError::Broken(_) => "broken",
+            HandshakeError::Slow(_) => "slow",
+        }
+    }
+}
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub struct Accepted<IO> {
+    /// The connection.
+    pub stream: TlsStream<IO>,
+    /// Who is at the other end; None for a client without certificate.
+    pub peer: Option<Peer>,
+    /// The protocol agreed on; None when the first bytes must tell.
+    pub http: Option<Http>,
+}
+
+/// Takes connections through their handshakes.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    credentials: Credentials,
+    client_certificate: ClientCertificate,
+    expired_grace: i64,
+    send_root: bool,
+    deadline: Duration,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl Acceptor {
+    /// An acceptor that offers these application protocols ([`super::HTTP`] or [`super::GRPC`]), gives no grace to
+    /// expired certificates, sends its chain without the root, and gives a handshake [`super::HANDSHAKE_DEADLINE`].
+    pub fn new(
+        credentials: &Credentials,
+        client_certificate: ClientCertificate,
+        protocols: &[&str],
+    ) -> Acceptor {
+        Acceptor {
+            credentials: credentials.clone(),
+            client_certificate,
+            expired_grace: 0,
+            send_root: false,
+            deadline: super::HANDSHAKE_DEADLINE,
+            alpn: alpn::wire(protocols),
+        }
+    }
+
+    /// Accept, and mark, clients whose certificate expired less than this many seconds ago.
+    #[must_use]
+    pub fn expired_grace(self, seconds: i64) -> Acceptor {
+        Acceptor {
+            expired_grace: seconds,
+            ..self
+        }
+    }
+
+    /// Send the root as well, so that a client that knows only its digest can find it.
+    #[must_use]
+    pub fn send_root(self, send_root: bool) -> Acceptor {
+        Acceptor { send_root, ..self }
+    }
+
+    /// Give a handshake this long.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Acceptor {
+        Acceptor { deadline, ..self }
+    }
+
+    /// Take a connection through its handshake.
+    pub async fn accept<IO>(&self, io: IO) -> Result<Accepted<IO>, HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.credentials.identity().is_none() {
+            return Err(HandshakeError::NoIdentity);
+        }
+        let verifier = self.verifier();
+        let config = self.config(verifier.clone()).map_err(HandshakeError::Protocol)?;
+        let handshake = TlsAcceptor::from(Arc::new(config)).accept(io).into_fallible();
+        let outcome = timeout(self.deadline, handshake)
+            .await
+            .map_err(|_| HandshakeError::Slow(self.deadline))?;
+        let stream = match outcome {
+            Ok(stream) => stream,
+            Err((error, io)) => {
+                tokio::spawn(part(io));
+                return Err(explain(error, &verifier));
+            }
+        };
+        let peer = verifier.outcome().transpose()?;
+        let http = http_version(stream.get_ref().1.alpn_protocol());
+        Ok(Accepted { stream, peer, http })
+    }
+
+    fn verifier(&self) -> Arc<Verifier> {
+        let (credentials, grace) = (self.credentials.clone(), self.expired_grace);
+        let mandatory = self.client_certificate == ClientCertificate::Required;
+        Verifier::new(mandatory, move |chain| credentials.judge_with_grace(chain, grace))
+    }
+
+    /// A configuration for one handshake; making one costs microseconds beside the handshake's hundreds.
+    fn config(&self, verifier: Arc<Verifier>) -> Result<ServerConfig, rustls::Error> {
+        let builder = ServerConfig::builder_with_provider(provider().clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = match self.client_certificate {
+            ClientCertificate::None => builder.with_no_client_auth(),
+            _ => builder.with_client_cert_verifier(verifier),
+        };
+        let newest = Newest {
+            credentials: self.credentials.clone(),
+            with_root: self.send_root,
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(newest));
+        config.alpn_protocols = self.alpn.clone();
+        // A resumed session would skip the judgement of the chain by the trust of today.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(config)
+    }
+}
+
+/// Part with a peer that we refused, so that it gets to read why: TCP throws away what we sent if we close while
+/// something that it sent is unread. In a task of its own, so that the refusal is known without delay.
+async fn part<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) {
+    let parting = async {
+        io.shutdown().await?;
+        tokio::io::copy(&mut (&mut io).take(PARTING_BYTES), &mut tokio::io::sink()).await
+    };
+    // The peer may be gone, or never close; either way we have done what we can.
+    let _ = timeout(PARTING, parting).await;
+}
+
+/// What a client sends before it hears of the refusal: at most a preface and its first calls.
+const PARTING_BYTES: u64 = 64 * 1024;
+const PARTING: Duration = Duration::from_secs(1);
+
+fn explain(error: io::Error, verifier: &Verifier) -> HandshakeError {
+    if let Some(Err(refused)) = verifier.outcome() {
+        return HandshakeError::Refused(refused);
+    }
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(rustls::Error::NoCertificatesPresented) => {
+            let detail = "the client sent no certificate, and one is required";
+            HandshakeError::Refused(IdentityError::new(Cause::NoCertificate, detail))
+        }
+        Some(error) => HandshakeError::Protocol(error.clone()),
+        None => HandshakeError::Broken(error),
+    }
+}

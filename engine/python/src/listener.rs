@@ -1,0 +1,49 @@
+//! `Listener`.
+
+use std::time::Duration;
+
+use featward_proxy::address::SocketError;
+use featward_proxy::listener;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::credentials::Credentials;
+use crate::errors::{ConfigError, EngineError};
+
+/// Ends TLS for a gRPC server of ours and forwards HTTP/2 to its UNIX socket.
+#[pyclass(module = "featward_engine", frozen)]
+pub(crate) struct Listener(listener::Listener);
+
+#[pymethods]
+impl Listener {
+    #[new]
+    fn new(credentials: &Credentials, config: &[u8]) -> PyResult<Listener> {
+        listener::Listener::new(credentials.0.clone(), config)
+            .map(Listener)
+            .map_err(config_error)
+    }
+
+    /// Bind and serve; returns the bound address.
+    fn start(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| self.0.start()).map_err(config_error)
+    }
+
+    /// Take no new calls, wait up to `grace` seconds for those under way, then cut.
+    fn stop(&self, py: Python<'_>, grace: f64) -> PyResult<()> {
+        let grace = Duration::try_from_secs_f64(grace)
+            .map_err(|_| ConfigError::new_err(format!("grace is {grace}, expected seconds, 0 or more")))?;
+        py.detach(|| self.0.stop(grace));
+        Ok(())
+    }
+
+    /// JSON object of handshakes so far by outcome: `accepted`, or the cause of refusal.
+    fn handshakes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let json = serde_json::to_vec(&self.0.tally().counts())
+            .map_err(|error| EngineError::new_err(error.to_string()))?;
+        Ok(PyBytes::new(py, &json))
+    }
+}
+
+pub(crate) fn config_error(error: SocketError) -> PyErr {
+    ConfigError::new_err(error.to_string())
+}

@@ -1,0 +1,340 @@
+"""The whole CA over real sockets: the engine's Listener before it, and a Dialer at the workload."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from ca_kit import TRUST_DOMAIN
+from featward.authority.v1 import authority_pb2, authority_pb2_grpc
+from featward.identity.join_token import JoinToken
+from featward.identity.v1 import identity_pb2, identity_pb2_grpc
+from featward_ca.clock import SystemClock
+from featward_ca.errors import ConfigurationError
+from featward_ca.fetch import FetchError, fetch_svid
+from featward_ca.server import Addresses, running
+from featward_ca.settings import ServeSettings
+from featward_engine import Credentials, Dialer
+
+MANIFESTS = """
+apiVersion: featward.dev/v1alpha1
+kind: Environment
+metadata: {name: prod}
+spec: {trustDomain: prod.acme.example}
+---
+apiVersion: featward.dev/v1alpha1
+kind: BusinessUnit
+metadata: {name: prod.payments}
+---
+apiVersion: featward.dev/v1alpha1
+kind: Workload
+metadata: {name: pricing-api}
+spec: {businessUnit: prod.payments, name: pricing-api}
+---
+apiVersion: featward.dev/v1alpha1
+kind: Workload
+metadata: {name: feast}
+spec: {businessUnit: prod.payments, name: feast, attest: {unix: {user: "%d"}}}
+"""
+FRAUD = """
+apiVersion: featward.dev/v1alpha1
+kind: BusinessUnit
+metadata: {name: prod.fraud}
+"""
+CA_ID = f"spiffe://{TRUST_DOMAIN}/featward/ca"
+Stub: Any = identity_pb2_grpc.IdentityServiceStub
+AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
+OPTIONS = [("grpc.default_authority", "localhost")]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running CA, its settings and its admin's stub."""
+
+    settings: ServeSettings
+    addresses: Addresses
+    admin: authority_pb2_grpc.AuthorityServiceStub
+
+    async def token(self) -> JoinToken:
+        request = authority_pb2.CreateJoinTokenRequest(workload="prod.payments/pricing-api")
+        answer = await self.admin.CreateJoinToken(request)
+        return JoinToken.parse(answer.token)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServeSettings:
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    (manifests / "all.yaml").write_text(MANIFESTS % os.getuid())
+    return ServeSettings(
+        environment="prod",
+        data=tmp_path / "data",
+        manifests=manifests,
+        kek_file=tmp_path / "kek",
+        listen="127.0.0.1:0",
+        workload_socket=tmp_path / "w.sock",
+        admin_socket=tmp_path / "admin.sock",
+        health="127.0.0.1:0",
+    )
+
+
+@pytest.fixture
+async def ca(settings: ServeSettings) -> AsyncIterator[Running]:
+    async with (
+        running(settings, SystemClock()) as addresses,
+        grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel,
+    ):
+        yield Running(settings, addresses, AdminStub(channel))
+
+
+@contextlib.asynccontextmanager
+async def dialled(
+    address: str, credentials: Credentials, folder: Path, **config: Any
+) -> AsyncIterator[identity_pb2_grpc.IdentityServiceStub]:
+    """A stub whose connection the engine makes."""
+    whole = {"address": address, "socket": str(folder / "out.sock"), "expect": CA_ID} | config
+    dialer = Dialer(credentials, json.dumps(whole).encode())
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{dialer.start()}", OPTIONS) as channel:
+            yield Stub(channel)
+    finally:
+        await asyncio.to_thread(dialer.stop)
+
+
+def use(credentials: Credentials, pending: Any, svid: identity_pb2.Svid) -> str:
+    return str(credentials.set_identity(pending, list(svid.chain)))
+
+
+def trust(credentials: Credentials, said: identity_pb2.Trust) -> None:
+    scopes = [(scope.spki_sha256, scope.path_prefix) for scope in said.scopes]
+    credentials.set_trust(list(said.roots), scopes, said.sequence)
+
+
+async def enrol(ca: Running, folder: Path) -> Credentials:
+    """Attest with a join token over a first contact that knows the root's digest alone."""
+    token = await ca.token()
+    credentials = Credentials(TRUST_DOMAIN)
+    pending = credentials.new_identity()
+    first = {"root_sha256": token.root_sha256.hex(), "client_certificate": False}
+    async with dialled(ca.addresses.listen, credentials, folder, **first) as stub:
+        evidence = identity_pb2.Evidence(join_token=token.evidence)
+        request = identity_pb2.AttestRequest(evidence=evidence, csr=pending.csr)
+        answer = await stub.Attest(request)
+    trust(credentials, answer.trust)
+    use(credentials, pending, answer.svid)
+    return credentials
+
+
+async def test_a_workload_enrols_watches_and_renews_over_mutual_tls(
+    ca: Running, tmp_path: Path
+) -> None:
+    credentials = await enrol(ca, tmp_path)
+    known = {"root_sha256": None, "client_certificate": True}
+    async with dialled(ca.addresses.listen, credentials, tmp_path, **known) as stub:
+        stream = stub.WatchIdentity()
+        assert (await stream.read()).trust.trust_domain == TRUST_DOMAIN
+        pending = credentials.new_identity()
+        await stream.write(identity_pb2.WatchIdentityRequest(csrs=[pending.csr]))
+        answer = await stream.read()
+        assert use(credentials, pending, answer.svids[0]).endswith("/svc/pricing-api")
+        (ca.settings.manifests / "fraud.yaml").write_text(FRAUD)
+        pushed = (await asyncio.wait_for(stream.read(), 20)).trust
+        assert "/bu/fraud/" in {scope.path_prefix for scope in pushed.scopes}
+        stream.cancel()
+
+
+async def test_a_workload_on_the_socket_is_known_by_its_user(ca: Running, tmp_path: Path) -> None:
+    address = ca.addresses.workload_socket
+    assert address is not None
+    credentials = Credentials(TRUST_DOMAIN)
+    async with dialled(address, credentials, tmp_path, client_certificate=False) as stub:
+        pending = credentials.new_identity()
+        evidence = identity_pb2.Evidence(unix=identity_pb2.UnixEvidence())
+        request = identity_pb2.AttestRequest(evidence=evidence, csr=pending.csr)
+        answer = await stub.Attest(request)
+    assert answer.svid.spiffe_id.endswith("/svc/feast")
+
+
+async def test_a_caller_can_not_say_who_it_is_by_headers(ca: Running, tmp_path: Path) -> None:
+    token = await ca.token()
+    lies = (("featward-peer-uid", str(os.getuid())), ("featward-peer-spiffe-id", CA_ID))
+    first = {"root_sha256": token.root_sha256.hex(), "client_certificate": False}
+    credentials = Credentials(TRUST_DOMAIN)
+    async with dialled(ca.addresses.listen, credentials, tmp_path, **first) as stub:
+        evidence = identity_pb2.Evidence(unix=identity_pb2.UnixEvidence())
+        request = identity_pb2.AttestRequest(evidence=evidence, csr=credentials.new_identity().csr)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Attest(request, metadata=lies)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_an_identity_is_fetched_into_files(ca: Running, tmp_path: Path) -> None:
+    token, out = await ca.token(), tmp_path / "out"
+    files = await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
+    assert files.spiffe_id == f"spiffe://{TRUST_DOMAIN}/bu/payments/svc/pricing-api"
+    _check_files(out, token)
+    with pytest.raises(FetchError, match="evidence was not accepted"):
+        await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
+
+
+def _check_files(out: Path, token: JoinToken) -> None:
+    assert (out / "key.pem").stat().st_mode & 0o777 == 0o600
+    leaf, authority = x509.load_pem_x509_certificates((out / "svid.pem").read_bytes())
+    (root,) = x509.load_pem_x509_certificates((out / "bundle.pem").read_bytes())
+    leaf.verify_directly_issued_by(authority)
+    authority.verify_directly_issued_by(root)
+    key = serialization.load_pem_private_key((out / "key.pem").read_bytes(), None)
+    assert key.public_key() == leaf.public_key()
+    der = root.public_bytes(serialization.Encoding.DER)
+    assert hashlib.sha256(der).digest() == token.root_sha256
+
+
+async def test_a_ca_with_another_root_gets_no_token(ca: Running, tmp_path: Path) -> None:
+    token = replace(await ca.token(), root_sha256=b"\0" * 32)
+    with pytest.raises(FetchError):
+        await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, tmp_path / "out")
+    shown = await ca.admin.Show(authority_pb2.ShowRequest())
+    assert shown.live_identities == 1  # the CA's own
+
+
+async def test_health_signs_a_canary_and_metrics_count_it(ca: Running) -> None:
+    async with aiohttp.ClientSession(f"http://{ca.addresses.health}") as http:
+        async with http.get("/healthz") as answer:
+            assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+        async with http.get("/metrics") as answer:
+            text = await answer.text()
+        async with http.get("/other") as answer:
+            assert answer.status == 404
+    assert 'featward_ca_signatures_total{purpose="canary",result="signed"} 1.0' in text
+    assert "featward_bundle_sequence 4.0" in text
+    assert 'featward_certificate_expiry_timestamp_seconds{owner="prod.payments"' in text
+
+
+async def test_an_open_stream_does_not_hold_up_the_stop(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    async with contextlib.AsyncExitStack() as client, contextlib.AsyncExitStack() as server:
+        addresses = await server.enter_async_context(running(settings, SystemClock()))
+        async with grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel:
+            credentials = await enrol(Running(settings, addresses, AdminStub(channel)), tmp_path)
+        known = {"root_sha256": None, "client_certificate": True}
+        dial = dialled(addresses.listen, credentials, tmp_path, **known)
+        stream = (await client.enter_async_context(dial)).WatchIdentity()
+        await stream.read()
+        async with asyncio.timeout(4):
+            await server.aclose()
+
+
+async def test_a_workload_lives_through_a_change_of_its_authority(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    manifest = settings.manifests / "all.yaml"
+    short = manifest.read_text().replace(
+        "prod.payments}\n---", "prod.payments}\nspec: {authority: {lifetime: 12s}}\n---", 1
+    )
+    manifest.write_text(short.replace("prod.acme.example}", "prod.acme.example, svidTTL: 2s}"))
+    authorities: list[bytes] = []
+    async with running(replace(settings, unsafe_short_lives=True), SystemClock()) as addresses:
+        async with grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel:
+            credentials = await enrol(Running(settings, addresses, AdminStub(channel)), tmp_path)
+        known = {"root_sha256": None, "client_certificate": True}
+        async with dialled(addresses.listen, credentials, tmp_path, **known) as stub:
+            while len(set(authorities)) < 2:
+                authorities.append(await _renew_once(stub, credentials))
+    assert len(authorities) >= 5
+
+
+async def _renew_once(stub: Any, credentials: Credentials) -> bytes:
+    """Renew on a stream of its own, use the SVID at once, wait until it is due; its authority."""
+    pending = credentials.new_identity()
+    stream = stub.WatchIdentity()
+    trust(credentials, (await stream.read()).trust)
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=[pending.csr]))
+    while not (answer := await stream.read()).svids:
+        trust(credentials, answer.trust)
+    stream.cancel()
+    use(credentials, pending, answer.svids[0])
+    await SystemClock().sleep_until(answer.svids[0].renew_at)
+    return bytes(answer.svids[0].chain[1])
+
+
+async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
+    shown = await ca.admin.Show(authority_pb2.ShowRequest())
+    (ca.settings.manifests / "all.yaml").write_text("kind: Environment\n")
+    async with aiohttp.ClientSession(f"http://{ca.addresses.health}") as http:
+        while True:
+            async with http.get("/metrics") as answer:
+                if "featward_ca_manifest_errors_total 1.0" in await answer.text():
+                    break
+            await asyncio.sleep(0.05)
+    assert (await ca.admin.Show(authority_pb2.ShowRequest())).sequence == shown.sequence
+    await ca.token()
+
+
+async def test_manifests_without_the_environment_stop_the_start(settings: ServeSettings) -> None:
+    with pytest.raises(ConfigurationError, match="0 Environments named dev"):
+        async with running(replace(settings, environment="dev"), SystemClock()):
+            pass
+
+
+def featward_ca(*arguments: str) -> list[str]:
+    program = "import sys; from featward.cli import main; sys.argv[0] = 'featward'; main()"
+    return [sys.executable, "-c", program, "ca", *arguments]
+
+
+@pytest.fixture
+def served(settings: ServeSettings) -> Iterator[ServeSettings]:
+    """A CA in a process of its own, started by its command."""
+    command = featward_ca("serve", "--environment", "prod", "--data", str(settings.data))
+    command += ["--manifests", str(settings.manifests), "--kek-file", str(settings.kek_file)]
+    command += ["--listen", "127.0.0.1:0", "--health", ""]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "the CA is ready" not in (line := process.stderr.readline()):
+            assert line, "the CA ended before it was ready"
+        yield settings
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        assert process.wait(10) == 0
+
+
+def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -> None:
+    data = ("--data", str(served.data))
+    workload = ("--workload", "prod.payments/pricing-api")
+    made = _run("token", "create", *workload, "--ttl", "10m", *data)
+    assert JoinToken.parse(made.stdout).trust_domain == TRUST_DOMAIN
+    assert "once within 10m" in made.stderr
+    shown = json.loads(_run("status", *data, "--output", "json").stdout)
+    assert {row["owner"] for row in shown["authorities"]} >= {"root", "platform", "prod.payments"}
+    assert "prod.payments" in _run("status", *data).stdout
+    refused = _run("token", "create", "--workload", "prod.payments/nobody", *data, status=1)
+    assert refused.stderr.startswith("error: the manifests have no Workload 'prod.payments/nobody'")
+    assert not refused.stdout
+
+
+def test_a_command_without_a_ca_says_what_to_do(tmp_path: Path) -> None:
+    done = _run("status", "--data", str(tmp_path), status=1)
+    assert "start it with featward ca serve" in done.stderr
+    assert _run("status", status=2).stderr
+
+
+def _run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if "FEATWARD" not in name}
+    command = featward_ca(*arguments)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    return done

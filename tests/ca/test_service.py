@@ -1,0 +1,323 @@
+"""The gRPC services behind their table of calls; the headers are those that a Listener would set."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ca_kit import FakeClock, a_directory, a_request
+from featward.authority.v1 import authority_pb2, authority_pb2_grpc
+from featward.identity.v1 import identity_pb2, identity_pb2_grpc
+from featward_ca.core import Core
+from featward_ca.errors import ConfigurationError
+from featward_ca.recorded import serial_text
+from featward_ca.service import rpcs
+from featward_ca.service.admin import AuthorityService
+from featward_ca.service.guard import Guard
+from featward_ca.service.identity import CSRS_PER_MESSAGE, IdentityService
+from featward_ca.service.peers import ADMIN
+from featward_ca.service.sockets import listen
+from featward_ca.service.streams import Streams
+from featward_ca.settings import DAY, HOUR
+from featward_ca.store import audit
+
+NAME = "prod.payments/pricing-api"
+UNIX_HEADERS = (
+    ("featward-peer-uid", "4242"),
+    ("featward-peer-gid", "1"),
+    ("featward-peer-pid", "2"),
+)
+IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+AUTHORITY = authority_pb2.DESCRIPTOR.services_by_name["AuthorityService"]
+
+Stub: Any = identity_pb2_grpc.IdentityServiceStub
+AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Served:
+    """A served core: its stubs and its streams."""
+
+    core: Core
+    stub: identity_pb2_grpc.IdentityServiceStub
+    admin: authority_pb2_grpc.AuthorityServiceStub
+    streams: Streams
+    service: IdentityService
+
+    async def token(self, workload: str = NAME) -> str:
+        request = authority_pb2.CreateJoinTokenRequest(workload=workload)
+        answer = await self.admin.CreateJoinToken(request)
+        return str(answer.token).rpartition(".")[2]
+
+    async def attest(self, csr: bytes | None = None) -> identity_pb2.AttestResponse:
+        evidence = identity_pb2.Evidence(join_token=await self.token())
+        request = identity_pb2.AttestRequest(evidence=evidence, csr=csr or a_request())
+        answer: identity_pb2.AttestResponse = await self.stub.Attest(request)
+        return answer
+
+
+def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:
+    """What a Listener says of a peer with this SVID."""
+    serial = x509.load_der_x509_certificate(svid.chain[0]).serial_number
+    headers: Metadata = (
+        ("featward-peer-spiffe-id", svid.spiffe_id),
+        ("featward-peer-serial", serial_text(serial)),
+    )
+    return (*headers, ("featward-peer-expired", "1")) if expired else headers
+
+
+@pytest.fixture
+async def served(core: Core, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Served]:
+    guard, streams = Guard(clock, core.metrics, core.issuance), Streams()
+    service = IdentityService(
+        core.situation,
+        core.tokens,
+        core.renewals,
+        core.issuer,
+        core.issuance,
+        core.trust,
+        streams,
+        clock,
+    )
+    sockets = tmp_path / "i.sock", tmp_path / "a.sock"
+    servers = [
+        await listen(sockets[0], [guard.service(IDENTITY, service.handlers)]),
+        await listen(
+            sockets[1], [guard.service(AUTHORITY, AuthorityService(core, streams).handlers, ADMIN)]
+        ),
+    ]
+    async with (
+        grpc.aio.insecure_channel(f"unix:{sockets[0]}") as identity,
+        grpc.aio.insecure_channel(f"unix:{sockets[1]}") as admin,
+    ):
+        yield Served(core, Stub(identity), AdminStub(admin), streams, service)
+    for server in servers:
+        await server.stop(0)
+
+
+async def refused(call: object) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call  # type: ignore[misc]
+    return error.value.code(), error.value.details() or ""
+
+
+async def test_a_token_is_attested_to_an_svid_and_the_trust_to_go_with_it(served: Served) -> None:
+    answer = await served.attest()
+    assert answer.svid.spiffe_id.endswith("/bu/payments/svc/pricing-api")
+    assert answer.trust.sequence == served.core.trust.current.sequence
+    assert len(answer.svid.chain) == 2
+    assert answer.server_time == served.core.clock.now() * 1000
+    half = (answer.svid.renew_at - answer.svid.issued_at) / HOUR
+    assert 0.44 < half < 0.56
+
+
+async def test_the_kernels_word_is_attested_by_its_header_alone(served: Served) -> None:
+    evidence = identity_pb2.Evidence(unix=identity_pb2.UnixEvidence())
+    request = identity_pb2.AttestRequest(evidence=evidence, csr=a_request())
+    answer = await served.stub.Attest(request, metadata=UNIX_HEADERS)
+    assert answer.svid.spiffe_id.endswith("/svc/feast")
+    code, _ = await refused(served.stub.Attest(request))
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_bad_evidence_is_refused_without_a_reason_that_the_log_has(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = identity_pb2.AttestRequest(
+        evidence=identity_pb2.Evidence(join_token="A" * 43), csr=a_request()
+    )
+    code, said = await refused(served.stub.Attest(request))
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+    assert said.startswith("the evidence was not accepted (request ")
+    assert "unknown, used or expired" in [r.__dict__.get("reason", "") for r in caplog.records][-1]
+    last = served.core.writer.read(audit.entries)[-1]
+    assert (last.kind, last.outcome, last.caller) == ("attest", "refused", "anonymous")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (identity_pb2.AttestRequest(), grpc.StatusCode.INVALID_ARGUMENT),
+        (identity_pb2.AttestRequest(csr=a_request()), grpc.StatusCode.UNAUTHENTICATED),
+        (identity_pb2.AttestRequest(csr=b"x" * 5000), grpc.StatusCode.INVALID_ARGUMENT),
+        (identity_pb2.AttestRequest(csr=b"x" * 200_000), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    ],
+    ids=["empty", "no evidence", "long request", "long message"],
+)
+async def test_a_malformed_call_is_refused(
+    served: Served, request_: identity_pb2.AttestRequest, code: grpc.StatusCode
+) -> None:
+    assert (await refused(served.stub.Attest(request_)))[0] is code
+
+
+async def test_who_has_an_identity_does_not_attest_and_who_has_none_does_not_watch(
+    served: Served,
+) -> None:
+    svid = (await served.attest()).svid
+    evidence = identity_pb2.Evidence(join_token=await served.token())
+    request = identity_pb2.AttestRequest(evidence=evidence, csr=a_request())
+    code, _ = await refused(served.stub.Attest(request, metadata=headers_of(svid)))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    code, _ = await refused(served.stub.WatchIdentity().read())
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_stream_begins_with_the_trust_and_renews_again_and_again(served: Served) -> None:
+    svid = (await served.attest()).svid
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+    assert (await stream.read()).trust.sequence == served.core.trust.current.sequence
+    serials = set()
+    for _ in range(3):
+        await stream.write(identity_pb2.WatchIdentityRequest(csrs=[a_request()]))
+        answer = await stream.read()
+        serials.add(bytes(answer.svids[0].chain[0]))
+    assert len(serials) == 3
+    await stream.done_writing()
+    assert await stream.code() is grpc.StatusCode.OK
+
+
+async def test_a_lost_answer_is_given_again_on_a_new_stream(served: Served) -> None:
+    svid = (await served.attest()).svid
+    key = ec.generate_private_key(ec.SECP256R1())
+    answers = []
+    for _ in range(2):
+        stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+        await stream.read()
+        await stream.write(identity_pb2.WatchIdentityRequest(csrs=[a_request(key)]))
+        answers.append((await stream.read()).svids[0].chain[0])
+        stream.cancel()
+    assert answers[0] == answers[1]
+
+
+async def test_a_cloned_svid_is_told_by_name_and_counted(served: Served) -> None:
+    svid = (await served.attest()).svid
+    request = identity_pb2.WatchIdentityRequest(csrs=[a_request()])
+    for last in (False, True):
+        stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+        await stream.read()
+        await stream.write(identity_pb2.WatchIdentityRequest(csrs=[a_request()]))
+        if not last:
+            await stream.read()
+    code, said = await refused(stream.read())
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    assert "svid-cloned" in said
+    assert b"featward_ca_svids_cloned_total 1.0" in served.core.metrics.render()
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+    await stream.read()
+    await stream.write(request)
+    assert (await refused(stream.read()))[0] is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_an_expired_svid_within_the_grace_renews(served: Served, clock: FakeClock) -> None:
+    svid = (await served.attest()).svid
+    clock.advance(HOUR + 60)
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid, expired=True))
+    await stream.read()
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=[a_request()]))
+    assert (await stream.read()).svids[0].not_after > clock.now()
+
+
+async def test_a_workload_on_the_socket_renews_by_evidence_many_at_once(served: Served) -> None:
+    stream = served.stub.WatchIdentity(metadata=UNIX_HEADERS)
+    await stream.read()
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(CSRS_PER_MESSAGE)]
+    evidence = identity_pb2.Evidence(unix=identity_pb2.UnixEvidence(workload="prod.payments/feast"))
+    csrs = [a_request(key) for key in keys]
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=csrs, evidence=evidence))
+    answer = await stream.read()
+    given = [x509.load_der_x509_certificate(svid.chain[0]).public_key() for svid in answer.svids]
+    assert given == [key.public_key() for key in keys]
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=[a_request()]))
+    assert (await refused(stream.read()))[0] is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_change_of_trust_reaches_every_stream_and_their_acknowledgements_are_counted(
+    served: Served,
+) -> None:
+    svid = (await served.attest()).svid
+    opened = [served.stub.WatchIdentity(metadata=headers_of(svid)) for _ in range(10)]
+    for stream in opened:
+        await stream.read()
+    units = dict(a_directory().business_units) | {"prod.fraud": 7 * DAY}
+    served.core.take_over(a_directory(business_units=units))
+    await served.core.tend()
+    sequence = served.core.trust.current.sequence
+    for stream in opened:
+        assert (await stream.read()).trust.sequence == sequence
+    assert served.streams.behind(sequence) == 10
+    for stream in opened[:4]:
+        request = identity_pb2.WatchIdentityRequest(acknowledged_sequence=sequence)
+        await stream.write(request)
+        await stream.done_writing()
+        await stream.code()
+    shown = await served.admin.Show(authority_pb2.ShowRequest())
+    assert (shown.streams, shown.streams_behind, shown.sequence) == (6, 6, sequence)
+    for stream in opened[4:]:
+        stream.cancel()
+
+
+async def test_streams_end_with_a_status_when_the_ca_stops(served: Served) -> None:
+    svid = (await served.attest()).svid
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+    await stream.read()
+    served.service.close()
+    code, said = await refused(stream.read())
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert said.startswith("the CA is stopping; connect again")
+
+
+async def test_a_caller_that_calls_too_often_is_told_to_wait(served: Served) -> None:
+    svid = (await served.attest()).svid
+    headers, codes = headers_of(svid), []
+    for _ in range(70):
+        stream = served.stub.WatchIdentity(metadata=headers)
+        try:
+            await stream.read()
+            codes.append(grpc.StatusCode.OK)
+        except grpc.aio.AioRpcError as error:
+            codes.append(error.code())
+        stream.cancel()
+    assert codes[:64] == [grpc.StatusCode.OK] * 64
+    assert codes[64:] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 6
+
+
+async def test_the_status_shows_authorities_lives_and_runway(
+    served: Served, clock: FakeClock
+) -> None:
+    await served.attest()
+    clock.advance(600)
+    shown = await served.admin.Show(authority_pb2.ShowRequest())
+    assert {row.owner for row in shown.authorities} == {
+        "root",
+        "platform",
+        "prod.payments",
+        "prod.risk",
+    }
+    assert (shown.live_svids, shown.live_identities) == (1, 1)
+    assert shown.runway_seconds == HOUR - 600
+
+
+async def test_a_token_for_nobody_is_not_found(served: Served) -> None:
+    request = authority_pb2.CreateJoinTokenRequest(workload="prod.payments/nobody")
+    code, said = await refused(served.admin.CreateJoinToken(request))
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert "they have: prod.payments/feast" in said
+
+
+def test_a_call_without_a_row_in_the_table_stops_the_start() -> None:
+    rows = {path: row for path, row in rpcs.RPCS.items() if not path.endswith("/Show")}
+    with pytest.raises(ConfigurationError, match="no row for Show"):
+        rpcs.rows_of(AUTHORITY, rows)
+
+
+@pytest.mark.usefixtures("served")
+def test_the_sockets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes["i.sock"] == 0o600
+    assert modes["a.sock"] == 0o600

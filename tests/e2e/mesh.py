@@ -1,0 +1,149 @@
+"""A mesh of one's own for a test that hurts it: one CA, one sidecar before a real Feast, clients beside it.
+
+The parts are the demo's, so that a test starts what a user starts. Feast itself is shared, since nothing here
+changes it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from featward_demo.authority import Authority
+from featward_demo.documents import NAMESPACE, NEXT_QUARTER, day, import_feature_set, set_mode
+from featward_demo.feast_server import FeastServer
+from featward_demo.ports import HOST, ports
+from featward_demo.sidecar import Sidecar
+
+SET = "driver-stats"
+GRANTED = "driver_hourly_stats:conv_rate"
+QUESTION = {"features": [GRANTED], "entities": {"driver_id": [1001, 1002]}}
+
+
+@dataclass
+class Mesh:
+    """One environment `prod` with the workloads `feast` and those asked for, all of BU `prod.payments`."""
+
+    folder: Path
+    feast: FeastServer
+    svid_ttl: str
+    short_lives: bool
+    clients: dict[str, Sidecar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._ports = ports(None)
+        self.manifests = self.folder / "manifests"
+        log = self.folder / "logs" / "ca.log"
+        ca_ports = (next(self._ports), next(self._ports))
+        self.ca = Authority(
+            "prod", self.folder / "ca", self.manifests, log, *ca_ports, short_lives=self.short_lives
+        )
+        self.server = self._sidecar("feast", listen=next(self._ports), plain=next(self._ports))
+
+    def start(self, clients: Iterable[str], mode: str = "enforce") -> None:
+        """The CA, the sidecar before Feast, and the manifests that grant one feature to each client."""
+        clients = list(clients)
+        self._write_manifests(clients)
+        self.ca.start()
+        self.ca.ready()
+        self.set_mode(mode)
+        self.run(self.server)
+
+    def set_mode(self, mode: str) -> None:
+        """Put the feature set into a mode, as its owner does by an edit."""
+        set_mode(self.manifests / f"{SET}.yaml", mode, unidentified=mode == "observe")
+
+    def write(self, name: str, *documents: dict[str, Any]) -> None:
+        """Write one file of manifests, in one step that no reader sees half of."""
+        fresh = self.manifests / f".{name}"
+        fresh.write_text(yaml.safe_dump_all(documents, sort_keys=False))
+        os.replace(fresh, self.manifests / name)
+
+    def client(self, name: str) -> Sidecar:
+        """A running sidecar beside a client, with an outbound port for the feature set."""
+        if name not in self.clients:
+            self.clients[name] = self._sidecar(name, outbound={SET: next(self._ports)})
+            self.run(self.clients[name])
+        return self.clients[name]
+
+    def run(self, sidecar: Sidecar) -> None:
+        """Start a sidecar with a fresh token and wait until it is ready."""
+        self.ca.token(sidecar.workload, sidecar.token)
+        sidecar.start()
+        sidecar.ready()
+
+    def stop(self) -> None:
+        """End every program."""
+        for program in (*self.clients.values(), self.server, self.ca):
+            program.stop()
+
+    def _write_manifests(self, clients: list[str]) -> None:
+        self.manifests.mkdir(parents=True)
+        self.write("platform.yaml", *_platform(self.svid_ttl, ["feast", *clients]))
+        address = f"{HOST}:{self.server.listen}"
+        import_feature_set(SET, self.feast.repository, self.manifests, address, self.feast.port)
+        self.write("bindings.yaml", binding("clients", clients))
+
+    def _sidecar(self, name: str, **listening: Any) -> Sidecar:
+        return Sidecar(
+            workload=f"prod.payments/{name}",
+            ca=self.ca.address,
+            manifests=self.manifests,
+            token=self.folder / "tokens" / name,
+            folder=self.folder / "sidecars" / name,
+            log=self.folder / "logs" / f"{name}.log",
+            health=next(self._ports),
+            **listening,
+        )
+
+
+@contextmanager
+def running(
+    folder: Path, feast: FeastServer, svid_ttl: str = "1h", short_lives: bool = False
+) -> Iterator[Mesh]:
+    """A mesh that is stopped at the end, whatever happened in between."""
+    mesh = Mesh(folder, feast, svid_ttl, short_lives)
+    try:
+        yield mesh
+    finally:
+        mesh.stop()
+
+
+def binding(
+    name: str, clients: Iterable[str], features: Iterable[str] = (GRANTED,)
+) -> dict[str, Any]:
+    """A FeatureBinding that grants these features to these workloads of `prod.payments`."""
+    subjects = [
+        {"workload": {"businessUnit": "prod.payments", "name": client}} for client in clients
+    ]
+    spec: dict[str, Any] = {
+        "subjects": subjects,
+        "featureSet": {"name": SET},
+        "features": list(features),
+        "purpose": "test",
+        "expires": day(NEXT_QUARTER),
+    }
+    return _document("FeatureBinding", name, spec, namespace=NAMESPACE)
+
+
+def _platform(svid_ttl: str, workloads: Iterable[str]) -> Iterator[dict[str, Any]]:
+    yield _document(
+        "Environment", "prod", {"trustDomain": "prod.acme.example", "svidTTL": svid_ttl}
+    )
+    yield _document("BusinessUnit", "prod.payments", {})
+    labels = {"featward.dev/business-unit": "prod.payments"}
+    yield {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": labels},
+    }
+    for name in workloads:
+        yield _document("Workload", name, {"businessUnit": "prod.payments", "name": name})
+
+
+def _document(kind: str, name: str, spec: dict[str, Any], **metadata: str) -> dict[str, Any]:
+    head = {"apiVersion": "featward.dev/v1alpha1", "kind": kind}
+    return {**head, "metadata": {"name": name, **metadata}, "spec": spec}
