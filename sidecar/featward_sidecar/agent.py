@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from featward_engine import ConfigError, Credentials, Proxy
@@ -20,11 +21,11 @@ from featward_sidecar.configuration import Configuration
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.errors import EvidenceError, SidecarError, StartError
 from featward_sidecar.events import log_events
-from featward_sidecar.evidence import JoinTokenEvidence, evidence_for
+from featward_sidecar.evidence import JoinTokenEvidence, evidence_for, workload_id
 from featward_sidecar.folder import FolderWatch
 from featward_sidecar.identity import IdentityKeeper
 from featward_sidecar.logs import fields
-from featward_sidecar.policy import Found, PolicyKeeper
+from featward_sidecar.policy import PolicyKeeper
 from featward_sidecar.snapshots import SnapshotFolder
 from featward_sidecar.state_folder import StateFolder
 
@@ -64,21 +65,18 @@ class Agent:
 
     def run(self) -> int:
         self._signals.install()
-        trust_domain, first = self._trust_domain()
+        trust_domain = self._trust_domain()
         credentials = Credentials(trust_domain)
         proxy = self._serve(credentials)
         authority = Authority(
             self._configuration.identity.ca, trust_domain, credentials, self._state.path
         )
-        identity = IdentityKeeper(authority, self._evidence, credentials, self._status)
+        expected = workload_id(trust_domain, self._configuration.identity.workload)
+        identity = IdentityKeeper(authority, self._evidence, expected, credentials, self._status)
         threads = [
-            threading.Thread(target=identity.run, name="identity", daemon=True),
-            threading.Thread(
-                target=self._policy.run, args=(proxy, first), name="policy", daemon=True
-            ),
+            _thread("identity", identity.run),
+            _thread("policy", self._policy.run, proxy, trust_domain),
         ]
-        for thread in threads:
-            thread.start()
         self._wait(proxy)
         self._status.update("process", draining=True)
         # The identity is kept fresh while requests in flight end; policy may rest.
@@ -91,20 +89,18 @@ class Agent:
         log.info("stopped")
         return 0
 
-    def _trust_domain(self) -> tuple[str, Found | None]:
+    def _trust_domain(self) -> str:
         """A token says it; without one the policy does, which then has to be there from the start."""
-        if isinstance(self._evidence, JoinTokenEvidence):
-            try:
-                return self._evidence.token().trust_domain, None
-            except EvidenceError as error:
-                raise StartError(str(error)) from error
         try:
-            found = self._policy.find()
+            if isinstance(self._evidence, JoinTokenEvidence):
+                return self._evidence.token().trust_domain
+            return self._policy.trust_domain()
+        except EvidenceError as error:
+            raise StartError(str(error)) from error
         except SidecarError as error:
             raise StartError(
                 f"{error}; without a policy the trust domain is not known either"
             ) from error
-        return found.header.trust_domain, found
 
     def _serve(self, credentials: Credentials) -> Proxy:
         try:
@@ -137,6 +133,12 @@ class Agent:
             stopping.join(timeout=0.05)
         if stopping.is_alive():
             log.warning("cut off", extra=fields(signal=self._signals.name))
+
+
+def _thread(name: str, body: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=body, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 class Signals:

@@ -17,6 +17,9 @@ FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 60.0
 """A CA that is back is noticed within a minute; ten thousand sidecars make 170 attempts a second by then."""
 
+LONGEST_WITHOUT_SECONDS = 10.0
+"""The same before the first identity: an app waits for it, and a refused connection costs the CA little."""
+
 RENEWAL_JITTER = 0.1
 """Renewals are spread over a tenth of their interval to either side."""
 
@@ -35,14 +38,13 @@ class Backoff:
     def next(self, life: float | None = None, left: float | None = None) -> float:
         """Seconds to wait after one more failure.
 
-        `life` is how long our identity lives in all, and `left` what remains of it. A tenth of the life and a
-        quarter of the rest bound the wait, so that short lives get several attempts, and an identity that has
-        expired comes back soon after the CA.
+        `life` is how long our identity lives in all (None: we have none yet), and `left` what remains of
+        it. A tenth of the life and a quarter of the rest bound the wait, so that short lives get several
+        attempts, and an identity that has expired comes back soon after the CA.
         """
-        delay = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self.failures, 10))
+        longest = LONGEST_WITHOUT_SECONDS if life is None else min(LONGEST_SECONDS, life / 10)
+        delay = min(max(FIRST_SECONDS, longest), FIRST_SECONDS * 2 ** min(self.failures, 10))
         self.failures += 1
-        if life is not None:
-            delay = min(delay, max(FIRST_SECONDS, life / 10))
         if left is not None and left > 0:
             delay = min(delay, max(FIRST_SECONDS, left / 4))
         return self.dice(delay / 2, delay)

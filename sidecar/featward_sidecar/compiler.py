@@ -32,6 +32,7 @@ class Compiler:
     def __init__(self, manifests: Path, workload: str) -> None:
         self._command = [
             sys.executable,
+            "-P",  # a folder named featward where we were started must not be taken for the package
             "-m",
             "featward.policy",
             "--manifests",

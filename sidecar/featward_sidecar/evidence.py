@@ -9,11 +9,12 @@ import os
 from pathlib import Path
 
 from featward.identity.join_token import JoinToken, JoinTokenError
+from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
 
-__all__ = ["JoinTokenEvidence", "UnixEvidence", "evidence_for"]
+__all__ = ["JoinTokenEvidence", "UnixEvidence", "evidence_for", "workload_id"]
 
 
 class JoinTokenEvidence:
@@ -53,12 +54,12 @@ class JoinTokenEvidence:
     def renew(self) -> None:
         """Nothing is left of a token after its use: renewal rests on the current SVID."""
 
-    def refused(self, by_ca: str) -> EvidenceError:
-        """What to raise when the CA does not take this token, which is not sent again."""
+    def refused(self, why: str) -> EvidenceError:
+        """What to raise when this token is not good for us; it is not sent again."""
         self._refused = self._file.read_text(encoding="ascii").strip()
         return EvidenceError(
-            f"the CA does not take the join token in {self._file}: {by_ca}; a token is good for one use, "
-            f"so a restarted sidecar needs a new one; {self._remedy}"
+            f"the join token in {self._file} is of no use: {why}; it has to be for {self._workload} and is "
+            f"good for one use, so a restarted sidecar needs a new one; {self._remedy}"
         )
 
     @property
@@ -84,12 +85,22 @@ class UnixEvidence:
         """The evidence is still there, so it is shown again."""
         return identity_pb2.Evidence(unix=identity_pb2.UnixEvidence(workload=self._workload))
 
-    def refused(self, by_ca: str) -> EvidenceError:
+    def refused(self, why: str) -> EvidenceError:
         """What to raise when the CA does not take us for the workload; its manifests may yet change."""
         return EvidenceError(
-            f"the CA does not take user {os.getuid()} for {self._workload}: {by_ca}; write "
+            f"the CA does not take user {os.getuid()} for {self._workload}: {why}; write "
             f"attest: {{unix: {{user: …}}}} into the Workload in the CA's manifests, or run as that user"
         )
+
+
+def workload_id(trust_domain: str, workload: str) -> str:
+    """The identity that a workload of the configuration must get.
+
+    >>> workload_id("prod.acme.example", "prod.payments/feast")
+    'spiffe://prod.acme.example/bu/payments/svc/feast'
+    """
+    business_unit, _, name = workload.partition("/")
+    return str(SpiffeId.workload(trust_domain, business_unit.partition(".")[2], name))
 
 
 def evidence_for(settings: Identity) -> JoinTokenEvidence | UnixEvidence:

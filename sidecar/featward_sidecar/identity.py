@@ -43,12 +43,14 @@ class IdentityKeeper:
         self,
         authority: Authority,
         evidence: JoinTokenEvidence | UnixEvidence,
+        expected: str,
         credentials: Credentials,
         status: AgentStatus,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._authority = authority
         self._evidence = evidence
+        self._expected = expected
         self._credentials = credentials
         self._status = status
         self._now = now
@@ -97,6 +99,8 @@ class IdentityKeeper:
                     raise self._evidence.refused(error.detail) from error
                 raise
         response = identity_pb2.AttestResponse.FromString(answer)
+        if response.svid.spiffe_id != self._expected:
+            raise self._evidence.refused(f"it is for {response.svid.spiffe_id}")
         self._trust(response.trust)
         self._use(response.svid, response.server_time)
         self._renewal_refused = False

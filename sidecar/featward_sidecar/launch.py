@@ -21,7 +21,8 @@ def become_sidecar(configuration: Configuration) -> NoReturn:
     os.lseek(descriptor, 0, os.SEEK_SET)
     sys.stdout.flush()
     sys.stderr.flush()
+    # -P: a folder of our name where we are started must not be taken for us.
     os.execv(  # noqa: S606 -- ourselves, by absolute path
         sys.executable,
-        [sys.executable, "-m", "featward_sidecar", "--configuration-fd", str(descriptor)],
+        [sys.executable, "-P", "-m", "featward_sidecar", "--configuration-fd", str(descriptor)],
     )

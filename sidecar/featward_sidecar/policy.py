@@ -47,7 +47,8 @@ class Found:
 
 
 class PolicyKeeper:
-    """`find` gives the first policy, `run` is the thread's body, `reread` and `stop` are for other threads."""
+    """`trust_domain` finds the first policy, `run` is the thread's body, `reread` and `stop` are for other
+    threads."""
 
     def __init__(
         self, compiler: Compiler, watch: FolderWatch, kept: SnapshotFolder, status: AgentStatus
@@ -59,9 +60,16 @@ class PolicyKeeper:
         self._wake = threading.Event()
         self._stopped = False
         self._forced = False
+        self._first: Found | None = None
+        self._expected_domain: str | None = None
         self._digest: str | None = None
         self._current = False
         self._confirmed_at = 0.0
+
+    def trust_domain(self) -> str:
+        """The trust domain that the first policy is of; `run` will start with that policy."""
+        self._first = self.find()
+        return self._first.header.trust_domain
 
     def find(self) -> Found:
         """The policy to start with: from the manifests, else the kept one. Raises SidecarError for neither."""
@@ -75,12 +83,15 @@ class PolicyKeeper:
             except SnapshotError as error:
                 raise SidecarError(f"no policy: {refused}; and {error}") from refused
 
-    def run(self, sink: Sink, first: Found | None) -> None:
-        """Use `first`, or find it, then follow the folder until `stop`."""
+    def run(self, sink: Sink, trust_domain: str) -> None:
+        """Use the first policy, then follow the folder until `stop`."""
+        self._expected_domain = trust_domain
         try:
-            self.use(sink, first or self.find())
+            self.use(sink, self._first or self.find())
         except (SidecarError, EngineError, OSError) as error:
+            self._status.update("policy", last_error=failure(str(error)))
             log.error("no policy to start with", extra=fields(error=str(error)))
+        self._first = None  # it may be tens of megabytes, which the engine has now
         while not self._stopped:
             self._wake.wait(self._watch.interval)
             self._wake.clear()
@@ -102,6 +113,11 @@ class PolicyKeeper:
 
     def use(self, sink: Sink, found: Found) -> None:
         """Give the engine this snapshot and keep it. Raises EngineError when it does not take it."""
+        if self._expected_domain not in (None, found.header.trust_domain):
+            raise SnapshotError(
+                f"the manifests are of trust domain {found.header.trust_domain}, our identity is of "
+                f"{self._expected_domain}; correct manifests: or the join token"
+            )
         digest = sink.set_policy(found.snapshot)
         self._current = found.source == "manifests"
         if self._current:

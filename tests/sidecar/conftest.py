@@ -2,11 +2,13 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -70,31 +72,6 @@ spec:
   purpose: pricing
   expires: "2099-12-31"
 """
-
-Manifests = Callable[..., Path]
-
-
-@pytest.fixture
-def manifests(tmp_path: Path) -> Manifests:
-    """Writes the folder of manifests; called again, it is an edit."""
-
-    def write(
-        features: str = '"driver_hourly_stats:conv_rate"',
-        mode: str = "enforce",
-        ttl: str = "1h",
-        unix: str = "",
-        upstream: int = 6566,
-        serve: int = 15443,
-    ) -> Path:
-        folder = tmp_path / "manifests"
-        folder.mkdir(exist_ok=True)
-        values = {"features": features, "mode": mode, "upstream": upstream, "serve": serve}
-        told = f", attest: {{unix: {{user: {unix}}}}}" if unix else ""
-        (folder / "platform.yaml").write_text(PLATFORM % {"ttl": ttl, "unix": told})
-        (folder / "sets.yaml").write_text(SETS % values)
-        return folder
-
-    return write
 
 
 class RunningCa:
@@ -163,23 +140,6 @@ class RunningCa:
         return done.stdout
 
 
-@pytest.fixture
-def ca(tmp_path: Path) -> Iterator[Callable[[Path], RunningCa]]:
-    """Starts a CA for a folder of manifests."""
-    running: list[RunningCa] = []
-
-    def start(manifests: Path) -> RunningCa:
-        folder = tmp_path / "ca"
-        folder.mkdir(exist_ok=True)
-        running.append(RunningCa(folder, manifests))
-        running[-1].start()
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.kill()
-
-
 class Upstream:
     """A feature server on loopback that answers like Feast; `seen` counts what reached it."""
 
@@ -217,13 +177,9 @@ class Upstream:
         self.port: int = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    upstream = Upstream()
-    yield upstream
-    upstream.server.shutdown()
-    upstream.server.server_close()
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class RunningSidecar:
@@ -260,6 +216,12 @@ class RunningSidecar:
             assert self._news.wait_for(lambda: len(found()) >= count, seconds), self.lines
             return found()[count - 1]
 
+    def ready(self) -> dict[str, Any]:
+        """Wait for identity and policy; returns the line that says where it listens."""
+        self.logged("identity issued")
+        self.logged("policy applied")
+        return self.logged("listening")
+
     def status(self) -> dict[str, Any]:
         return fetch_status(self.state / "admin.sock")
 
@@ -284,22 +246,118 @@ class RunningSidecar:
         return code
 
 
-Run = Callable[..., RunningSidecar]
+class Scene:
+    """Manifests, CA, upstream and sidecars in one folder; `close` ends what was started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifests = folder / "manifests"
+        self.app = ""
+        self._close = ExitStack()
+
+    def write(
+        self,
+        features: str = '"driver_hourly_stats:conv_rate"',
+        mode: str = "enforce",
+        ttl: str = "1h",
+        unix: str = "",
+        upstream: int = 6566,
+        serve: int = 15443,
+    ) -> Path:
+        """Write the manifests; called again, it is an edit."""
+        self.manifests.mkdir(exist_ok=True)
+        values = {"features": features, "mode": mode, "upstream": upstream, "serve": serve}
+        told = f", attest: {{unix: {{user: {unix}}}}}" if unix else ""
+        (self.manifests / "platform.yaml").write_text(PLATFORM % {"ttl": ttl, "unix": told})
+        (self.manifests / "sets.yaml").write_text(SETS % values)
+        return self.manifests
+
+    def start_ca(self) -> RunningCa:
+        folder = self.folder / "ca"
+        folder.mkdir(exist_ok=True)
+        self.ca = RunningCa(folder, self.manifests)
+        self._close.callback(self.ca.kill)
+        self.ca.start()
+        return self.ca
+
+    def token(self, name: str) -> Path:
+        """A fresh token in a file of its own."""
+        path = self.folder / f"{name}.token"
+        path.write_text(self.ca.token(f"prod.payments/{name}"))
+        return path
+
+    def run(self, name: str = "feast", **flags: object) -> RunningSidecar:
+        """Start a sidecar; flags by name, with _ for -."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        told: dict[str, object] = {"workload": f"prod.payments/{name}", "health": "none"}
+        told |= {"manifests": self.manifests, "ca": self.ca.address}
+        told |= {key.replace("_", "-"): value for key, value in flags.items()}
+        sidecar = RunningSidecar(folder, told)
+        self._close.callback(sidecar.end, signal.SIGKILL)
+        return sidecar
+
+    def serve(self, **values: Any) -> RunningSidecar:
+        """Upstream, CA and the serving sidecar, ready; `bound` says where it listens."""
+        self.upstream = Upstream()
+        self._close.callback(self.upstream.close)
+        self.write(upstream=self.upstream.port, serve=(port := free_port()), **values)
+        self.start_ca()
+        self.serving = self.run(
+            join_token_file=self.token("feast"),
+            listen=f"127.0.0.1:{port}",
+            plain="127.0.0.1:0",
+            health="127.0.0.1:0",
+        )
+        self.bound = self.serving.ready()["serve"]
+        return self.serving
+
+    def call(self, **values: Any) -> str:
+        """All of that, and a client's sidecar; returns the address where the client's app finds the set."""
+        self.serve(**values)
+        self.calling = self.run(
+            name="pricing-api",
+            join_token_file=self.token("pricing-api"),
+            outbound="driver-stats=127.0.0.1:0",
+        )
+        app: str = self.calling.ready()["outbound"]["driver-stats"]
+        return app
+
+    def close(self) -> None:
+        self._close.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Starts a sidecar; flags by name, with _ for -."""
-    running: list[RunningSidecar] = []
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """An empty one."""
+    scene = Scene(tmp_path)
+    yield scene
+    scene.close()
 
-    def run(name: str = "feast", **flags: object) -> RunningSidecar:
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        told = {"workload": f"prod.payments/{name}", "health": "none"}
-        told |= {key.replace("_", "-"): value for key, value in flags.items()}
-        running.append(RunningSidecar(folder, told))
-        return running[-1]
 
-    yield run
-    for sidecar in running:
-        sidecar.end(signal.SIGKILL)
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One with everything running in observe mode, for tests that only look; `app` is the client's address."""
+    scene = Scene(tmp_path_factory.mktemp("standing"))
+    scene.app = scene.call(mode="observe")
+    yield scene
+    scene.close()
+
+
+@pytest.fixture
+def manifests(scene: Scene) -> Callable[..., Path]:
+    """Writes the folder of manifests; called again, it is an edit."""
+    return scene.write
+
+
+@pytest.fixture
+def ca(scene: Scene) -> Callable[[], RunningCa]:
+    """Starts a CA for the manifests."""
+    return scene.start_ca

@@ -17,7 +17,12 @@ def high(_: float, b: float) -> float:
 
 def test_delays_double_up_to_a_minute() -> None:
     backoff = Backoff(high)
-    assert [backoff.next() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert [backoff.next(86_400) for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_before_the_first_identity_no_wait_is_over_10_seconds() -> None:
+    backoff = Backoff(high)
+    assert [backoff.next() for _ in range(7)] == [0.5, 1, 2, 4, 8, 10, 10]
 
 
 def test_chance_takes_off_up_to_half() -> None:

@@ -32,7 +32,8 @@ class Keeping:
         published = AgentStatus(settings.workload, settings.ca, "")
         published.publish_to(self._take)
         authority = Authority(settings.ca, DOMAIN, self.credentials, state)
-        self.keeper = IdentityKeeper(authority, evidence_for(settings), self.credentials, published)
+        evidence = evidence_for(settings)
+        self.keeper = IdentityKeeper(authority, evidence, FEAST, self.credentials, published)
         self.thread = threading.Thread(target=self.keeper.run, daemon=True)
         self.thread.start()
 
@@ -62,8 +63,18 @@ class Keeping:
 
 
 Keep = Callable[..., Keeping]
-Manifests = Callable[..., Path]
-Ca = Callable[[Path], Any]
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def start(manifests: Callable[..., Path], ca: Callable[[], Any]) -> Start:
+    """Starts a CA over manifests with these values."""
+
+    def start(**values: str) -> Any:
+        manifests(**values)
+        return ca()
+
+    return start
 
 
 @pytest.fixture
@@ -87,27 +98,25 @@ def keep(tmp_path: Path) -> Iterator[Keep]:
         assert not keeping.thread.is_alive()
 
 
-def test_a_join_token_gives_an_identity_and_a_stream(
-    manifests: Manifests, ca: Ca, keep: Keep
-) -> None:
-    authority = ca(manifests())
+def test_a_join_token_gives_an_identity_and_a_stream(start: Start, keep: Keep) -> None:
+    authority = start()
     keeping = keep(authority.address, authority.token(WORKLOAD))
     assert keeping.connected()["identity"]["attested_by"] == "join-token"
     assert keeping.identity()["spiffe_id"] == FEAST
     assert keeping.credentials.sequence() > 0
 
 
-def test_the_kernels_word_gives_an_identity(manifests: Manifests, ca: Ca, keep: Keep) -> None:
-    authority = ca(manifests(unix=getpass.getuser()))
+def test_the_kernels_word_gives_an_identity(start: Start, keep: Keep) -> None:
+    authority = start(unix=getpass.getuser())
     keeping = keep(f"unix:{authority.socket}")
     assert keeping.connected()["identity"]["attested_by"] == "unix"
     assert keeping.identity()["spiffe_id"] == FEAST
 
 
 def test_a_used_token_is_named_as_such_with_the_command_for_a_new_one_which_then_works(
-    manifests: Manifests, ca: Ca, keep: Keep, tmp_path: Path
+    start: Start, keep: Keep, tmp_path: Path
 ) -> None:
-    authority = ca(manifests())
+    authority = start()
     token = authority.token(WORKLOAD)
     keep(authority.address, token).connected()
     second = keep(authority.address, token)
@@ -121,31 +130,29 @@ def test_a_used_token_is_named_as_such_with_the_command_for_a_new_one_which_then
     second.connected()
 
 
-def test_a_user_that_is_not_the_workloads_is_told_what_to_write(
-    manifests: Manifests, ca: Ca, keep: Keep
-) -> None:
-    authority = ca(manifests(unix="nobody"))
+def test_a_user_that_is_not_the_workloads_is_told_what_to_write(start: Start, keep: Keep) -> None:
+    authority = start(unix="nobody")
     status = keep(f"unix:{authority.socket}").wait(lambda status: status["identity"]["last_error"])
     assert "attest: {unix: {user: …}}" in status["identity"]["last_error"]["message"]
 
 
 def test_a_ca_that_is_not_the_tokens_gets_no_secret(
-    manifests: Manifests, ca: Ca, keep: Keep, tmp_path: Path
+    start: Start, keep: Keep, tmp_path: Path
 ) -> None:
-    ours = ca(manifests())
+    ours = start()
     token = ours.token(WORKLOAD)
     ours.kill()
     (tmp_path / "ca").rename(tmp_path / "other")
-    stranger = ca(manifests())
+    stranger = start()
     status = keep(stranger.address, token).wait(lambda status: status["ca"]["last_error"])
     assert "root" in status["ca"]["last_error"]["message"]
 
 
 @pytest.mark.parametrize("way", ["token", "unix"])
 def test_renewals_follow_one_another_and_the_identity_never_lapses(
-    manifests: Manifests, ca: Ca, keep: Keep, way: str
+    start: Start, keep: Keep, way: str
 ) -> None:
-    authority = ca(manifests(ttl="4s", unix=getpass.getuser()))
+    authority = start(ttl="4s", unix=getpass.getuser())
     if way == "token":
         keeping = keep(authority.address, authority.token(WORKLOAD))
     else:
@@ -161,9 +168,9 @@ def test_renewals_follow_one_another_and_the_identity_never_lapses(
 
 
 def test_a_dead_ca_takes_nothing_away_and_renewal_goes_on_when_it_is_back(
-    manifests: Manifests, ca: Ca, keep: Keep
+    start: Start, keep: Keep
 ) -> None:
-    authority = ca(manifests(ttl="16s"))
+    authority = start(ttl="16s")
     keeping = keep(authority.address, authority.token(WORKLOAD))
     keeping.connected()
     before = keeping.identity()
@@ -177,9 +184,9 @@ def test_a_dead_ca_takes_nothing_away_and_renewal_goes_on_when_it_is_back(
 
 
 def test_an_identity_that_expired_while_the_ca_was_away_is_renewed_without_a_new_token(
-    manifests: Manifests, ca: Ca, keep: Keep
+    start: Start, keep: Keep
 ) -> None:
-    authority = ca(manifests(ttl="4s"))
+    authority = start(ttl="4s")
     keeping = keep(authority.address, authority.token(WORKLOAD))
     keeping.connected()
     authority.kill()
@@ -188,3 +195,14 @@ def test_an_identity_that_expired_while_the_ca_was_away_is_renewed_without_a_new
     authority.start()
     keeping.wait(lambda status: status["ca"]["connected"] and status["identity"]["renewals"] >= 1)
     assert keeping.identity()["not_after"] > before["not_after"]
+
+
+def test_a_token_of_another_workload_is_not_used_for_ours(start: Start, keep: Keep) -> None:
+    authority = start()
+    keeping = keep(authority.address, authority.token("prod.payments/pricing-api"))
+    status = keeping.wait(lambda status: status["identity"]["last_error"])
+    assert (
+        "it is for spiffe://prod.acme.example/bu/payments/svc/pricing-api"
+        in (status["identity"]["last_error"]["message"])
+    )
+    assert keeping.credentials.identity() is None

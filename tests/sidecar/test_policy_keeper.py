@@ -70,7 +70,9 @@ class Setup:
             Compiler(folder, WORKLOAD), FolderWatch(folder), self.kept, self.status
         )
         self.sink = Sink()
-        self.thread = threading.Thread(target=self.keeper.run, args=(self.sink, None), daemon=True)
+        self.thread = threading.Thread(
+            target=self.keeper.run, args=(self.sink, "prod.acme.example"), daemon=True
+        )
 
 
 @pytest.fixture
@@ -194,3 +196,19 @@ def test_stopping_ends_a_compilation_under_way(manifests: Manifests, tmp_path: P
     compiler.stop()
     with pytest.raises(ManifestsError, match="stopping"):
         compiler.compile(tmp_path / "out")
+
+
+def test_manifests_of_another_trust_domain_than_the_identitys_are_refused(
+    manifests: Manifests, make: Make
+) -> None:
+    setup = make(manifests())
+    thread = threading.Thread(target=setup.keeper.run, args=(setup.sink, "dev.acme.example"))
+    thread.start()
+    setup.published.wait(lambda policy: policy["last_error"] is not None)
+    setup.keeper.stop()
+    thread.join(10)
+    assert (
+        "our identity is of dev.acme.example"
+        in setup.published.now["policy"]["last_error"]["message"]
+    )
+    assert setup.sink.applied == []
