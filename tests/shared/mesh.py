@@ -78,8 +78,9 @@ class Mesh:
 
     def stop(self) -> None:
         """End every program."""
-        for program in (*self.clients.values(), self.server, self.ca):
-            program.stop()
+        for sidecar in (*self.clients.values(), self.server):
+            sidecar.stop()
+        self.ca.stop()
 
     def _write_manifests(self, clients: list[str]) -> None:
         self.manifests.mkdir(parents=True)
