@@ -203,3 +203,34 @@ fn one_enforcing_set_closes_unknown_routes_for_all_and_leaves_the_others_observe
         "the strictest mode of those asked"
     );
 }
+
+#[test]
+fn a_set_that_admits_nobody_is_not_reached_past_one_that_does() {
+    let scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe);
+        let mut other = draft.0.feature_sets[0].clone();
+        other.name = "riders".into();
+        other.features = vec![other.features[0].clone()];
+        other.features[0].name = "rider:score".into();
+        other.services.clear();
+        draft.0.feature_sets.push(other);
+        draft.admit_unidentified(3600);
+    });
+    let mut wire = scene.nobody();
+    assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 200);
+    assert_eq!(
+        post(&mut wire, &ask(&["rider:score"], 1)).reason(),
+        "identity-required"
+    );
+    assert_eq!(
+        post(&mut wire, &ask(&[CONV, "rider:score"], 1)).reason(),
+        "identity-required"
+    );
+    wire.send(&request("POST", "/push", &[], b"{}"));
+    assert_eq!(wire.read().reason(), "identity-required");
+    let last = scene.record().pop().unwrap();
+    assert_eq!(
+        (&last["outcome"], &last["applied"]),
+        (&json!("deny"), &json!(true))
+    );
+}

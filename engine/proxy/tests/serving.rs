@@ -536,7 +536,8 @@ fn a_client_that_sends_far_too_much_can_still_read_why_it_was_refused() {
     let scene = Scene::with(|_| {}, json!({"body_bytes": 1000}));
     for path in ["/get-online-features", "/push"] {
         let mut wire = scene.pricing();
-        wire.send(&request("POST", path, &[], &vec![b' '; 4 << 20]));
+        let sent = wire.try_send(&request("POST", path, &[], &vec![b' '; 4 << 20]));
+        assert!(sent.is_ok(), "{path}: {sent:?}");
         assert!([404, 413].contains(&wire.read().status), "{path}");
     }
 }
@@ -560,4 +561,73 @@ fn more_requests_at_once_than_the_limit_are_told_to_come_again() {
     });
     let answer = post(&mut scene.nobody(), &ask(&[CONV], 1));
     assert_eq!((answer.status, answer.reason().as_str()), (503, "overloaded"));
+}
+
+/// A server that answers the first request of each connection and hangs up on the second.
+fn impatient() -> (
+    std::net::TcpListener,
+    std::sync::Arc<parking_lot::Mutex<Vec<String>>>,
+) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let seen = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let (accepting, told) = (listener.try_clone().unwrap(), std::sync::Arc::clone(&seen));
+    std::thread::spawn(move || {
+        for stream in accepting.incoming() {
+            let (mut stream, told) = (stream.unwrap(), std::sync::Arc::clone(&told));
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                for number in 0..2 {
+                    let Ok(size @ 1..) = stream.read(&mut buffer) else {
+                        return;
+                    };
+                    told.lock().push(
+                        String::from_utf8_lossy(&buffer[..size])
+                            .lines()
+                            .next()
+                            .unwrap()
+                            .to_owned(),
+                    );
+                    let body = r#"{"metadata":{"feature_names":["driver_id"]},"results":[{}]}"#;
+                    if number == 0 {
+                        write!(
+                            stream,
+                            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+                            body.len()
+                        )
+                        .unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (listener, seen)
+}
+
+#[test]
+fn a_read_is_sent_again_when_a_kept_connection_turns_out_to_be_closed() {
+    let (server, seen) = impatient();
+    let port = server.local_addr().unwrap().port();
+    let scene = Scene::new(|draft| draft.0.feature_sets[0].endpoints[0].port = port.into());
+    let mut wire = scene.pricing();
+    for _ in 0..3 {
+        assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 200);
+    }
+    assert_eq!(seen.lock().len(), 5, "two of them twice");
+}
+
+#[test]
+fn what_may_be_a_write_is_never_sent_twice() {
+    let (server, seen) = impatient();
+    let port = server.local_addr().unwrap().port();
+    let scene = Scene::new(|draft| {
+        draft.mode(v1::Mode::Observe);
+        draft.0.feature_sets[0].endpoints[0].port = port.into();
+    });
+    let mut wire = scene.pricing();
+    for status in [200, 502] {
+        wire.send(&request("POST", "/push", &[], b"{}"));
+        assert_eq!(wire.read().status, status);
+    }
+    assert_eq!(seen.lock().len(), 2);
 }

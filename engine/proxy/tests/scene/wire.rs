@@ -86,12 +86,17 @@ impl Wire {
         self.io
     }
 
+    /// Send these bytes. A proxy that has refused already may have closed; what it said is still to be read.
     pub fn send(&mut self, bytes: &[u8]) {
-        // A proxy that has refused already may have closed; what it said is still to be read.
-        let _ = runtime::handle().block_on(async {
+        let _ = self.try_send(bytes);
+    }
+
+    /// Send these bytes, and say whether all were taken.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        runtime::handle().block_on(async {
             self.io.write_all(bytes).await?;
             self.io.flush().await
-        });
+        })
     }
 
     /// The next answer.
