@@ -52,7 +52,7 @@ asyncio.run(main())
 @pytest.fixture
 def killed(tmp_path: Path) -> str:
     """A data directory whose CA was killed; the serial that it was renewing."""
-    kit = Path(__file__).parent
+    kit = Path(__file__).parent / "kit"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(kit), *sys.path])}
     command = [sys.executable, "-c", KILLED, str(tmp_path / "ca.sqlite3")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bypass.relay import Relay
+from bypass.target import ProtectedFeast
 from featward_demo.documents import import_feature_set, lay_out
 from featward_demo.feast_environment import OLD_CLIENT, ensure
 from featward_demo.feast_server import FeastServer
@@ -18,9 +20,6 @@ from featward_demo.ports import HOST, ports
 from featward_demo.sdk import SdkClient
 from featward_demo.sidecar import Sidecar
 from featward_demo.stack import CUSTOMERS, DRIVERS, Stack
-
-from bypass.relay import Relay
-from bypass.target import ProtectedFeast
 
 # The first test of a run waits for Feast's installation and for the start of all programs.
 SECONDS = 900

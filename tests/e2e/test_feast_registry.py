@@ -52,7 +52,7 @@ INT32, ENUM = 1, 8
 @cache
 def described(version: str) -> dict[str, dict[str, list[int]]]:
     """The messages of a Feast release, by name; asked once, since Feast takes seconds to import."""
-    command = [ensure(version).python, "-c", DESCRIBE % sorted(MESSAGES.values())]
+    command = [str(ensure(version).python), "-c", DESCRIBE % sorted(MESSAGES.values())]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, dict[str, list[int]]] = json.loads(done.stdout.splitlines()[-1])
     return found

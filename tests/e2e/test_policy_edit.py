@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 
 import pytest
+
 from featward_demo.feast_server import FeastServer
 from featward_demo.ports import HOST
 from mesh import GRANTED, QUESTION, SET, Mesh, binding, running

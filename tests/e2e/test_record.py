@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 
 import pytest
+
 from featward_demo.feast_server import FeastServer
 from featward_demo.ports import HOST
 from mesh import QUESTION, SET, Mesh, running

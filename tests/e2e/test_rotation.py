@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from featward_demo.feast_server import FeastServer
 from featward_demo.load import Load
 from featward_demo.sidecar import Sidecar

@@ -5,10 +5,10 @@ from collections import Counter
 from random import Random
 
 import pytest
-from random_policies import IDENTITIES, MOMENTS, question, snapshot
-from reference_evaluator import Evaluator
 
 from featward_engine import Policy, PolicyError
+from random_policies import IDENTITIES, MOMENTS, question, snapshot
+from reference_evaluator import Evaluator
 
 POLICIES = 600
 QUESTIONS = 40

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from certificates import CA, DOMAIN, PRICING, Authority, Environment, der
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certificates import CA, DOMAIN, PRICING, Authority, Environment, der
 from featward_engine import Credentials, IdentityError
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+
 from certificates import CA, PRICING, SCORING, Environment
 from echo import channel, dialling, echo_server, listening, talk, who
-
 from featward_engine import ConfigError, Credentials, Dialer
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+
 from certificates import CA, DOMAIN, PRICING, SCORING, Authority, Environment
 from echo import channel, dialling, echo_server, listening, talk, unary, who
-
 from featward_engine import ConfigError, Listener
 
 FORGED = (

@@ -124,10 +124,9 @@ def _parse(registry: bytes) -> pb.Registry:
         raise RegistryUnreadableError(
             "the file is no Feast registry (a protobuf that `feast apply` writes)"
         ) from error
-    if not parsed.registry_schema_version:
-        raise RegistryUnreadableError(
-            "the file is no Feast registry that `feast apply` wrote: it has no schema version"
-        )
+    # A file has a schema version; what Feast prints from a database has not. Nothing at all is no registry.
+    if not (parsed.registry_schema_version or parsed.projects or parsed.feature_views):
+        raise RegistryUnreadableError("the file is no Feast registry that `feast apply` wrote")
     return parsed
 
 

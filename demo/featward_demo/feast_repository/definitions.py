@@ -70,8 +70,9 @@ customer_profile = FeatureView(
 val_to_add = RequestSource(name="val_to_add", schema=[Field(name="val_to_add", dtype=Int64)])
 
 
+# Older SDKs fetch the sources themselves: naming the one column keeps a grant of the service enough for them.
 @on_demand_feature_view(
-    sources=[driver_hourly_stats, val_to_add],
+    sources=[driver_hourly_stats[["conv_rate"]], val_to_add],
     schema=[Field(name="conv_plus", dtype=Float64)],
     mode="python",
     owner="driver-ml@acme.example",

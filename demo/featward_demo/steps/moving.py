@@ -51,7 +51,7 @@ def enforced(stack: Stack) -> Seen:
     edited = time.perf_counter()
     answer = plain(stack.ports.plain, QUESTION)
     while answer.status == 200 and time.perf_counter() - edited < EFFECT_SECONDS:
-        time.sleep(0.02)
+        time.sleep(0.1)
         answer = plain(stack.ports.plain, QUESTION)
     took = time.perf_counter() - edited
     after = stack.server.status()["policy"]["digest"]

@@ -1,6 +1,6 @@
 """Who is refused, and told why: strangers, the expired, writers, and the greedy."""
 
-from featward_demo.calls import Answer, mutual, plain
+from featward_demo.calls import READ, Answer, mutual, plain
 from featward_demo.stack import Stack
 from featward_demo.steps import Seen
 
@@ -71,14 +71,13 @@ def write(stack: Stack) -> Seen:
     # A read after it is in Feast's access log; whatever was sent before it would be too.
     after = stack.sdk.ask([{"driver_id": 1001}], [FEATURE])
     new = stack.feast.requests()[len(seen) :]
+    writes = [line for line in new if READ not in line]
     value = (after.columns or {}).get("conv_rate")
     return Seen(
         tried="the app sends POST /push through its sidecar: conv_rate of driver 1001 = 0.99",
-        came_back=f"{_told(answer)}; Feast saw {', '.join(new) or 'nothing'}; conv_rate is still {value}",
+        came_back=f"{_told(answer)}; Feast saw {writes or 'nothing'} of it; conv_rate is still {value}",
         why="only the adapter's routes exist; everything else ends before Feast sees a byte",
-        behaved=answer.status == 404
-        and not any("/push" in line for line in new)
-        and value == [0.0],
+        behaved=answer.status == 404 and not writes and value == [0.0],
         seconds=answer.seconds,
     )
 

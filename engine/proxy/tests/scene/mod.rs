@@ -8,6 +8,7 @@
 )]
 
 pub mod far;
+pub mod frames;
 pub mod policy;
 pub mod wire;
 

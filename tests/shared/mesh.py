@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from featward_demo.authority import Authority
 from featward_demo.documents import NAMESPACE, NEXT_QUARTER, day, import_feature_set, set_mode
 from featward_demo.feast_server import FeastServer
@@ -77,8 +78,9 @@ class Mesh:
 
     def stop(self) -> None:
         """End every program."""
-        for program in (*self.clients.values(), self.server, self.ca):
-            program.stop()
+        for sidecar in (*self.clients.values(), self.server):
+            sidecar.stop()
+        self.ca.stop()
 
     def _write_manifests(self, clients: list[str]) -> None:
         self.manifests.mkdir(parents=True)
