@@ -113,15 +113,7 @@ def _policy(status: Row, agent: Row) -> Text:
 
 
 def _feature_sets(sets: Sequence[Row], now: float) -> Table:
-    table = Table(
-        "feature set",
-        "version",
-        "mode",
-        "without identity",
-        "owner",
-        title_justify="left",
-        box=None,
-    )
+    table = _table("feature set", "version", "mode", "without identity", "owner")
     for each in sets:
         style = {"enforce": "green", "shadow": "yellow", "observe": "yellow"}.get(each["mode"], "")
         until = each.get("unidentified_until")
@@ -149,7 +141,7 @@ def _callers(status: Row) -> Iterator[RenderableType]:
 
 
 def _caller_table(title: str, rows: Sequence[Row], now: float) -> Table:
-    table = Table("caller", "last seen", "requests", "decisions", "newest refusal", box=None)
+    table = _table("caller", "last seen", "requests", "decisions", "newest refusal")
     table.title, table.title_justify, table.title_style = f"\n{title} ({len(rows)})", "left", "bold"
     for row in rows[:SHOWN]:
         decisions = ", ".join(
@@ -162,6 +154,14 @@ def _caller_table(title: str, rows: Sequence[Row], now: float) -> Table:
         )
     if len(rows) > SHOWN:
         table.caption = f"and {len(rows) - SHOWN} more: --output json"
+    return table
+
+
+def _table(*headings: str) -> Table:
+    """Columns that fold, because half of a SPIFFE ID helps nobody."""
+    table = Table(box=None)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     return table
 
 

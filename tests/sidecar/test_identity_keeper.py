@@ -2,9 +2,11 @@
 
 import getpass
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,50 @@ class Keeping:
 
     def renewals(self, count: int) -> dict[str, Any]:
         return self.wait(lambda status: status["identity"]["renewals"] >= count)
+
+
+class Wire:
+    """A TCP relay before the CA that can swallow what the CA says, and be cut."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ends: list[socket.socket] = []
+        self.muted = False
+        self.swallowed = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._target)
+                self._ends += [near, far]
+                threading.Thread(target=self._copy, args=(near, far, False), daemon=True).start()
+                threading.Thread(target=self._copy, args=(far, near, True), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, down: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if down and self.muted:
+                    self.swallowed.set()
+                else:
+                    sink.sendall(data)
+
+    def cut(self) -> None:
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
 
 
 Keep = Callable[..., Keeping]
@@ -206,3 +252,19 @@ def test_a_token_of_another_workload_is_not_used_for_ours(start: Start, keep: Ke
         in (status["identity"]["last_error"]["message"])
     )
     assert keeping.credentials.identity() is None
+
+
+def test_a_renewal_whose_answer_was_lost_is_asked_for_again_with_the_same_key(
+    start: Start, keep: Keep
+) -> None:
+    """Another key would be taken for a clone of the workload, and nothing would be renewed any more."""
+    authority = start(ttl="6s")
+    with closing(Wire(authority.address)) as wire:
+        keeping = keep(wire.address, authority.token(WORKLOAD))
+        keeping.connected()
+        wire.muted = True
+        assert wire.swallowed.wait(20)
+        wire.muted = False
+        wire.cut()
+        keeping.renewals(2)
+        keeping.keeper.stop()

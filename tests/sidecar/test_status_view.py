@@ -66,9 +66,9 @@ STATUS: dict[str, Any] = {
 }
 
 
-def shown(status: dict[str, Any]) -> str:
+def shown(status: dict[str, Any], width: int = 200) -> str:
     out = io.StringIO()
-    Console(file=out, width=200, color_system=None).print(render(status))
+    Console(file=out, width=width, color_system=None).print(render(status))
     return out.getvalue()
 
 
@@ -122,6 +122,10 @@ def test_what_is_wrong_stands_out() -> None:
         "  two",
     ):
         assert sentence in text
+
+
+def test_nothing_is_cut_off_on_a_narrow_terminal() -> None:
+    assert "…" not in shown(STATUS, width=60)
 
 
 def test_a_sidecar_without_anything_yet_can_be_shown() -> None:
