@@ -174,8 +174,10 @@ class Stack:
         self._write_policy()
         self._start_sidecars()
         progress("waiting until Feast, the sidecars and the client app are ready")
-        for part in (*self.sidecars, self.feast, self.sdk):
-            part.ready()
+        for sidecar in self.sidecars:
+            sidecar.ready()
+        self.feast.ready()
+        self.sdk.ready()
 
     def _build_feast(self) -> None:
         if self.shared_feast is None:
