@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from featward.identity.spiffe import SpiffeId
 from featward_ca.core import Core
@@ -246,7 +247,11 @@ async def test_what_was_not_signed_is_recorded_as_failed(
 async def test_the_audit_table_can_not_be_rewritten(core: Core) -> None:
     for statement in ("UPDATE audit SET caller = 'nobody'", "DELETE FROM audit"):
         with pytest.raises(StoreError):
-            await core.writer.run(lambda connection, s=statement: connection.execute(text(s)))
+            await core.writer.run(partial(_execute, statement=statement))
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    connection.execute(text(statement))
 
 
 async def test_a_canary_is_signed_and_has_expired(core: Core, clock: FakeClock) -> None:

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 from ca_kit import OpenCore, a_request, issue
 from sqlalchemy import event, text
 
+from featward_ca.attest import Attested
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import key_encryption_key
@@ -24,6 +26,7 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from ca_kit import KEK, FakeClock, a_directory, a_request, issue
+from featward_ca.attest import Attested
 from featward_ca.core import Core
 from featward_ca.keys import EncryptedKeyStore
 from featward_ca.requests import public_key_of
@@ -74,7 +77,8 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
     key = public_key_of(csr := a_request())
     spiffe_id = str(core.situation.directory.workload("prod.payments/pricing-api").spiffe_id)
     proof = await core.renewals.attest(core.situation.directory, spiffe_id, killed, key)
-    await issue(core, proof, csr)  # type: ignore[arg-type]
+    assert isinstance(proof, Attested)
+    await issue(core, proof, csr)
 
 
 async def test_interrupted_is_said_once(killed: str, open_core: OpenCore) -> None:
@@ -87,13 +91,14 @@ async def test_interrupted_is_said_once(killed: str, open_core: OpenCore) -> Non
 async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCore) -> None:
     core = await open_core()
 
-    def insert(number: int, statement: str = "INSERT INTO trust VALUES (:n)") -> object:
-        return core.writer.run(lambda c: c.execute(text(statement), {"n": number}).rowcount)
+    def insert(number: int, table: str = "trust") -> Awaitable[int]:
+        statement = text(f"INSERT INTO {table} VALUES (:n)")  # noqa: S608
+        return core.writer.run(lambda c: c.execute(statement, {"n": number}).rowcount)
 
     outcomes = await asyncio.gather(
-        insert(101),  # type: ignore[arg-type]
-        insert(102, "INSERT INTO nowhere VALUES (:n)"),  # type: ignore[arg-type]
-        insert(103),  # type: ignore[arg-type]
+        insert(101),
+        insert(102, "nowhere"),
+        insert(103),
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [int, StoreError, int]
@@ -104,7 +109,8 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
 
 
 async def test_concurrent_work_shares_one_transaction(open_core: OpenCore) -> None:
-    core, commits = await open_core(), []
+    core = await open_core()
+    commits: list[object] = []
     event.listen(core._engine, "commit", commits.append)
     await asyncio.gather(*(issue(core, "prod.payments/feast") for _ in range(32)))
     assert len(commits) <= 8

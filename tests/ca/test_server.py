@@ -56,6 +56,8 @@ kind: BusinessUnit
 metadata: {name: prod.fraud}
 """
 CA_ID = f"spiffe://{TRUST_DOMAIN}/featward/ca"
+Stub: Any = identity_pb2_grpc.IdentityServiceStub
+AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
 OPTIONS = [("grpc.default_authority", "localhost")]
 
 
@@ -96,7 +98,7 @@ async def ca(settings: ServeSettings) -> AsyncIterator[Running]:
         running(settings, SystemClock()) as addresses,
         grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}") as channel,
     ):
-        yield Running(settings, addresses, authority_pb2_grpc.AuthorityServiceStub(channel))
+        yield Running(settings, addresses, AdminStub(channel))
 
 
 @contextlib.asynccontextmanager
@@ -108,7 +110,7 @@ async def dialled(
     dialer = Dialer(credentials, json.dumps(whole).encode())
     try:
         async with grpc.aio.insecure_channel(f"unix:{dialer.start()}", OPTIONS) as channel:
-            yield identity_pb2_grpc.IdentityServiceStub(channel)
+            yield Stub(channel)
     finally:
         await asyncio.to_thread(dialer.stop)
 
@@ -228,7 +230,7 @@ async def test_an_open_stream_does_not_hold_up_the_stop(
     async with contextlib.AsyncExitStack() as stack:
         addresses = await stack.enter_async_context(running(settings, SystemClock()))
         channel = grpc.aio.insecure_channel(f"unix:{addresses.admin_socket}")
-        stub = authority_pb2_grpc.AuthorityServiceStub(channel)
+        stub = AdminStub(channel)
         credentials = await enrol(Running(settings, addresses, stub), tmp_path)
         known = {"root_sha256": None, "client_certificate": True}
         dial = dialled(addresses.listen, credentials, tmp_path, **known)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -34,7 +35,8 @@ UNIX_HEADERS = (
 IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 AUTHORITY = authority_pb2.DESCRIPTOR.services_by_name["AuthorityService"]
 
-Stub = identity_pb2_grpc.IdentityServiceStub
+Stub: Any = identity_pb2_grpc.IdentityServiceStub
+AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -94,9 +96,7 @@ async def served(core: Core, clock: FakeClock, tmp_path: Path) -> AsyncIterator[
         grpc.aio.insecure_channel(f"unix:{sockets[0]}") as identity,
         grpc.aio.insecure_channel(f"unix:{sockets[1]}") as admin,
     ):
-        yield Served(
-            core, Stub(identity), authority_pb2_grpc.AuthorityServiceStub(admin), streams, service
-        )
+        yield Served(core, Stub(identity), AdminStub(admin), streams, service)
     for server in servers:
         await server.stop(0)
 

@@ -115,7 +115,7 @@ def test_an_expired_binding_stays_for_the_engine_to_refuse() -> None:
     assert (decision["outcome"], decision["reason"]) == ("deny", "binding-expired")
 
 
-def test_the_first_set_by_name_keeps_a_feature_and_the_service_of_the_other_falls() -> None:
+def test_the_first_set_by_name_keeps_a_feature_and_a_service() -> None:
     second = SET.replace("name: driver-stats", "name: another", 1).replace("acc_rate", "new_rate")
     snapshot = snapshot_of(PLATFORM, SET, second, BINDINGS)
     first, loser = snapshot.feature_sets
@@ -124,6 +124,17 @@ def test_the_first_set_by_name_keeps_a_feature_and_the_service_of_the_other_fall
     assert [service.name for service in first.services] == ["driver_activity_v1"]
     assert not loser.services
     assert Policy(snapshot.SerializeToString(deterministic=True))
+
+
+def test_a_service_falls_with_a_feature_that_its_set_has_lost() -> None:
+    second = SET.replace("name: driver-stats", "name: another", 1).replace(
+        "driver_activity_v1", "mine"
+    )
+    second = second.replace("home", "house")
+    first, loser = snapshot_of(PLATFORM, SET, second, BINDINGS).feature_sets
+    assert [feature.name for feature in loser.features] == ["driver_hourly_stats:home"]
+    assert [service.name for service in first.services] == ["mine"]
+    assert not loser.services
 
 
 def test_what_blocks_makes_no_snapshot_and_says_why() -> None:

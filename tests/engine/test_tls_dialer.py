@@ -48,9 +48,10 @@ async def test_a_new_identity_goes_under_open_channels_without_failing_a_call(
             assert await conversation.read() == b"still here"
             environment.payments.identify(client, PRICING)
             serials.append(serial(client))
-            while serials[-1] not in seen:
-                await asyncio.wait(callers, timeout=0.01, return_when=asyncio.FIRST_EXCEPTION)
-                assert not any(caller.done() for caller in callers)
+            async with asyncio.timeout(10):
+                while serials[-1] not in seen:
+                    await asyncio.wait(callers, timeout=0.01, return_when=asyncio.FIRST_EXCEPTION)
+                    assert not any(caller.done() for caller in callers)
         done.set()
         await asyncio.gather(*callers)
         assert await _last_words(conversation) is grpc.StatusCode.DATA_LOSS

@@ -48,9 +48,7 @@ fn request(features: &[&str]) -> Vec<u8> {
 
 fn answer(features: &[&str]) -> Vec<u8> {
     let column = |index: usize| {
-        let values: Vec<f64> = (0..ROWS)
-            .map(|row| (index * ROWS + row) as f64 / 997.0)
-            .collect();
+        let values: Vec<f64> = (0..ROWS).map(|row| (index * ROWS + row) as f64 / 997.0).collect();
         let times = vec!["2026-11-22T19:27:21Z"; ROWS];
         let statuses = vec!["PRESENT"; ROWS];
         format!(r#"{{"values":{values:?},"statuses":{statuses:?},"event_timestamps":{times:?}}}"#)

@@ -31,10 +31,21 @@ impl Active {
             (binding.name, binding.limit.map(rate))
         });
         let buckets = limiter.adopt(bindings);
-        let mut known: Vec<Arc<Upstream>> = before.into_iter().flat_map(|old| old.upstreams.iter().flatten().cloned()).collect();
-        let upstreams = policy.feature_sets().iter().map(|set| upstream(set, &mut known, limits)).collect();
+        let mut known: Vec<Arc<Upstream>> = before
+            .into_iter()
+            .flat_map(|old| old.upstreams.iter().flatten().cloned())
+            .collect();
+        let upstreams = policy
+            .feature_sets()
+            .iter()
+            .map(|set| upstream(set, &mut known, limits))
+            .collect();
         Active {
-            names: policy.feature_sets().iter().map(|set| (&*set.full_name).into()).collect(),
+            names: policy
+                .feature_sets()
+                .iter()
+                .map(|set| (&*set.full_name).into())
+                .collect(),
             nobody: "".into(),
             since: Instant::now(),
             buckets,
@@ -65,14 +76,19 @@ impl Active {
 
     /// The buckets that a request is charged to.
     pub(crate) fn charged(&self, charges: &[Charge]) -> Vec<(&Bucket, u64)> {
-        charges.iter().filter_map(|charge| Some((self.bucket(charge.binding)?, charge.cost))).collect()
+        charges
+            .iter()
+            .filter_map(|charge| Some((self.bucket(charge.binding)?, charge.cost)))
+            .collect()
     }
 
     /// The one server of these sets (of all, when none is named); None when they have several, or none.
     pub(crate) fn upstream(&self, sets: &[SetIndex]) -> Option<&Arc<Upstream>> {
         let mut servers = self.places(sets).map(|place| self.upstreams[place].as_ref());
         let first = servers.next()??;
-        servers.all(|other| other.is_some_and(|other| Arc::ptr_eq(first, other))).then_some(first)
+        servers
+            .all(|other| other.is_some_and(|other| Arc::ptr_eq(first, other)))
+            .then_some(first)
     }
 
     /// The server of the first set, for requests that name nothing.
@@ -87,7 +103,9 @@ impl Active {
 
     /// What becomes of `Authorization`: the strictest word of these sets (of all, when none is named).
     pub(crate) fn authorization(&self, sets: &[SetIndex]) -> UpstreamAuth {
-        let words = self.places(sets).map(|place| self.policy.feature_sets()[place].upstream_auth);
+        let words = self
+            .places(sets)
+            .map(|place| self.policy.feature_sets()[place].upstream_auth);
         words.reduce(stricter).unwrap_or(UpstreamAuth::None)
     }
 
@@ -95,22 +113,39 @@ impl Active {
     pub(crate) fn admits_unidentified(&self, now: i64) -> (bool, bool) {
         let sets = self.policy.feature_sets();
         let mut admitting = sets.iter().map(|set| set.admits_unidentified(now));
-        (admitting.clone().any(|admits| admits), admitting.all(|admits| admits))
+        (
+            admitting.clone().any(|admits| admits),
+            admitting.all(|admits| admits),
+        )
     }
 
     fn places(&self, sets: &[SetIndex]) -> impl Iterator<Item = usize> {
-        let all = if sets.is_empty() { 0..self.names.len() } else { 0..0 };
+        let all = if sets.is_empty() {
+            0..self.names.len()
+        } else {
+            0..0
+        };
         sets.iter().map(|set| set.position()).chain(all)
     }
 }
 
 fn rate(rate: Rate) -> limit::Rate {
-    limit::Rate { amount: rate.amount, per_seconds: rate.per_seconds, burst: rate.burst }
+    limit::Rate {
+        amount: rate.amount,
+        per_seconds: rate.per_seconds,
+        burst: rate.burst,
+    }
 }
 
 fn upstream(set: &FeatureSet, known: &mut Vec<Arc<Upstream>>, limits: &Limits) -> Option<Arc<Upstream>> {
-    let endpoint = set.endpoints.iter().find(|endpoint| *endpoint.adapter == *feast_http::NAME)?;
-    if let Some(same) = known.iter().find(|server| server.is_at(&endpoint.host, endpoint.port)) {
+    let endpoint = set
+        .endpoints
+        .iter()
+        .find(|endpoint| *endpoint.adapter == *feast_http::NAME)?;
+    if let Some(same) = known
+        .iter()
+        .find(|server| server.is_at(&endpoint.host, endpoint.port))
+    {
         return Some(Arc::clone(same));
     }
     let server = Arc::new(Upstream::new(&endpoint.host, endpoint.port, limits)?);

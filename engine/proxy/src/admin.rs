@@ -12,10 +12,15 @@ pub(crate) fn answer<B>(state: &State, request: &Request<B>) -> Response<Answer>
     let known = request.method() == Method::GET && request.uri().path() == "/status";
     let (status, body) = match known {
         true => (StatusCode::OK, state.status()),
-        false => (StatusCode::NOT_FOUND, serde_json::json!({"error": "the admin socket answers GET /status"})),
+        false => (
+            StatusCode::NOT_FOUND,
+            serde_json::json!({"error": "the admin socket answers GET /status"}),
+        ),
     };
     let mut answer = Response::new(Answer::whole(body.to_string()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

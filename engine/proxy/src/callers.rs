@@ -91,7 +91,9 @@ impl Callers {
     pub(crate) fn report(&self) -> (Vec<Value>, Vec<Value>) {
         let now = clock::now().as_secs();
         let mut table = self.table.lock();
-        table.retain(|_, caller| now.saturating_sub(caller.last_seen.load(Ordering::Relaxed)) < IDLE_SECONDS || caller.unlist());
+        table.retain(|_, caller| {
+            now.saturating_sub(caller.last_seen.load(Ordering::Relaxed)) < IDLE_SECONDS || caller.unlist()
+        });
         let mut rows: Vec<_> = table.values().cloned().collect();
         drop(table);
         rows.sort_by_key(|caller| std::cmp::Reverse(caller.last_seen.load(Ordering::Relaxed)));
@@ -99,7 +101,10 @@ impl Callers {
             .iter()
             .filter(|caller| caller.total() > 0)
             .partition(|caller| matches!(caller.key, Key::Identity(_)));
-        (named.iter().map(|c| c.report()).collect(), unnamed.iter().map(|c| c.report()).collect())
+        (
+            named.iter().map(|c| c.report()).collect(),
+            unnamed.iter().map(|c| c.report()).collect(),
+        )
     }
 }
 
@@ -113,7 +118,9 @@ fn insert(table: &mut AHashMap<Key, Arc<Caller>>, caller: &Arc<Caller>) {
 
 /// Drop the caller that was silent longest. A connection may still hold it; its next request lists it again.
 fn evict(table: &mut AHashMap<Key, Arc<Caller>>) {
-    let oldest = table.values().min_by_key(|caller| caller.last_seen.load(Ordering::Relaxed));
+    let oldest = table
+        .values()
+        .min_by_key(|caller| caller.last_seen.load(Ordering::Relaxed));
     if let Some(key) = oldest.map(|caller| caller.key.clone())
         && let Some(caller) = table.remove(&key)
     {
@@ -140,13 +147,26 @@ impl Caller {
     }
 
     fn total(&self) -> u64 {
-        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
     }
 
-    fn remember<'a>(&self, tally: Tally, reason: &'static str, feature_set: &Arc<str>, missing: impl Iterator<Item = &'a str>, now: u64) {
+    fn remember<'a>(
+        &self,
+        tally: Tally,
+        reason: &'static str,
+        feature_set: &Arc<str>,
+        missing: impl Iterator<Item = &'a str>,
+        now: u64,
+    ) {
         let mut trouble = self.trouble.lock();
         // The same trouble again within a second is not written down anew: in observe mode that is every request.
-        if trouble.as_ref().is_some_and(|old| old.reason == reason && old.time == now) {
+        if trouble
+            .as_ref()
+            .is_some_and(|old| old.reason == reason && old.time == now)
+        {
             return;
         }
         *trouble = Some(Trouble {
@@ -161,7 +181,12 @@ impl Caller {
     fn report(&self) -> Value {
         let counts: serde_json::Map<String, Value> = Tally::ALL
             .iter()
-            .map(|tally| (tally.as_str().to_owned(), self.counts[*tally as usize].load(Ordering::Relaxed)))
+            .map(|tally| {
+                (
+                    tally.as_str().to_owned(),
+                    self.counts[*tally as usize].load(Ordering::Relaxed),
+                )
+            })
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| (name, json!(count)))
             .collect();
@@ -184,7 +209,9 @@ impl Caller {
 
     fn would_refuse(&self) -> u64 {
         let tallies = Tally::ALL.iter().filter(|tally| tally.would_refuse());
-        tallies.map(|tally| self.counts[*tally as usize].load(Ordering::Relaxed)).sum()
+        tallies
+            .map(|tally| self.counts[*tally as usize].load(Ordering::Relaxed))
+            .sum()
     }
 }
 

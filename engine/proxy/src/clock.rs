@@ -20,7 +20,13 @@ pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: Duration) {
     let (year, month, day) = civil(seconds / 86_400);
     let of_day = seconds % 86_400;
     digits(out, year, 4);
-    for (separator, value) in [(b'-', month), (b'-', day), (b'T', of_day / 3600), (b':', of_day / 60 % 60), (b':', of_day % 60)] {
+    for (separator, value) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', of_day / 3600),
+        (b':', of_day / 60 % 60),
+        (b':', of_day % 60),
+    ] {
         out.push(separator);
         digits(out, value, 2);
     }
@@ -38,7 +44,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -62,7 +72,10 @@ mod tests {
             (4_107_542_400, 0, "2100-03-01T00:00:00.000Z"),
         ] {
             let mut out = Vec::new();
-            write_rfc3339(&mut out, Duration::from_secs(seconds) + Duration::from_millis(millis));
+            write_rfc3339(
+                &mut out,
+                Duration::from_secs(seconds) + Duration::from_millis(millis),
+            );
             assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }

@@ -191,7 +191,9 @@ impl Outbound {
 }
 
 fn is_loopback(address: &str) -> bool {
-    address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+    address
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_loopback())
 }
 
 impl Limits {
@@ -221,7 +223,11 @@ impl Limits {
             }
         }
         if self.header_bytes < LEAST_HEADER_BYTES || u32::try_from(self.header_bytes).is_err() {
-            return Err(impossible("header_bytes", self.header_bytes, "8192 to 4294967295"));
+            return Err(impossible(
+                "header_bytes",
+                self.header_bytes,
+                "8192 to 4294967295",
+            ));
         }
         Ok(())
     }
@@ -233,7 +239,11 @@ pub(crate) fn seconds(value: f64) -> Duration {
 }
 
 fn impossible(name: &str, value: impl ToString, expected: &'static str) -> ConfigError {
-    ConfigError::Value { setting: format!("limits.{name}"), value: value.to_string(), expected }
+    ConfigError::Value {
+        setting: format!("limits.{name}"),
+        value: value.to_string(),
+        expected,
+    }
 }
 
 #[cfg(test)]
@@ -251,8 +261,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_setting_is_refused() {
-        for text in [r#"{"limit": {}}"#, r#"{"limits": {"row": 1}}"#, r#"{"serve": {"port": 1}}"#] {
-            assert!(matches!(Config::read(text.as_bytes()), Err(ConfigError::Form(_))), "{text}");
+        for text in [
+            r#"{"limit": {}}"#,
+            r#"{"limits": {"row": 1}}"#,
+            r#"{"serve": {"port": 1}}"#,
+        ] {
+            assert!(
+                matches!(Config::read(text.as_bytes()), Err(ConfigError::Form(_))),
+                "{text}"
+            );
         }
     }
 
@@ -264,14 +281,19 @@ mod tests {
             r#"{"limits": {"rows": 0}}"#,
             r#"{"limits": {"header_bytes": 100}}"#,
         ] {
-            assert!(matches!(Config::read(text.as_bytes()), Err(ConfigError::Value { .. })), "{text}");
+            assert!(
+                matches!(Config::read(text.as_bytes()), Err(ConfigError::Value { .. })),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn outbound_lends_the_identity_to_this_machine_only() {
         let read = |listen: &str, uid: &str| {
-            Config::read(format!(r#"{{"outbound": [{{"feature_set": "x", "listen": "{listen}"{uid}}}]}}"#).as_bytes())
+            Config::read(
+                format!(r#"{{"outbound": [{{"feature_set": "x", "listen": "{listen}"{uid}}}]}}"#).as_bytes(),
+            )
         };
         assert!(read("127.0.0.1:0", "").is_ok());
         assert!(read("[::1]:0", "").is_ok());

@@ -25,12 +25,16 @@ pub(crate) struct Draining {
 
 impl Drain {
     pub(crate) fn new() -> Drain {
-        Drain { phase: watch::Sender::new(Phase::Serving) }
+        Drain {
+            phase: watch::Sender::new(Phase::Serving),
+        }
     }
 
     /// What a listener or connection holds as long as it lives.
     pub(crate) fn hold(&self) -> Draining {
-        Draining { phase: self.phase.subscribe() }
+        Draining {
+            phase: self.phase.subscribe(),
+        }
     }
 
     /// Ask everybody to finish.

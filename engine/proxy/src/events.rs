@@ -39,7 +39,8 @@ impl Events {
     /// Take everything as a JSON list, oldest first; it begins with how many were lost, if any.
     pub(crate) fn drain(&self) -> Vec<u8> {
         let Queue { waiting, lost } = std::mem::take(&mut *self.queue.lock());
-        let lost = (lost > 0).then(|| json!({"kind": "lost", "count": lost, "time": clock::now().as_secs_f64()}));
+        let lost =
+            (lost > 0).then(|| json!({"kind": "lost", "count": lost, "time": clock::now().as_secs_f64()}));
         let all: Vec<Value> = lost.into_iter().chain(waiting).collect();
         Value::from(all).to_string().into_bytes()
     }

@@ -38,11 +38,7 @@ impl std::error::Error for Fault {}
 pub(crate) fn shown(name: &str) -> String {
     let mut characters = name.chars();
     let head: String = characters.by_ref().take(SHOWN).collect();
-    let more = if characters.next().is_some() {
-        "…"
-    } else {
-        ""
-    };
+    let more = if characters.next().is_some() { "…" } else { "" };
     format!("{head:?}{more}")
 }
 

@@ -17,7 +17,11 @@ pub(crate) struct TooLarge;
 
 impl Gather {
     pub(crate) fn new(limit: usize) -> Gather {
-        Gather { limit, first: Bytes::new(), whole: BytesMut::new() }
+        Gather {
+            limit,
+            first: Bytes::new(),
+            whole: BytesMut::new(),
+        }
     }
 
     /// Add a piece; `coming` is how much more was announced.
@@ -42,7 +46,11 @@ impl Gather {
 
     /// The whole body.
     pub(crate) fn finish(self) -> Bytes {
-        if self.whole.is_empty() { self.first } else { self.whole.freeze() }
+        if self.whole.is_empty() {
+            self.first
+        } else {
+            self.whole.freeze()
+        }
     }
 }
 

@@ -24,18 +24,24 @@ pub(crate) struct Health {
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 impl Health {
     pub(crate) fn new(state: Arc<State>) -> Health {
-        Health { state, tried: Mutex::new(None) }
+        Health {
+            state,
+            tried: Mutex::new(None),
+        }
     }
 
     /// Answer one probe.
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Answer> {
         if request.method() != Method::GET {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+            answer
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET"));
             return answer;
         }
         match request.uri().path() {
@@ -63,7 +69,9 @@ impl Health {
         if self.state.credentials.identity().is_none() {
             return Some("no identity yet\n");
         }
-        let Some(active) = self.state.active.load_full() else { return Some("no policy yet\n") };
+        let Some(active) = self.state.active.load_full() else {
+            return Some("no policy yet\n");
+        };
         if active.policy.feature_sets().is_empty() {
             return Some("the policy names no feature set to serve\n");
         }

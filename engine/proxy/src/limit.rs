@@ -42,7 +42,9 @@ struct State {
 impl Bucket {
     /// A full bucket that no policy owns.
     pub(crate) fn new(rate: Rate) -> Arc<Bucket> {
-        Arc::new(Bucket { state: Mutex::new(State { rate, full_at: 0 }) })
+        Arc::new(Bucket {
+            state: Mutex::new(State { rate, full_at: 0 }),
+        })
     }
 }
 
@@ -80,11 +82,17 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new() -> Limiter {
-        Limiter { start: Instant::now(), buckets: Mutex::default() }
+        Limiter {
+            start: Instant::now(),
+            buckets: Mutex::default(),
+        }
     }
 
     /// The buckets of a policy, in the order of `bindings`; those of bindings that are gone are forgotten.
-    pub(crate) fn adopt<'a>(&self, bindings: impl Iterator<Item = (&'a str, Option<Rate>)>) -> Vec<Option<Arc<Bucket>>> {
+    pub(crate) fn adopt<'a>(
+        &self,
+        bindings: impl Iterator<Item = (&'a str, Option<Rate>)>,
+    ) -> Vec<Option<Arc<Bucket>>> {
         let now = self.nanos(Instant::now());
         let mut known = self.buckets.lock();
         let mut kept = AHashMap::new();
@@ -107,11 +115,20 @@ impl Limiter {
         if let [(bucket, units)] = charges {
             return charge_one(&mut bucket.state.lock(), *units, now);
         }
-        let mut states: Vec<_> = charges.iter().map(|(bucket, units)| (bucket.state.lock(), *units)).collect();
-        if let Some(wait) = states.iter().filter_map(|(state, units)| state.wait(*units, now)).max() {
+        let mut states: Vec<_> = charges
+            .iter()
+            .map(|(bucket, units)| (bucket.state.lock(), *units))
+            .collect();
+        if let Some(wait) = states
+            .iter()
+            .filter_map(|(state, units)| state.wait(*units, now))
+            .max()
+        {
             return Err(wait);
         }
-        states.iter_mut().for_each(|(state, units)| state.debit(*units, now));
+        states
+            .iter_mut()
+            .for_each(|(state, units)| state.debit(*units, now));
         Ok(())
     }
 
@@ -142,7 +159,11 @@ fn charge_one(state: &mut State, units: u64, now: u128) -> Result<(), Duration> 
 mod tests {
     use super::*;
 
-    const PER_MINUTE: Rate = Rate { amount: 60, per_seconds: 60, burst: 10 };
+    const PER_MINUTE: Rate = Rate {
+        amount: 60,
+        per_seconds: 60,
+        burst: 10,
+    };
 
     fn limiter(rates: &[(&str, Rate)]) -> (Limiter, Vec<Arc<Bucket>>) {
         let limiter = Limiter::new();
@@ -155,9 +176,19 @@ mod tests {
         let (limiter, buckets) = limiter(&[("a", PER_MINUTE)]);
         let now = Instant::now();
         assert_eq!(limiter.charge(&[(&buckets[0], 10)], now), Ok(()));
-        assert_eq!(limiter.charge(&[(&buckets[0], 2)], now), Err(Duration::from_secs(2)));
-        assert_eq!(limiter.charge(&[(&buckets[0], 2)], now + Duration::from_secs(2)), Ok(()));
-        assert!(limiter.charge(&[(&buckets[0], 1)], now + Duration::from_secs(2)).is_err());
+        assert_eq!(
+            limiter.charge(&[(&buckets[0], 2)], now),
+            Err(Duration::from_secs(2))
+        );
+        assert_eq!(
+            limiter.charge(&[(&buckets[0], 2)], now + Duration::from_secs(2)),
+            Ok(())
+        );
+        assert!(
+            limiter
+                .charge(&[(&buckets[0], 1)], now + Duration::from_secs(2))
+                .is_err()
+        );
     }
 
     #[test]
@@ -174,7 +205,10 @@ mod tests {
         let now = Instant::now();
         limiter.charge(&[(&buckets[1], 10)], now).unwrap();
         for _ in 0..3 {
-            assert_eq!(limiter.charge(&[(&buckets[0], 5), (&buckets[1], 5)], now), Err(Duration::from_secs(5)));
+            assert_eq!(
+                limiter.charge(&[(&buckets[0], 5), (&buckets[1], 5)], now),
+                Err(Duration::from_secs(5))
+            );
         }
         assert_eq!(limiter.charge(&[(&buckets[0], 10)], now), Ok(()));
     }
@@ -185,7 +219,11 @@ mod tests {
         limiter.charge(&[(&buckets[0], 10)], Instant::now()).unwrap();
         let again = limiter.adopt([("x", None), ("a", Some(PER_MINUTE))].into_iter());
         assert!(again[0].is_none());
-        assert!(limiter.charge(&[(again[1].as_ref().unwrap(), 5)], Instant::now()).is_err());
+        assert!(
+            limiter
+                .charge(&[(again[1].as_ref().unwrap(), 5)], Instant::now())
+                .is_err()
+        );
     }
 
     #[test]
@@ -193,7 +231,10 @@ mod tests {
         let (limiter, buckets) = limiter(&[("a", PER_MINUTE)]);
         let now = Instant::now();
         limiter.charge(&[(&buckets[0], 10)], now).unwrap();
-        let wider = Rate { burst: 14, ..PER_MINUTE };
+        let wider = Rate {
+            burst: 14,
+            ..PER_MINUTE
+        };
         let again = limiter.adopt([("a", Some(wider))].into_iter());
         let bucket = again[0].as_ref().unwrap();
         assert!(limiter.charge(&[(bucket, 6)], now).is_err());

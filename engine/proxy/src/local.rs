@@ -27,8 +27,13 @@ pub(crate) enum Local {
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serve a local socket until draining begins.
-pub(crate) async fn serve<F, R>(state: Arc<State>, name: &'static str, socket: Local, mut draining: Draining, handle: F)
-where
+pub(crate) async fn serve<F, R>(
+    state: Arc<State>,
+    name: &'static str,
+    socket: Local,
+    mut draining: Draining,
+    handle: F,
+) where
     F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Answer>> + Send + 'static,
 {
@@ -52,9 +57,18 @@ where
         };
         let (state, draining, handle) = (Arc::clone(&state), draining.clone(), handle.clone());
         tokio::spawn(async move {
-            let gauge = state.metrics.connections.get_or_create_owned(&Socket { listener: name });
+            let gauge = state
+                .metrics
+                .connections
+                .get_or_create_owned(&Socket { listener: name });
             gauge.inc();
-            let serving = Serving { limits: &state.config.limits, http: None, watch: None, draining, leave: || () };
+            let serving = Serving {
+                limits: &state.config.limits,
+                http: None,
+                watch: None,
+                draining,
+                leave: || (),
+            };
             serving.run(io, handle).await;
             gauge.dec();
             drop(permit);

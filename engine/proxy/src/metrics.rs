@@ -126,24 +126,80 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("requests", "Requests by how they ended", self.requests.clone());
-        r.register("request_duration_seconds", "From a request's header section to its answer's first byte", self.request_seconds.clone());
-        r.register("upstream_duration_seconds", "From sending a request on to the feature server's answer", self.upstream_seconds.clone());
-        r.register("decision_duration_seconds", "Parsing, deciding and limiting one request", self.decision_seconds.clone());
-        r.register("stripped_features", "Features left out of answers because no binding grants them", self.stripped.clone());
-        r.register("records_dropped", "Decision records that could not be written", self.records_dropped.clone());
+        r.register(
+            "request_duration_seconds",
+            "From a request's header section to its answer's first byte",
+            self.request_seconds.clone(),
+        );
+        r.register(
+            "upstream_duration_seconds",
+            "From sending a request on to the feature server's answer",
+            self.upstream_seconds.clone(),
+        );
+        r.register(
+            "decision_duration_seconds",
+            "Parsing, deciding and limiting one request",
+            self.decision_seconds.clone(),
+        );
+        r.register(
+            "stripped_features",
+            "Features left out of answers because no binding grants them",
+            self.stripped.clone(),
+        );
+        r.register(
+            "records_dropped",
+            "Decision records that could not be written",
+            self.records_dropped.clone(),
+        );
         r.register("connections", "Open connections", self.connections.clone());
-        r.register("connections_refused", "Connections that ended before their first request", self.unwelcome.clone());
-        r.register("outbound_requests", "Requests of local apps by feature set and result", self.outbound.clone());
-        r.register("certificate_expiry_timestamp_seconds", "When the certificate in use expires", self.expiry.clone());
-        r.register("identity_runway_seconds", "How long the identity in use lasts if no other comes", self.runway.clone());
-        r.register("bundle_sequence", "Sequence of the trust in use", self.sequence.clone());
+        r.register(
+            "connections_refused",
+            "Connections that ended before their first request",
+            self.unwelcome.clone(),
+        );
+        r.register(
+            "outbound_requests",
+            "Requests of local apps by feature set and result",
+            self.outbound.clone(),
+        );
+        r.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use expires",
+            self.expiry.clone(),
+        );
+        r.register(
+            "identity_runway_seconds",
+            "How long the identity in use lasts if no other comes",
+            self.runway.clone(),
+        );
+        r.register(
+            "bundle_sequence",
+            "Sequence of the trust in use",
+            self.sequence.clone(),
+        );
         r.register("policy_info", "The policy in use", self.policy.clone());
-        r.register("policy_age_seconds", "How long the policy has been in use", self.policy_age.clone());
+        r.register(
+            "policy_age_seconds",
+            "How long the policy has been in use",
+            self.policy_age.clone(),
+        );
     }
 
     /// Count a request that has ended.
-    pub(crate) fn ended(&self, feature_set: &Arc<str>, operation: &'static str, tally: Tally, reason: &'static str, took: Duration) {
-        let labels = Ended { feature_set: Arc::clone(feature_set), operation, decision: tally.as_str(), reason };
+    pub(crate) fn ended(
+        &self,
+        feature_set: &Arc<str>,
+        operation: &'static str,
+        tally: Tally,
+        reason: &'static str,
+        took: Duration,
+    ) {
+        let labels = Ended {
+            feature_set: Arc::clone(feature_set),
+            operation,
+            decision: tally.as_str(),
+            reason,
+        };
         self.requests.get_or_create(&labels).inc();
         self.request_seconds.observe(took.as_secs_f64());
     }
@@ -160,27 +216,39 @@ impl Metrics {
 
     /// Count features left out of an answer.
     pub(crate) fn stripped(&self, feature_set: &Arc<str>, count: usize) {
-        let labels = Set { feature_set: Arc::clone(feature_set) };
+        let labels = Set {
+            feature_set: Arc::clone(feature_set),
+        };
         self.stripped.get_or_create(&labels).inc_by(count as u64);
     }
 
     /// Count a connection that was not served.
     pub(crate) fn unwelcome(&self, listener: &'static str, reason: &'static str) {
-        self.unwelcome.get_or_create(&Unwelcome { listener, reason }).inc();
+        self.unwelcome
+            .get_or_create(&Unwelcome { listener, reason })
+            .inc();
     }
 
     /// Count a local app's request.
     pub(crate) fn outbound(&self, feature_set: &Arc<str>, result: &'static str) {
-        let labels = Called { feature_set: Arc::clone(feature_set), result };
+        let labels = Called {
+            feature_set: Arc::clone(feature_set),
+            result,
+        };
         self.outbound.get_or_create(&labels).inc();
     }
 
     /// Say which policy is in use. When a set is no longer served its series must go, and as a family cannot be
     /// searched all of them start anew, which whoever reads counters expects of a restart as well.
     pub(crate) fn policy(&self, digest: &str, served: &[Arc<str>]) {
-        let (before, sets) = std::mem::replace(&mut *self.current.lock(), (digest.to_owned(), served.to_vec()));
+        let (before, sets) =
+            std::mem::replace(&mut *self.current.lock(), (digest.to_owned(), served.to_vec()));
         self.policy.remove(&Digest { digest: before });
-        self.policy.get_or_create(&Digest { digest: digest.to_owned() }).set(1);
+        self.policy
+            .get_or_create(&Digest {
+                digest: digest.to_owned(),
+            })
+            .set(1);
         if sets.iter().any(|set| !served.contains(set)) {
             self.requests.clear();
             self.stripped.clear();
@@ -190,11 +258,16 @@ impl Metrics {
     /// All series as text.
     pub(crate) fn render(&self, moment: Moment) -> String {
         if let Some(expiry) = moment.expiry {
-            self.expiry.get_or_create(&Purpose { purpose: "workload" }).set(expiry);
+            self.expiry
+                .get_or_create(&Purpose { purpose: "workload" })
+                .set(expiry);
         }
-        self.runway.set(moment.expiry.map_or(0, |expiry| (expiry - moment.now).max(0)));
-        self.sequence.set(i64::try_from(moment.sequence).unwrap_or(i64::MAX));
-        self.policy_age.set(moment.policy_age.map_or(0, |age| age.as_secs().cast_signed()));
+        self.runway
+            .set(moment.expiry.map_or(0, |expiry| (expiry - moment.now).max(0)));
+        self.sequence
+            .set(i64::try_from(moment.sequence).unwrap_or(i64::MAX));
+        self.policy_age
+            .set(moment.policy_age.map_or(0, |age| age.as_secs().cast_signed()));
         let mut text = String::new();
         // A String takes every character, so encoding cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
@@ -210,10 +283,21 @@ mod tests {
     fn series_carry_the_names_that_people_depend_on() {
         let metrics = Metrics::new();
         let set: Arc<str> = "ml/driver-stats".into();
-        metrics.ended(&set, "get-online-features", Tally::Allow, "granted", Duration::from_millis(1));
+        metrics.ended(
+            &set,
+            "get-online-features",
+            Tally::Allow,
+            "granted",
+            Duration::from_millis(1),
+        );
         metrics.policy("abc", &[Arc::clone(&set)]);
         metrics.records_dropped.inc();
-        let text = metrics.render(Moment { expiry: Some(100), now: 40, sequence: 7, policy_age: None });
+        let text = metrics.render(Moment {
+            expiry: Some(100),
+            now: 40,
+            sequence: 7,
+            policy_age: None,
+        });
         for line in [
             "featward_requests_total{feature_set=\"ml/driver-stats\",operation=\"get-online-features\",decision=\"allow\",reason=\"granted\"} 1",
             "featward_records_dropped_total 1",
@@ -238,6 +322,9 @@ mod tests {
         metrics.policy("three", &[new]);
         let text = metrics.render(Moment::default());
         assert!(!text.contains("a/old") && text.contains("a/new"), "{text}");
-        assert!(!text.contains("digest=\"two\"") && text.contains("digest=\"three\""), "{text}");
+        assert!(
+            !text.contains("digest=\"two\"") && text.contains("digest=\"three\""),
+            "{text}"
+        );
     }
 }

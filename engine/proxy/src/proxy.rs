@@ -65,7 +65,10 @@ impl Proxy {
         let config = Config::read(config)?;
         runtime::set_workers(config.workers);
         let state = Arc::new(State::new(config, credentials)?);
-        Ok(Proxy { state, stage: Mutex::new(Stage::Made) })
+        Ok(Proxy {
+            state,
+            stage: Mutex::new(Stage::Made),
+        })
     }
 
     /// Bind everything and serve; returns JSON of the bound addresses. Either all sockets are bound or none is
@@ -83,7 +86,9 @@ impl Proxy {
 
     /// Drain, wait up to `grace` for what is under way, then cut. Blocks. Does nothing when not running.
     pub fn stop(&self, grace: Duration) {
-        let Stage::Running(office) = std::mem::replace(&mut *self.stage.lock(), Stage::Stopped) else { return };
+        let Stage::Running(office) = std::mem::replace(&mut *self.stage.lock(), Stage::Stopped) else {
+            return;
+        };
         let drain = &self.state.drain;
         drain.begin();
         runtime::handle().block_on(async {
@@ -145,13 +150,21 @@ impl Proxy {
                     let mode = if outbound.peer_uid.is_some() { 0o666 } else { 0o600 };
                     let listener = listen_unix(&path, mode)?;
                     bound.sockets.push(path.clone());
-                    (Local::Unix(listener, outbound.peer_uid), format!("unix:{}", path.display()))
+                    (
+                        Local::Unix(listener, outbound.peer_uid),
+                        format!("unix:{}", path.display()),
+                    )
                 }
             };
             addresses.insert(outbound.feature_set.clone(), json!(socket.1));
-            bound.outbound.push((Arc::new(Outbound::new(&self.state, &outbound.feature_set)), socket.0));
+            bound.outbound.push((
+                Arc::new(Outbound::new(&self.state, &outbound.feature_set)),
+                socket.0,
+            ));
         }
-        bound.addresses.insert("outbound".into(), Value::Object(addresses));
+        bound
+            .addresses
+            .insert("outbound".into(), Value::Object(addresses));
         if let Some(address) = config.health {
             let (socket, address) = bound_tcp(&address.to_string()).await?;
             bound.addresses.insert("health".into(), json!(address));
@@ -168,12 +181,22 @@ impl Proxy {
     fn serve(&self, bound: Bound) -> Office {
         let (state, runtime) = (&self.state, runtime::handle());
         for (name, listener) in bound.doors {
-            let door = Door { state: Arc::clone(state), name, acceptor: (name == "mtls").then(|| self.acceptor()) };
+            let door = Door {
+                state: Arc::clone(state),
+                name,
+                acceptor: (name == "mtls").then(|| self.acceptor()),
+            };
             runtime.spawn(door.open(listener, state.drain.hold()));
         }
         for (outbound, socket) in bound.outbound {
             let handle = move |request| Arc::clone(&outbound).answer(request);
-            runtime.spawn(local::serve(Arc::clone(state), "outbound", socket, state.drain.hold(), handle));
+            runtime.spawn(local::serve(
+                Arc::clone(state),
+                "outbound",
+                socket,
+                state.drain.hold(),
+                handle,
+            ));
         }
         let office = Drain::new();
         if let Some(socket) = bound.health {
@@ -182,14 +205,29 @@ impl Proxy {
                 let health = Arc::clone(&health);
                 async move { health.answer(&request).await }
             };
-            runtime.spawn(local::serve(Arc::clone(state), "health", socket, office.hold(), handle));
+            runtime.spawn(local::serve(
+                Arc::clone(state),
+                "health",
+                socket,
+                office.hold(),
+                handle,
+            ));
         }
         if let Some(socket) = bound.admin {
             let shown = Arc::clone(state);
             let handle = move |request| std::future::ready(admin::answer(&shown, &request));
-            runtime.spawn(local::serve(Arc::clone(state), "admin", socket, office.hold(), handle));
+            runtime.spawn(local::serve(
+                Arc::clone(state),
+                "admin",
+                socket,
+                office.hold(),
+                handle,
+            ));
         }
-        Office { drain: office, sockets: bound.sockets }
+        Office {
+            drain: office,
+            sockets: bound.sockets,
+        }
     }
 
     fn acceptor(&self) -> Acceptor {
@@ -219,9 +257,18 @@ impl Office {
 }
 
 impl Bound {
-    async fn door(&mut self, name: &'static str, setting: &str, address: SocketAddr, addresses: &mut Map<String, Value>) -> Result<(), ConfigError> {
+    async fn door(
+        &mut self,
+        name: &'static str,
+        setting: &str,
+        address: SocketAddr,
+        addresses: &mut Map<String, Value>,
+    ) -> Result<(), ConfigError> {
         let listener = listen_tcp(&address.to_string()).await?;
-        let bound = listener.local_addr().map_err(|error| SocketError::Bind { address: address.to_string(), error })?;
+        let bound = listener.local_addr().map_err(|error| SocketError::Bind {
+            address: address.to_string(),
+            error,
+        })?;
         addresses.insert(setting.into(), json!(bound.to_string()));
         self.doors.push((name, listener));
         Ok(())
@@ -230,6 +277,9 @@ impl Bound {
 
 async fn bound_tcp(address: &str) -> Result<(Local, String), ConfigError> {
     let listener = listen_tcp(address).await?;
-    let bound = listener.local_addr().map_err(|error| SocketError::Bind { address: address.to_owned(), error })?;
+    let bound = listener.local_addr().map_err(|error| SocketError::Bind {
+        address: address.to_owned(),
+        error,
+    })?;
     Ok((Local::Tcp(listener), bound.to_string()))
 }

@@ -22,9 +22,18 @@ impl Recorder {
     /// Append to this file, or record nothing without one.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Recorder> {
         let file = path
-            .map(|path| OpenOptions::new().append(true).create(true).mode(0o600).open(path))
+            .map(|path| {
+                OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .mode(0o600)
+                    .open(path)
+            })
             .transpose()?;
-        Ok(Recorder { file, torn: AtomicBool::new(false) })
+        Ok(Recorder {
+            file,
+            torn: AtomicBool::new(false),
+        })
     }
 
     /// Whether anything is kept at all.
@@ -107,7 +116,8 @@ impl Line {
     /// A whole number.
     pub(crate) fn number(&mut self, key: &'static str, value: u64) {
         self.key(key);
-        self.bytes.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.bytes
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// Seconds, to the microsecond.
@@ -120,7 +130,8 @@ impl Line {
     /// True or false.
     pub(crate) fn flag(&mut self, key: &'static str, value: bool) {
         self.key(key);
-        self.bytes.extend_from_slice(if value { b"true" } else { b"false" });
+        self.bytes
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// Null.
@@ -204,7 +215,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
         for _ in 0..2 {
-            Recorder::open(Some(&path)).unwrap().write(&line().finish()).unwrap();
+            Recorder::open(Some(&path))
+                .unwrap()
+                .write(&line().finish())
+                .unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }

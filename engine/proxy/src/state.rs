@@ -51,7 +51,11 @@ impl State {
     pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
         let recorder = Recorder::open(config.record.as_deref()).map_err(|error| ConfigError::Open {
             setting: "the record",
-            value: config.record.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            value: config
+                .record
+                .as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
             error,
         })?;
         Ok(State {
@@ -79,7 +83,8 @@ impl State {
         let before = self.active.load_full();
         let active = Active::new(policy, before.as_deref(), &self.limiter, &self.config.limits);
         self.metrics.policy(active.policy.digest(), active.names());
-        self.events.push("policy-applied", json!({"digest": active.policy.digest()}));
+        self.events
+            .push("policy-applied", json!({"digest": active.policy.digest()}));
         self.active.store(Some(Arc::new(active)));
     }
 
@@ -88,7 +93,8 @@ impl State {
         self.metrics.records_dropped.inc();
         let now = clock::now().as_secs();
         if self.complained.swap(now, Ordering::Relaxed) != now {
-            self.events.push("record-failed", json!({"error": error.to_string()}));
+            self.events
+                .push("record-failed", json!({"error": error.to_string()}));
         }
     }
 
@@ -110,7 +116,12 @@ impl State {
     /// What the admin socket shows.
     pub(crate) fn status(&self) -> Value {
         let (callers, unidentified) = self.callers.report();
-        let would_refuse = |rows: &[Value]| rows.iter().filter(|row| row["would_refuse"] != 0).cloned().collect::<Vec<_>>();
+        let would_refuse = |rows: &[Value]| {
+            rows.iter()
+                .filter(|row| row["would_refuse"] != 0)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         let refused = [would_refuse(&callers), would_refuse(&unidentified)].concat();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -133,7 +144,9 @@ impl State {
 
     fn policy_status(&self) -> Value {
         let active = self.active.load();
-        let Some(active) = &*active else { return Value::Null };
+        let Some(active) = &*active else {
+            return Value::Null;
+        };
         let sets: Vec<Value> = active
             .policy
             .feature_sets()

@@ -5,7 +5,11 @@ use std::time::Instant;
 use crate::limit::{Bucket, Limiter, Rate};
 
 /// 20 a second with bursts of 100 show any honest misconfiguration, and are 2 KB a second of disk.
-const RATE: Rate = Rate { amount: 20, per_seconds: 1, burst: 100 };
+const RATE: Rate = Rate {
+    amount: 20,
+    per_seconds: 1,
+    burst: 100,
+};
 
 /// The bucket that such records are taken from.
 #[derive(Debug)]
@@ -16,7 +20,10 @@ pub(crate) struct Strangers {
 
 impl Strangers {
     pub(crate) fn new() -> Strangers {
-        Strangers { limiter: Limiter::new(), bucket: Bucket::new(RATE) }
+        Strangers {
+            limiter: Limiter::new(),
+            bucket: Bucket::new(RATE),
+        }
     }
 
     /// Whether one more may be written now.

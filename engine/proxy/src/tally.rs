@@ -66,7 +66,10 @@ impl Tally {
 
     /// Whether enforcing would have refused what passed.
     pub(crate) fn would_refuse(self) -> bool {
-        matches!(self, Tally::WouldDeny | Tally::WouldLimit | Tally::Unjudged | Tally::UnmanagedRoute)
+        matches!(
+            self,
+            Tally::WouldDeny | Tally::WouldLimit | Tally::Unjudged | Tally::UnmanagedRoute
+        )
     }
 }
 
@@ -91,7 +94,13 @@ mod tests {
     fn every_tally_has_its_own_place_and_name() {
         for (place, tally) in Tally::ALL.iter().enumerate() {
             assert_eq!(*tally as usize, place);
-            assert_eq!(Tally::ALL.iter().filter(|other| other.as_str() == tally.as_str()).count(), 1);
+            assert_eq!(
+                Tally::ALL
+                    .iter()
+                    .filter(|other| other.as_str() == tally.as_str())
+                    .count(),
+                1
+            );
         }
     }
 }

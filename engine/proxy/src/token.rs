@@ -26,14 +26,20 @@ struct Held {
 
 impl Token {
     pub(crate) fn new(path: Option<PathBuf>) -> Token {
-        Token { path, held: Mutex::default() }
+        Token {
+            path,
+            held: Mutex::default(),
+        }
     }
 
     /// `Bearer …`, marked as secret; None when there is no file or nothing usable in it.
     pub(crate) fn header(&self, now: Instant) -> Option<HeaderValue> {
         let path = self.path.as_deref()?;
         let mut held = self.held.lock();
-        if held.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY) {
+        if held
+            .looked
+            .is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY)
+        {
             held.looked = Some(now);
             held.look(path);
         }
@@ -48,12 +54,16 @@ impl Held {
             return;
         }
         self.changed = changed;
-        self.header = std::fs::read_to_string(path).ok().and_then(|text| bearer(text.trim()));
+        self.header = std::fs::read_to_string(path)
+            .ok()
+            .and_then(|text| bearer(text.trim()));
     }
 }
 
 fn bearer(token: &str) -> Option<HeaderValue> {
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| !token.is_empty())?;
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+        .ok()
+        .filter(|_| !token.is_empty())?;
     header.set_sensitive(true);
     Some(header)
 }
@@ -80,6 +90,10 @@ mod tests {
     #[test]
     fn without_a_file_there_is_no_token() {
         assert!(Token::new(None).header(Instant::now()).is_none());
-        assert!(Token::new(Some("/nowhere/token".into())).header(Instant::now()).is_none());
+        assert!(
+            Token::new(Some("/nowhere/token".into()))
+                .header(Instant::now())
+                .is_none()
+        );
     }
 }

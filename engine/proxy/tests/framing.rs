@@ -1,5 +1,7 @@
 //! Requests that two readers could take differently: refused, with the connection closed after.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
 mod chains;
 mod scene;
 
@@ -42,8 +44,14 @@ fn ambiguous_heads_are_refused_and_end_the_connection() {
     ] {
         assert_refused(&scene, &format!("POST /get-online-features HTTP/1.1\r\n{lines}"));
     }
-    assert_refused(&scene, &format!("POST /get-online-features HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n"));
-    assert_refused(&scene, &format!("POST /get-online-features HTTP/2.0\r\nhost: a\r\ncontent-length: {length}\r\n"));
+    assert_refused(
+        &scene,
+        "POST /get-online-features HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n",
+    );
+    assert_refused(
+        &scene,
+        &format!("POST /get-online-features HTTP/2.0\r\nhost: a\r\ncontent-length: {length}\r\n"),
+    );
     assert_refused(&scene, "CONNECT features:80 HTTP/1.1\r\nhost: features:80\r\n");
     assert!(scene.far.seen().is_empty());
 }
@@ -55,7 +63,10 @@ fn a_length_beside_chunked_smuggles_nothing() {
     let inner = request("POST", "/get-online-features", &[], body().as_bytes());
     for lengths in [("content-length: 4\r\n", ""), ("", "content-length: 4\r\n")] {
         let mut wire = scene.pricing();
-        let head = format!("POST /get-online-features HTTP/1.1\r\nhost: a\r\n{}transfer-encoding: chunked\r\n{}\r\n", lengths.0, lengths.1);
+        let head = format!(
+            "POST /get-online-features HTTP/1.1\r\nhost: a\r\n{}transfer-encoding: chunked\r\n{}\r\n",
+            lengths.0, lengths.1
+        );
         wire.send(&[head.as_bytes(), b"0\r\n\r\n", &inner].concat());
         assert_eq!(wire.read().reason(), "malformed-json");
         assert!(wire.is_closed());
@@ -79,7 +90,14 @@ fn a_chunked_request_is_answered_and_is_the_last() {
 fn a_body_shorter_than_it_says_reaches_nobody() {
     let scene = Scene::new(|_| {});
     let mut wire = scene.pricing();
-    wire.send(format!("POST /get-online-features HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{}", body().len() + 5, body()).as_bytes());
+    wire.send(
+        format!(
+            "POST /get-online-features HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{}",
+            body().len() + 5,
+            body()
+        )
+        .as_bytes(),
+    );
     drop(wire);
     assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
     assert_eq!(scene.far.seen().len(), 1);
@@ -89,7 +107,12 @@ fn a_body_shorter_than_it_says_reaches_nobody() {
 fn headers_beyond_the_limit_are_refused() {
     let scene = Scene::with(|_| {}, serde_json::json!({"header_bytes": 8192}));
     let mut wire = scene.pricing();
-    wire.send(&request("POST", "/get-online-features", &[("x", &"a".repeat(40_000))], body().as_bytes()));
+    wire.send(&request(
+        "POST",
+        "/get-online-features",
+        &[("x", &"a".repeat(40_000))],
+        body().as_bytes(),
+    ));
     assert_eq!(wire.read().status, 431);
     assert!(scene.far.seen().is_empty());
 }
@@ -100,5 +123,7 @@ fn what_hyper_refuses_itself_is_recorded_as_well() {
     let mut wire = scene.pricing();
     wire.send(b"\x00\x01\x02 what is this\r\n\r\n");
     assert_eq!(wire.read().status, 400);
-    scene::eventually("the record tells of it", || scene.record().iter().any(|line| line["reason"] == "bad-framing"));
+    scene::eventually("the record tells of it", || {
+        scene.record().iter().any(|line| line["reason"] == "bad-framing")
+    });
 }

@@ -375,11 +375,7 @@ async fn a_peer_is_drained_once_after_most_of_its_life_and_cut_at_its_end() {
 async fn a_peer_that_came_late_in_its_life_is_not_sent_away_at_once() {
     let world = World::new();
     let (server, peer) = peer_of(&world, (-3600, 600)).await;
-    assert!(
-        futures_now(PeerWatch::new(&server, &peer).next())
-            .await
-            .is_none()
-    );
+    assert!(futures_now(PeerWatch::new(&server, &peer).next()).await.is_none());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Observe and shadow: what passes, what is recorded, and who is counted.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
 mod chains;
 mod scene;
 
@@ -15,17 +17,34 @@ fn observe_passes_the_clients_own_bytes_and_the_servers_own_answer() {
     let scene = Scene::new(|draft| {
         draft.mode(Mode::Observe);
     });
-    scene.far.answer(|_| Response::builder().status(422).header("x-own", "1").body("as it is".into()).unwrap());
+    scene.far.answer(|_| {
+        Response::builder()
+            .status(422)
+            .header("x-own", "1")
+            .body("as it is".into())
+            .unwrap()
+    });
     let mut wire = scene.pricing();
     let body = b" {\"features\": [\"driver:secret\"], \"entities\": {\"driver_id\": [\"7\"]}} ";
-    wire.send(&request("POST", "/get-online-features", &[("x-mine", "1"), ("x-forwarded-for", "1")], body));
+    wire.send(&request(
+        "POST",
+        "/get-online-features",
+        &[("x-mine", "1"), ("x-forwarded-for", "1")],
+        body,
+    ));
     let answer = wire.read();
-    assert_eq!((answer.status, answer.text().as_str(), answer.header("x-own")), (422, "as it is", Some("1")));
+    assert_eq!(
+        (answer.status, answer.text().as_str(), answer.header("x-own")),
+        (422, "as it is", Some("1"))
+    );
     let seen = scene.far.last();
     assert_eq!(&seen.body[..], body);
     assert!(seen.headers.contains_key("x-mine") && !seen.headers.contains_key("x-forwarded-for"));
     let line = &scene.record()[0];
-    assert_eq!((&line["outcome"], &line["reason"], &line["applied"]), (&json!("unjudged"), &json!("entity-type"), &json!(false)));
+    assert_eq!(
+        (&line["outcome"], &line["reason"], &line["applied"]),
+        (&json!("unjudged"), &json!("entity-type"), &json!(false))
+    );
 }
 
 #[test]
@@ -38,11 +57,23 @@ fn observe_records_what_enforcing_would_do() {
     assert_eq!(post(&mut wire, &ask(&[CONV], 5)).status, 200);
     assert_eq!(post(&mut wire, &ask(&[CONV], 5)).status, 200);
     let record = scene.record();
-    assert_eq!((&record[0]["outcome"], &record[0]["missing"]), (&json!("deny"), &json!([SECRET])));
-    assert_eq!((&record[1]["outcome"], &record[1]["applied"]), (&json!("allow"), &json!(false)));
-    assert_eq!((&record[2]["outcome"], &record[2]["reason"]), (&json!("limited"), &json!("rate-limited")));
+    assert_eq!(
+        (&record[0]["outcome"], &record[0]["missing"]),
+        (&json!("deny"), &json!([SECRET]))
+    );
+    assert_eq!(
+        (&record[1]["outcome"], &record[1]["applied"]),
+        (&json!("allow"), &json!(false))
+    );
+    assert_eq!(
+        (&record[2]["outcome"], &record[2]["reason"]),
+        (&json!("limited"), &json!("rate-limited"))
+    );
     let status = scene.status();
-    assert_eq!(status["callers"][0]["decisions"], json!({"allow": 1, "would-deny": 1, "would-limit": 1}));
+    assert_eq!(
+        status["callers"][0]["decisions"],
+        json!({"allow": 1, "would-deny": 1, "would-limit": 1})
+    );
     assert_eq!(status["would_refuse"][0]["identity"], PRICING);
 }
 
@@ -52,12 +83,23 @@ fn observe_passes_routes_that_enforcing_would_close() {
         draft.mode(Mode::Observe);
     });
     let mut wire = scene.pricing();
-    wire.send(&request("PUT", "/push?x=1", &[("content-type", "text/plain")], b"anything"));
+    wire.send(&request(
+        "PUT",
+        "/push?x=1",
+        &[("content-type", "text/plain")],
+        b"anything",
+    ));
     assert_eq!(wire.read().status, 200);
     let seen = scene.far.last();
-    assert_eq!((seen.method.as_str(), seen.target.as_str(), &seen.body[..]), ("PUT", "/push?x=1", &b"anything"[..]));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str(), &seen.body[..]),
+        ("PUT", "/push?x=1", &b"anything"[..])
+    );
     let line = &scene.record()[0];
-    assert_eq!((&line["outcome"], &line["reason"]), (&json!("unmanaged-route"), &json!("unknown-route")));
+    assert_eq!(
+        (&line["outcome"], &line["reason"]),
+        (&json!("unmanaged-route"), &json!("unknown-route"))
+    );
     wire.send(&request("HEAD", "/health", &[], b""));
     wire.send(b"");
     scene::eventually("the second request has arrived", || scene.far.seen().len() == 2);
@@ -88,14 +130,20 @@ fn shadow_reads_strictly_and_applies_no_decision() {
     let mut wire = scene.pricing();
     let answer = post(&mut wire, &ask(&[CONV, SECRET], 1));
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["metadata"]["feature_names"], json!(["driver_id", "conv_rate", "secret"]));
+    assert_eq!(
+        answer.json()["metadata"]["feature_names"],
+        json!(["driver_id", "conv_rate", "secret"])
+    );
     assert_eq!(scene.far.last().json()["features"], json!([CONV, SECRET]));
     wire.send(&request("POST", "/get-online-features", &[], b"{"));
     assert_eq!(wire.read().reason(), "malformed-json");
     wire.send(&request("POST", "/push", &[], b"{}"));
     assert_eq!(wire.read().reason(), "unknown-route");
     let line = &scene.record()[0];
-    assert_eq!((&line["outcome"], &line["mode"], &line["applied"]), (&json!("deny"), &json!("shadow"), &json!(false)));
+    assert_eq!(
+        (&line["outcome"], &line["mode"], &line["applied"]),
+        (&json!("deny"), &json!("shadow"), &json!(false))
+    );
     assert_eq!(scene.far.seen().len(), 1);
 }
 
@@ -109,14 +157,24 @@ fn callers_without_identity_pass_while_the_set_admits_them_and_are_listed() {
         assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 200);
         let status = scene.status();
         assert_eq!(status["unidentified"][0]["source"], "127.0.0.1");
-        assert_eq!(status["unidentified"][0]["newest_trouble"]["reason"], "identity-required");
+        assert_eq!(
+            status["unidentified"][0]["newest_trouble"]["reason"],
+            "identity-required"
+        );
         assert_eq!(status["would_refuse"].as_array().unwrap().len(), 1);
         let line = &scene.record()[0];
-        assert_eq!((&line["peer"], &line["via"], &line["source"]), (&json!(null), &json!("plain"), &json!("127.0.0.1")));
+        assert_eq!(
+            (&line["peer"], &line["via"], &line["source"]),
+            (&json!(null), &json!("plain"), &json!("127.0.0.1"))
+        );
         scene.edit(|draft| {
             draft.admit_unidentified(-1);
         });
-        assert_eq!(post(&mut wire, &ask(&[CONV], 1)).reason(), "identity-required", "{mode:?}");
+        assert_eq!(
+            post(&mut wire, &ask(&[CONV], 1)).reason(),
+            "identity-required",
+            "{mode:?}"
+        );
     }
 }
 
@@ -134,6 +192,14 @@ fn one_enforcing_set_closes_unknown_routes_for_all_and_leaves_the_others_observe
     let mut wire = scene.pricing();
     wire.send(&request("POST", "/push", &[], b"{}"));
     assert_eq!(wire.read().reason(), "unknown-route");
-    assert_eq!(post(&mut wire, &ask(&["rider:score"], 1)).status, 200, "a set in observe");
-    assert_eq!(post(&mut wire, &ask(&["rider:score", SECRET], 1)).reason(), "not-granted", "the strictest mode of those asked");
+    assert_eq!(
+        post(&mut wire, &ask(&["rider:score"], 1)).status,
+        200,
+        "a set in observe"
+    );
+    assert_eq!(
+        post(&mut wire, &ask(&["rider:score", SECRET], 1)).reason(),
+        "not-granted",
+        "the strictest mode of those asked"
+    );
 }

@@ -1,5 +1,7 @@
 //! The client side: a local app's plain HTTP becomes mTLS to the one server that may answer.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
 mod chains;
 mod scene;
 
@@ -30,16 +32,30 @@ impl Client {
         Client::configured(scene, credentials, expected, &scene.mtls.to_string(), |_, _| {})
     }
 
-    fn configured(scene: &Scene, credentials: Credentials, expected: &str, address: &str, change: impl FnOnce(&mut Value, &PathBuf)) -> Client {
+    fn configured(
+        scene: &Scene,
+        credentials: Credentials,
+        expected: &str,
+        address: &str,
+        change: impl FnOnce(&mut Value, &PathBuf),
+    ) -> Client {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("drivers.sock");
         let mut config = json!({"outbound": [{"feature_set": "drivers", "listen": "127.0.0.1:0"}]});
         change(&mut config, &socket);
         let proxy = Proxy::new(credentials.clone(), config.to_string().as_bytes()).unwrap();
         let bound: Value = serde_json::from_slice(&proxy.start().unwrap()).unwrap();
-        proxy.set_policy(&remotes(scene, &[("drivers", address, expected)])).unwrap();
+        proxy
+            .set_policy(&remotes(scene, &[("drivers", address, expected)]))
+            .unwrap();
         let address = bound["outbound"]["drivers"].as_str().unwrap().parse().ok();
-        Client { proxy, credentials, address, socket, _folder: folder }
+        Client {
+            proxy,
+            credentials,
+            address,
+            socket,
+            _folder: folder,
+        }
     }
 
     fn app(&self) -> Wire {
@@ -75,8 +91,14 @@ fn an_app_that_knows_no_tls_is_answered_as_its_workload() {
     let mut app = client.app();
     let answer = post(&mut app, &ask(&[CONV], 2));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["metadata"]["feature_names"], json!(["driver_id", "conv_rate"]));
-    assert_eq!(answer.header("featward-request-id").unwrap(), scene.record()[0]["id"]);
+    assert_eq!(
+        answer.json()["metadata"]["feature_names"],
+        json!(["driver_id", "conv_rate"])
+    );
+    assert_eq!(
+        answer.header("featward-request-id").unwrap(),
+        scene.record()[0]["id"]
+    );
     assert_eq!(scene.record()[0]["peer"], PRICING);
 }
 
@@ -98,9 +120,15 @@ fn its_own_failures_are_told_apart() {
         (answer.status, answer.reason())
     };
     let nobody = Credentials::new(chains::DOMAIN).unwrap();
-    assert_eq!(own(&Client::new(&scene, nobody, SCORING)), (503, "no-identity".into()));
+    assert_eq!(
+        own(&Client::new(&scene, nobody, SCORING)),
+        (503, "no-identity".into())
+    );
     let other = "spiffe://prod.acme.example/bu/risk/svc/other";
-    assert_eq!(own(&Client::new(&scene, scene.caller(PRICING), other)), (502, "server-not-trusted".into()));
+    assert_eq!(
+        own(&Client::new(&scene, scene.caller(PRICING), other)),
+        (502, "server-not-trusted".into())
+    );
     let closed = Client::configured(&scene, scene.caller(PRICING), SCORING, "127.0.0.1:1", |_, _| {});
     assert_eq!(own(&closed), (502, "server-unreachable".into()));
     let unknown = client(&scene);
@@ -116,25 +144,55 @@ fn a_client_that_the_server_does_not_accept_is_told_that_it_was_refused() {
     let credentials = Credentials::new(chains::DOMAIN).unwrap();
     scene.world.trust(&credentials, 1);
     elsewhere.payments.identify(&credentials, PRICING, |_| {});
-    let answer = post(&mut Client::new(&scene, credentials, SCORING).app(), &ask(&[CONV], 1));
-    assert_eq!((answer.status, answer.reason().as_str()), (502, "server-unreachable"));
-    assert!(answer.json()["detail"].as_str().unwrap().contains("refused our certificate"), "{}", answer.text());
+    let answer = post(
+        &mut Client::new(&scene, credentials, SCORING).app(),
+        &ask(&[CONV], 1),
+    );
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (502, "server-unreachable")
+    );
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("refused our certificate"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]
 fn connections_to_the_server_are_kept_until_the_identity_changes() {
     let scene = Scene::new(|_| {});
     let client = client(&scene);
-    let serials = |scene: &Scene| scene.record().iter().map(|line| line["serial"].clone()).collect::<Vec<_>>();
+    let serials = |scene: &Scene| {
+        scene
+            .record()
+            .iter()
+            .map(|line| line["serial"].clone())
+            .collect::<Vec<_>>()
+    };
     let mut app = client.app();
     for _ in 0..3 {
         assert_eq!(post(&mut app, &ask(&[CONV], 1)).status, 200);
     }
-    scene.world.payments.identify(&client.credentials, PRICING, |_| {});
+    scene
+        .world
+        .payments
+        .identify(&client.credentials, PRICING, |_| {});
     assert_eq!(post(&mut app, &ask(&[CONV], 1)).status, 200);
     let serials = serials(&scene);
-    assert!(serials[0] == serials[1] && serials[1] == serials[2] && serials[2] != serials[3], "{serials:?}");
-    assert!(scene.proxy.metrics().contains("featward_connections{listener=\"mtls\"} 1"));
+    assert!(
+        serials[0] == serials[1] && serials[1] == serials[2] && serials[2] != serials[3],
+        "{serials:?}"
+    );
+    assert!(
+        scene
+            .proxy
+            .metrics()
+            .contains("featward_connections{listener=\"mtls\"} 1")
+    );
 }
 
 #[test]
@@ -160,12 +218,24 @@ fn rotating_both_ends_under_load_fails_no_request() {
         for round in 0..6 {
             std::thread::sleep(std::time::Duration::from_millis(150));
             // Lives so short that the server drains connections by itself as well.
-            scene.world.payments.identify(&client.credentials, PRICING, |params| live(params, -1, 2));
-            scene.world.risk.identify(&scene.world.credentials, SCORING, |params| live(params, -1, 2));
+            scene
+                .world
+                .payments
+                .identify(&client.credentials, PRICING, |params| live(params, -1, 2));
+            scene
+                .world
+                .risk
+                .identify(&scene.world.credentials, SCORING, |params| live(params, -1, 2));
             scene.world.trust(&client.credentials, 2 + round);
         }
-        scene.world.payments.identify(&client.credentials, PRICING, |_| {});
-        scene.world.risk.identify(&scene.world.credentials, SCORING, |_| {});
+        scene
+            .world
+            .payments
+            .identify(&client.credentials, PRICING, |_| {});
+        scene
+            .world
+            .risk
+            .identify(&scene.world.credentials, SCORING, |_| {});
         std::thread::sleep(std::time::Duration::from_millis(1500));
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         for caller in callers {
@@ -196,10 +266,18 @@ fn method_path_and_body_pass_and_what_says_who_calls_does_not() {
     });
     let client = client(&scene);
     let mut app = client.app();
-    app.send(&request("PUT", "/push?to=online", &[("x-forwarded-for", "1"), ("x-mine", "2")], b"raw"));
+    app.send(&request(
+        "PUT",
+        "/push?to=online",
+        &[("x-forwarded-for", "1"), ("x-mine", "2")],
+        b"raw",
+    ));
     assert_eq!(app.read().status, 200);
     let seen = scene.far.last();
-    assert_eq!((seen.method.as_str(), seen.target.as_str(), &seen.body[..]), ("PUT", "/push?to=online", &b"raw"[..]));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str(), &seen.body[..]),
+        ("PUT", "/push?to=online", &b"raw"[..])
+    );
     assert!(seen.headers.contains_key("x-mine") && !seen.headers.contains_key("x-forwarded-for"));
 }
 
@@ -208,13 +286,22 @@ fn a_unix_socket_lets_only_the_named_user_in() {
     let scene = Scene::new(|_| {});
     let own = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
     let over_unix = |user: u32| {
-        Client::configured(&scene, scene.caller(PRICING), SCORING, &scene.mtls.to_string(), |config, socket| {
-            config["outbound"][0]["listen"] = json!(format!("unix:{}", socket.display()));
-            config["outbound"][0]["peer_uid"] = json!(user);
-        })
+        Client::configured(
+            &scene,
+            scene.caller(PRICING),
+            SCORING,
+            &scene.mtls.to_string(),
+            |config, socket| {
+                config["outbound"][0]["listen"] = json!(format!("unix:{}", socket.display()));
+                config["outbound"][0]["peer_uid"] = json!(user);
+            },
+        )
     };
     let welcome = over_unix(own);
-    assert_eq!(post(&mut Wire::unix(&welcome.socket), &ask(&[CONV], 1)).status, 200);
+    assert_eq!(
+        post(&mut Wire::unix(&welcome.socket), &ask(&[CONV], 1)).status,
+        200
+    );
     let unwelcome = over_unix(own + 1);
     assert!(Wire::unix(&unwelcome.socket).is_closed());
 }

@@ -1,5 +1,7 @@
 //! The record: one line for each decision, there before the answer.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
 mod chains;
 mod scene;
 
@@ -63,9 +65,21 @@ fn every_refusal_has_its_line() {
     wire.send(&request("POST", "/get-online-features", &[], b"{"));
     wire.read();
     post(&mut scene.nobody(), &ask(&[CONV], 1));
-    let told: Vec<_> = scene.record().iter().map(|line| (line["outcome"].to_string(), line["reason"].to_string())).collect();
-    let expected = [("deny", "not-granted"), ("not-found", "unknown-route"), ("bad-request", "malformed-json"), ("deny", "identity-required")];
-    assert_eq!(told, expected.map(|(outcome, reason)| (json!(outcome).to_string(), json!(reason).to_string())));
+    let told: Vec<_> = scene
+        .record()
+        .iter()
+        .map(|line| (line["outcome"].to_string(), line["reason"].to_string()))
+        .collect();
+    let expected = [
+        ("deny", "not-granted"),
+        ("not-found", "unknown-route"),
+        ("bad-request", "malformed-json"),
+        ("deny", "identity-required"),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(outcome, reason)| (json!(outcome).to_string(), json!(reason).to_string()))
+    );
 }
 
 #[test]
@@ -83,8 +97,15 @@ fn an_answer_that_cannot_be_recorded_is_not_given() {
         if status == 503 {
             assert_eq!(answer.reason(), "record-failed");
         }
-        assert!(scene.proxy.metrics().contains("featward_records_dropped_total 1"), "{mode:?}");
-        assert!(String::from_utf8(scene.proxy.drain_events()).unwrap().contains("record-failed"));
+        assert!(
+            scene.proxy.metrics().contains("featward_records_dropped_total 1"),
+            "{mode:?}"
+        );
+        assert!(
+            String::from_utf8(scene.proxy.drain_events())
+                .unwrap()
+                .contains("record-failed")
+        );
     }
 }
 
@@ -96,10 +117,20 @@ fn a_caller_that_leaves_before_its_answer_leaves_its_decision_behind() {
         http::Response::new(bytes::Bytes::new())
     });
     let mut wire = scene.pricing();
-    wire.send(&request("POST", "/get-online-features", &[], ask(&[CONV], 1).to_string().as_bytes()));
+    wire.send(&request(
+        "POST",
+        "/get-online-features",
+        &[],
+        ask(&[CONV], 1).to_string().as_bytes(),
+    ));
     eventually("the request is under way", || !scene.far.seen().is_empty());
     drop(wire);
-    eventually("the decision is recorded", || scene.record().iter().any(|line| line["outcome"] == "allow" && line["status"].is_null()));
+    eventually("the decision is recorded", || {
+        scene
+            .record()
+            .iter()
+            .any(|line| line["outcome"] == "allow" && line["status"].is_null())
+    });
 }
 
 #[test]
@@ -116,5 +147,9 @@ fn refused_handshakes_are_recorded_and_cannot_fill_the_disk() {
     });
     let lines = scene.record();
     assert!((100..150).contains(&lines.len()), "{}", lines.len());
-    assert!(lines.iter().all(|line| line["kind"] == "handshake" && line["source"] == "127.0.0.1"));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["kind"] == "handshake" && line["source"] == "127.0.0.1")
+    );
 }

@@ -1,5 +1,7 @@
 //! The serving side in enforce: who gets an answer, what of it, and what the feature server sees.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
 mod chains;
 mod scene;
 
@@ -17,7 +19,10 @@ fn a_granted_request_is_answered_with_what_was_granted() {
     let scene = Scene::new(|_| {});
     let answer = post(&mut scene.pricing(), &ask(&[CONV, ACC], 3));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["metadata"]["feature_names"], json!(["driver_id", "conv_rate", "acc_rate"]));
+    assert_eq!(
+        answer.json()["metadata"]["feature_names"],
+        json!(["driver_id", "conv_rate", "acc_rate"])
+    );
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("featward-request-id").unwrap().len(), 32);
 }
@@ -27,11 +32,23 @@ fn the_feature_server_gets_what_was_judged_and_not_what_was_sent() {
     let scene = Scene::new(|_| {});
     let body = br#" { "entities" : { "driver_id" : [ 1 ] }, "unknown": [1, 2], "features" : [ "driver:conv\u005frate" ] } "#;
     let mut wire = scene.pricing();
-    wire.send(&request("POST", "/get-online-features", &[("x-forwarded-for", "1.2.3.4"), ("authorization", "Bearer a.b.c"), ("cookie", "c=1")], body));
+    wire.send(&request(
+        "POST",
+        "/get-online-features",
+        &[
+            ("x-forwarded-for", "1.2.3.4"),
+            ("authorization", "Bearer a.b.c"),
+            ("cookie", "c=1"),
+        ],
+        body,
+    ));
     assert_eq!(wire.read().status, 200);
     let seen = scene.far.last();
     assert_eq!(seen.target, "/get-online-features");
-    assert_eq!(seen.json(), json!({"features": [CONV], "entities": {"driver_id": [1]}}));
+    assert_eq!(
+        seen.json(),
+        json!({"features": [CONV], "entities": {"driver_id": [1]}})
+    );
     for name in ["x-forwarded-for", "authorization", "cookie"] {
         assert!(!seen.headers.contains_key(name), "{name}");
     }
@@ -47,7 +64,10 @@ fn columns_that_nobody_granted_do_not_leave() {
         "results": [{"values": [1]}, {"values": [0.5]}, {"values": [9.75]}],
     }));
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
-    assert_eq!(answer.json(), json!({"metadata": {"feature_names": ["driver_id", "conv_rate"]}, "results": [{"values": [1]}, {"values": [0.5]}]}));
+    assert_eq!(
+        answer.json(),
+        json!({"metadata": {"feature_names": ["driver_id", "conv_rate"]}, "results": [{"values": [1]}, {"values": [0.5]}]})
+    );
 }
 
 #[test]
@@ -61,8 +81,12 @@ fn one_feature_too_many_refuses_all_and_says_why() {
     assert_eq!(problem["missing"], json!([SECRET]));
     assert_eq!(problem["feature_set"], "ml/drivers");
     assert_eq!(problem["owner"], "driver-ml <driver-ml@acme.example>");
-    assert_eq!(problem["request_id"], answer.header("featward-request-id").unwrap());
-    let command = format!("featward request --identity {PRICING} --feature-set ml/drivers --features {CONV},{SECRET}");
+    assert_eq!(
+        problem["request_id"],
+        answer.header("featward-request-id").unwrap()
+    );
+    let command =
+        format!("featward request --identity {PRICING} --feature-set ml/drivers --features {CONV},{SECRET}");
     assert_eq!(problem["request"], command);
     assert!(scene.far.seen().is_empty());
 }
@@ -86,9 +110,17 @@ fn strip_answers_without_the_rest_and_says_what_is_missing() {
     let answer = post(&mut scene.pricing(), &ask(&[CONV, SECRET, ACC], 1));
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("featward-stripped"), Some(SECRET));
-    assert_eq!(answer.json()["metadata"]["feature_names"], json!(["driver_id", "conv_rate", "acc_rate"]));
+    assert_eq!(
+        answer.json()["metadata"]["feature_names"],
+        json!(["driver_id", "conv_rate", "acc_rate"])
+    );
     assert_eq!(scene.far.last().json()["features"], json!([CONV, ACC]));
-    assert!(scene.proxy.metrics().contains("featward_stripped_features_total{feature_set=\"ml/drivers\"} 1"));
+    assert!(
+        scene
+            .proxy
+            .metrics()
+            .contains("featward_stripped_features_total{feature_set=\"ml/drivers\"} 1")
+    );
 }
 
 #[test]
@@ -136,13 +168,20 @@ fn the_cost_limit_answers_429_and_announces_short_waits_only() {
     let late = post(&mut wire, &ask(&[CONV], 10));
     assert_eq!((late.status, late.header("retry-after")), (429, None));
     scene.edit(|draft| draft.0.bindings[0].purpose = "another".into());
-    assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 429, "a policy swap fills no bucket");
+    assert_eq!(
+        post(&mut wire, &ask(&[CONV], 1)).status,
+        429,
+        "a policy swap fills no bucket"
+    );
     assert_eq!(post(&mut wire, &ask(&[CONV], 11)).reason(), "cost-over-burst");
 }
 
 #[test]
 fn the_row_caps_of_binding_and_engine_both_hold() {
-    let scene = Scene::with(|draft| draft.0.bindings[0].rows_per_request = 5, json!({"rows": 4}));
+    let scene = Scene::with(
+        |draft| draft.0.bindings[0].rows_per_request = 5,
+        json!({"rows": 4}),
+    );
     let mut wire = scene.pricing();
     assert_eq!(post(&mut wire, &ask(&[CONV], 4)).status, 200);
     assert_eq!(post(&mut wire, &ask(&[CONV], 5)).reason(), "rows-over-limit");
@@ -155,10 +194,22 @@ fn a_request_that_cannot_be_read_is_refused_before_the_server_sees_it() {
     let mut wire = scene.pricing();
     for (body, reason) in [
         (&b"{"[..], "malformed-json"),
-        (br#"{"features":["driver:conv_rate"],"features":[],"entities":{"driver_id":[1]}}"#, "duplicate-key"),
-        (br#"{"features":["driver:conv_rate"],"entities":{"driver_id":["1"]}}"#, "entity-type"),
-        (br#"{"features":["driver:conv_rate"],"entities":{"other":[1]}}"#, "unknown-entity"),
-        (br#"{"features":["driver@latest:conv_rate"],"entities":{"driver_id":[1]}}"#, "versioned-feature"),
+        (
+            br#"{"features":["driver:conv_rate"],"features":[],"entities":{"driver_id":[1]}}"#,
+            "duplicate-key",
+        ),
+        (
+            br#"{"features":["driver:conv_rate"],"entities":{"driver_id":["1"]}}"#,
+            "entity-type",
+        ),
+        (
+            br#"{"features":["driver:conv_rate"],"entities":{"other":[1]}}"#,
+            "unknown-entity",
+        ),
+        (
+            br#"{"features":["driver@latest:conv_rate"],"entities":{"driver_id":[1]}}"#,
+            "versioned-feature",
+        ),
     ] {
         wire.send(&request("POST", "/get-online-features", &[], body));
         assert_eq!(wire.read().reason(), reason);
@@ -183,7 +234,11 @@ fn only_the_adapters_route_exists() {
     ] {
         wire.send(&request(method, path, &[], body.as_bytes()));
         let answer = wire.read();
-        assert_eq!((answer.status, answer.reason().as_str()), (404, "unknown-route"), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (404, "unknown-route"),
+            "{method} {path}"
+        );
     }
     assert!(scene.far.seen().is_empty());
 }
@@ -194,7 +249,10 @@ fn sizes_are_limited_in_both_directions() {
     let large = post(&mut scene.pricing(), &ask(&[CONV], 1000));
     assert_eq!((large.status, large.reason().as_str()), (413, "body-too-large"));
     scene.far.answer(|_| Response::new(Bytes::from(vec![b' '; 5001])));
-    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).reason(), "upstream-answer");
+    assert_eq!(
+        post(&mut scene.pricing(), &ask(&[CONV], 1)).reason(),
+        "upstream-answer"
+    );
 }
 
 #[test]
@@ -241,19 +299,30 @@ fn connections_beyond_the_limit_are_closed_at_once() {
 #[test]
 fn what_the_server_says_when_it_fails_does_not_leave() {
     let scene = Scene::new(|_| {});
-    scene.far.answer(|_| Response::builder().status(500).body("secret: Feature view x does not exist".into()).unwrap());
+    scene.far.answer(|_| {
+        Response::builder()
+            .status(500)
+            .body("secret: Feature view x does not exist".into())
+            .unwrap()
+    });
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
     assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream-error"));
     assert!(!answer.text().contains("secret"));
     scene.far.answer(|_| Response::new("not json".into()));
-    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).reason(), "upstream-answer");
+    assert_eq!(
+        post(&mut scene.pricing(), &ask(&[CONV], 1)).reason(),
+        "upstream-answer"
+    );
 }
 
 #[test]
 fn a_server_that_is_not_there_is_unreachable_and_not_a_refusal() {
     let scene = Scene::new(|draft| draft.0.feature_sets[0].endpoints[0].port = 1);
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
-    assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream-unreachable"));
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (502, "upstream-unreachable")
+    );
 }
 
 #[test]
@@ -264,7 +333,10 @@ fn a_server_that_does_not_answer_is_given_up() {
         Response::new(Bytes::new())
     });
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
-    assert_eq!((answer.status, answer.reason().as_str()), (504, "upstream-timeout"));
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (504, "upstream-timeout")
+    );
 }
 
 #[test]
@@ -283,7 +355,10 @@ fn a_kept_connection_that_the_server_has_closed_fails_no_request() {
     let scene = Scene::new(|_| {});
     scene.far.answer(|_| {
         let answer = json!({"metadata": {"feature_names": ["driver_id", "conv_rate"]}, "results": [{}, {}]});
-        Response::builder().header("connection", "close").body(answer.to_string().into()).unwrap()
+        Response::builder()
+            .header("connection", "close")
+            .body(answer.to_string().into())
+            .unwrap()
     });
     let mut wire = scene.pricing();
     for _ in 0..5 {
@@ -298,9 +373,15 @@ fn callers_without_identity_are_refused_in_enforce_whatever_the_set_allows() {
         draft.admit_unidentified(3600);
     });
     let answer = post(&mut scene.nobody(), &ask(&[CONV], 1));
-    assert_eq!((answer.status, answer.reason().as_str()), (403, "identity-required"));
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (403, "identity-required")
+    );
     let told: Vec<String> = answer.json().as_object().unwrap().keys().cloned().collect();
-    assert_eq!(told, ["detail", "reason", "request_id", "status", "title", "type"]);
+    assert_eq!(
+        told,
+        ["detail", "reason", "request_id", "status", "title", "type"]
+    );
     assert!(scene.far.seen().is_empty());
 }
 
@@ -308,11 +389,18 @@ fn callers_without_identity_are_refused_in_enforce_whatever_the_set_allows() {
 fn before_the_first_policy_nothing_is_decided() {
     let world = chains::World::new();
     world.risk.identify(&world.credentials, SCORING, |_| {});
-    let proxy = featward_proxy::proxy::Proxy::new(world.credentials.clone(), br#"{"serve": {"listen": "127.0.0.1:0"}}"#).unwrap();
+    let proxy = featward_proxy::proxy::Proxy::new(
+        world.credentials.clone(),
+        br#"{"serve": {"listen": "127.0.0.1:0"}}"#,
+    )
+    .unwrap();
     let bound: Value = serde_json::from_slice(&proxy.start().unwrap()).unwrap();
     let address = bound["serve"]["listen"].as_str().unwrap().parse().unwrap();
     let client = world.process(&world.payments, PRICING);
-    let answer = post(&mut Wire::tls(address, &client, SCORING, &["http/1.1"]), &ask(&[CONV], 1));
+    let answer = post(
+        &mut Wire::tls(address, &client, SCORING, &["http/1.1"]),
+        &ask(&[CONV], 1),
+    );
     assert_eq!((answer.status, answer.reason().as_str()), (503, "no-policy"));
 }
 
@@ -324,17 +412,32 @@ fn upstream_auth_decides_which_token_goes_on() {
     let mut wire = scene.pricing();
     let body = ask(&[CONV], 1).to_string();
     let mut sent = |token: &str| {
-        wire.send(&request("POST", "/get-online-features", &[("authorization", token)], body.as_bytes()));
+        wire.send(&request(
+            "POST",
+            "/get-online-features",
+            &[("authorization", token)],
+            body.as_bytes(),
+        ));
         wire.read()
     };
-    let seen = |scene: &Scene| scene.far.last().headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let seen = |scene: &Scene| {
+        scene
+            .far
+            .last()
+            .headers
+            .get("authorization")
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
     assert_eq!(sent("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln").status, 200);
     assert_eq!(seen(&scene), None);
     scene.edit(|draft| {
         draft.upstream_auth(v1::UpstreamAuth::Passthrough);
     });
     assert_eq!(sent("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln").status, 200);
-    assert_eq!(seen(&scene).as_deref(), Some("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln"));
+    assert_eq!(
+        seen(&scene).as_deref(),
+        Some("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln")
+    );
     let before = scene.far.seen().len();
     assert_eq!(sent("Bearer eyJhbGciOiJub25lIn0.e30.").reason(), "unsigned-token");
     assert_eq!(scene.far.seen().len(), before);
@@ -383,7 +486,10 @@ fn the_admin_socket_tells_who_called_and_is_for_our_own_user() {
     post(&mut wire, &ask(&[SECRET], 1));
     scene.proxy.set_agent_status(br#"{"pid": 7}"#).unwrap();
     let path = scene.folder.path().join("admin.sock");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let mut wire = Wire::unix(&path);
     wire.send(&request("GET", "/status", &[], b""));
     let status = wire.read().json();
@@ -393,7 +499,10 @@ fn the_admin_socket_tells_who_called_and_is_for_our_own_user() {
     assert_eq!(status["callers"][0]["decisions"], json!({"allow": 1, "deny": 1}));
     assert_eq!(status["callers"][0]["newest_trouble"]["missing"], json!([SECRET]));
     assert_eq!(status["agent"], json!({"pid": 7}));
-    assert_eq!(status["policy"]["digest"], scene.proxy.set_policy(&scene.draft.bytes()).unwrap());
+    assert_eq!(
+        status["policy"]["digest"],
+        scene.proxy.set_policy(&scene.draft.bytes()).unwrap()
+    );
 }
 
 #[test]
@@ -401,10 +510,19 @@ fn stopping_lets_requests_under_way_end_and_then_closes() {
     let scene = Scene::new(|_| {});
     scene.far.answer(|_| {
         std::thread::sleep(std::time::Duration::from_millis(300));
-        Response::new(json!({"metadata": {"feature_names": ["driver_id"]}, "results": [{}]}).to_string().into())
+        Response::new(
+            json!({"metadata": {"feature_names": ["driver_id"]}, "results": [{}]})
+                .to_string()
+                .into(),
+        )
     });
     let mut wire = scene.pricing();
-    wire.send(&request("POST", "/get-online-features", &[], ask(&[CONV], 1).to_string().as_bytes()));
+    wire.send(&request(
+        "POST",
+        "/get-online-features",
+        &[],
+        ask(&[CONV], 1).to_string().as_bytes(),
+    ));
     eventually("the request is under way", || !scene.far.seen().is_empty());
     scene.proxy.stop(std::time::Duration::from_secs(10));
     let answer = wire.read();

@@ -18,7 +18,9 @@ pub(crate) struct Proxy(proxy::Proxy);
 impl Proxy {
     #[new]
     fn new(credentials: &Credentials, config: &[u8]) -> PyResult<Proxy> {
-        proxy::Proxy::new(credentials.0.clone(), config).map(Proxy).map_err(config_error)
+        proxy::Proxy::new(credentials.0.clone(), config)
+            .map(Proxy)
+            .map_err(config_error)
     }
 
     /// Bind everything and serve; returns JSON of the bound addresses.

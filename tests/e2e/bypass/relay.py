@@ -60,12 +60,12 @@ class Relay:
         with self._lock:
             return [len(stream) for stream in self._streams]
 
-    def since(self, mark: list[int]) -> bytes:
+    def since(self, mark: list[int]) -> list[bytes]:
         """Every byte that went towards the upstream since then, connection by connection."""
         with self._lock:
             starts = mark + [0] * (len(self._streams) - len(mark))
             pairs = zip(self._streams, starts, strict=True)
-            return b"".join(bytes(stream[start:]) for stream, start in pairs)
+            return [bytes(stream[start:]) for stream, start in pairs]
 
     def _accept(self) -> None:
         while True:
@@ -100,7 +100,7 @@ class Relay:
 
 
 def requests(data: bytes) -> Iterator[Seen]:
-    """The requests in what the upstream saw. Raises ValueError for anything but whole requests."""
+    """The requests in what one connection carried. Raises ValueError for a part of a request."""
     while data:
         head, end, rest = data.partition(b"\r\n\r\n")
         line, *lines = head.decode("latin-1").split("\r\n")

@@ -97,13 +97,15 @@ def _subject(
         yield from declared(catalogue, binding, path, receiving)
     elif subject.spiffe_id is not None:
         yield from _spiffe_id(catalogue, binding, (*path, "spiffeId"), subject.spiffe_id, granting)
-    yield from _across(binding, path, granting, receiving)
+    yield from _across(catalogue, binding, path, granting, receiving)
 
 
 def _across(
-    binding: Binding, path: Path, granting: str | None, receiving: str | None
+    catalogue: Catalogue, binding: Binding, path: Path, granting: str | None, receiving: str | None
 ) -> Iterator[Finding]:
-    if granting is not None and receiving is not None and granting != receiving:
+    if granting is None or receiving is None or not catalogue.knows_business_unit(receiving):
+        return
+    if granting != receiving:
         message = f"business unit {granting} grants to {receiving}, and this version knows no consent to that"
         remedy = f"grant to workloads of {granting} only"
         yield binding.finding("grant-across-business-units", path, message, remedy)
@@ -137,7 +139,7 @@ def _spiffe_id(
             yield from unknown(
                 catalogue, binding, path, "business unit", receiving, catalogue.business_units
             )
-        yield from _across(binding, path, granting, receiving)
+        yield from _across(catalogue, binding, path, granting, receiving)
         yield from _provable(catalogue, binding, path, identity, receiving)
 
 

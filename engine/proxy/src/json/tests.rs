@@ -46,10 +46,7 @@ fn encodings_other_than_plain_utf8_are_refused() {
     let utf16: Vec<u16> = text.encode_utf16().collect();
     let little: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
     let big: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect();
-    let wide: Vec<u8> = text
-        .chars()
-        .flat_map(|c| u32::from(c).to_le_bytes())
-        .collect();
+    let wide: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
     let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
     let latin = b"{\"a\":\"\xe9\"}".to_vec();
     for body in [little, big, wide, marked, latin] {

@@ -43,11 +43,7 @@ pub(crate) fn number(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Writes `[a,b]`, each item by `item`.
-pub(crate) fn list<T>(
-    out: &mut Vec<u8>,
-    items: impl IntoIterator<Item = T>,
-    item: impl Fn(&mut Vec<u8>, T),
-) {
+pub(crate) fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, item: impl Fn(&mut Vec<u8>, T)) {
     out.push(b'[');
     for (index, value) in items.into_iter().enumerate() {
         if index > 0 {

@@ -76,13 +76,22 @@ impl Outbound {
         let framed = check_framing(&head);
         let ended = match framed {
             Ok(_) => self.pass(&head, body).await,
-            Err(detail) => Err(Unreached { reason: Reason::BadFraming, detail: detail.into() }),
+            Err(detail) => Err(Unreached {
+                reason: Reason::BadFraming,
+                detail: detail.into(),
+            }),
         };
-        let result = ended.as_ref().map_or_else(|refused| refused.reason.as_str(), |_| "answered");
+        let result = ended
+            .as_ref()
+            .map_or_else(|refused| refused.reason.as_str(), |_| "answered");
         self.state.metrics.outbound(&self.feature_set, result);
         let mut answer = ended.unwrap_or_else(|refused| self.refuse(&refused));
-        if head.version != Version::HTTP_2 && (framed.map_or(true, |framed| framed.last) || self.state.drain.has_begun()) {
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if head.version != Version::HTTP_2
+            && (framed.map_or(true, |framed| framed.last) || self.state.drain.has_begun())
+        {
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }
@@ -90,12 +99,16 @@ impl Outbound {
     async fn pass(&self, head: &Parts, body: Incoming) -> Result<Response<Answer>, Unreached> {
         let remote = self.remote()?;
         let limits = &self.state.config.limits;
-        let body = read_body(body, limits.body_bytes, seconds(limits.body_seconds)).await.map_err(unread)?;
+        let body = read_body(body, limits.body_bytes, seconds(limits.body_seconds))
+            .await
+            .map_err(unread)?;
         remote.refresh(*self.epoch.borrow());
         let time = seconds(limits.upstream_seconds) + seconds(limits.upstream_connect_seconds) + PATIENCE;
         let make = || passed_on(head, &body, &remote.authority);
         let sending = timeout(time, remote.pool.send(&*remote, make, is_repeatable(head))).await;
-        let (answer, link) = sending.map_err(|_| remote.late())?.map_err(|error| remote.failed(error))?;
+        let (answer, link) = sending
+            .map_err(|_| remote.late())?
+            .map_err(|error| remote.failed(error))?;
         let (far, flowing) = answer.into_parts();
         let body = Streamed::new(flowing, link, Arc::clone(&remote.pool), limits.answer_bytes, time);
         let mut answer = Response::new(Answer::Streamed(Box::new(body)));
@@ -113,7 +126,10 @@ impl Outbound {
     fn remote(&self) -> Result<Arc<Remote>, Unreached> {
         let active = self.state.active.load();
         let Some(active) = &*active else {
-            return Err(Unreached { reason: Reason::NoPolicy, detail: Reason::NoPolicy.row().title.into() });
+            return Err(Unreached {
+                reason: Reason::NoPolicy,
+                detail: Reason::NoPolicy.row().title.into(),
+            });
         };
         let mut found = self.found.lock();
         if found.digest != active.policy.digest() {
@@ -121,8 +137,14 @@ impl Outbound {
             found.digest = active.policy.digest().to_owned();
         }
         found.remote.clone().ok_or_else(|| {
-            let detail = format!("the policy names no server of the feature set {:?}, or several", self.feature_set);
-            Unreached { reason: Reason::UnknownFeatureSet, detail }
+            let detail = format!(
+                "the policy names no server of the feature set {:?}, or several",
+                self.feature_set
+            );
+            Unreached {
+                reason: Reason::UnknownFeatureSet,
+                detail,
+            }
         })
     }
 
@@ -132,10 +154,18 @@ impl Outbound {
             None => *remote.name == *self.feature_set,
         };
         let mut named = policy.remotes().iter().filter(wanted);
-        let (remote, None) = (named.next()?, named.next()) else { return None };
+        let (remote, None) = (named.next()?, named.next()) else {
+            return None;
+        };
         match before {
             Some(same) if same.is(&remote.address, &remote.spiffe_id) => Some(same),
-            _ => Remote::new(&remote.address, &remote.spiffe_id, &self.state.credentials, &self.state.config.limits).map(Arc::new),
+            _ => Remote::new(
+                &remote.address,
+                &remote.spiffe_id,
+                &self.state.credentials,
+                &self.state.config.limits,
+            )
+            .map(Arc::new),
         }
     }
 
@@ -151,7 +181,9 @@ impl Outbound {
             request_id: self.state.ids.next().to_string(),
         };
         let mut answer = problem_answer(row.status, &problem, None);
-        answer.headers_mut().insert(REFUSED_BY, HeaderValue::from_static("outbound"));
+        answer
+            .headers_mut()
+            .insert(REFUSED_BY, HeaderValue::from_static("outbound"));
         answer
     }
 }
@@ -162,7 +194,10 @@ fn unread(why: Unread) -> Unreached {
         Unread::Late => Reason::BodyTimeout,
         Unread::Broken => Reason::BadFraming,
     };
-    Unreached { reason, detail: reason.row().title.into() }
+    Unreached {
+        reason,
+        detail: reason.row().title.into(),
+    }
 }
 
 /// Reads may be sent again after a pooled connection turned out to be closed.

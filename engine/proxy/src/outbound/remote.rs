@@ -38,9 +38,18 @@ pub(crate) struct Unreached {
 
 impl Remote {
     /// The sidecar at this address; None when the address cannot stand in a Host header.
-    pub(crate) fn new(address: &str, identity: &SpiffeId, credentials: &Credentials, limits: &Limits) -> Option<Remote> {
-        let expect = Expect { identity: identity.clone(), root_sha256: None };
-        let connector = Connector::new(credentials, expect, true, &["http/1.1"]).deadline(seconds(limits.handshake_seconds));
+    pub(crate) fn new(
+        address: &str,
+        identity: &SpiffeId,
+        credentials: &Credentials,
+        limits: &Limits,
+    ) -> Option<Remote> {
+        let expect = Expect {
+            identity: identity.clone(),
+            root_sha256: None,
+        };
+        let connector = Connector::new(credentials, expect, true, &["http/1.1"])
+            .deadline(seconds(limits.handshake_seconds));
         Some(Remote {
             address: address.into(),
             identity: identity.clone(),
@@ -64,13 +73,21 @@ impl Remote {
 
     fn unreachable(&self, why: impl std::fmt::Display) -> Unreached {
         let detail = format!("the sidecar at {} cannot be reached: {why}", self.address);
-        Unreached { reason: Reason::ServerUnreachable, detail }
+        Unreached {
+            reason: Reason::ServerUnreachable,
+            detail,
+        }
     }
 
     /// Both certificates must hold for as long as the connection is used.
     fn until(&self, peer_not_after: i64) -> Instant {
-        let ours = self.credentials.identity().map_or(i64::MAX, |identity| identity.not_after);
-        let left = ours.min(peer_not_after).saturating_sub(clock::unix_seconds(clock::now()));
+        let ours = self
+            .credentials
+            .identity()
+            .map_or(i64::MAX, |identity| identity.not_after);
+        let left = ours
+            .min(peer_not_after)
+            .saturating_sub(clock::unix_seconds(clock::now()));
         Instant::now() + Duration::from_secs(u64::try_from(left).unwrap_or(0).min(LONGEST))
     }
 }
@@ -85,9 +102,17 @@ impl Connect for Remote {
         // Read before the handshake: if identity or trust change meanwhile, the connection is used once and not kept.
         let epoch = *self.credentials.changed().borrow();
         let connecting = timeout(self.connect_time, TcpStream::connect(&*self.address)).await;
-        let stream = connecting.map_err(|_| self.unreachable("no answer in time"))?.map_err(|error| self.unreachable(error))?;
-        stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
-        let connected = self.connector.connect(stream).await.map_err(|error| self.explain(&error))?;
+        let stream = connecting
+            .map_err(|_| self.unreachable("no answer in time"))?
+            .map_err(|error| self.unreachable(error))?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| self.unreachable(error))?;
+        let connected = self
+            .connector
+            .connect(stream)
+            .await
+            .map_err(|error| self.explain(&error))?;
         let until = self.until(connected.peer.not_after());
         let link = Link::new(Wire::Tls(Box::new(connected.stream)), Some(until), epoch).await;
         link.map_err(|error| self.unreachable(error))
@@ -102,7 +127,10 @@ impl Remote {
             ConnectError::NotTrusted(_) => Reason::ServerNotTrusted,
             ConnectError::Unreachable(_) | ConnectError::Refused(_) => Reason::ServerUnreachable,
         };
-        Unreached { reason, detail: format!("{}: {error}", self.address) }
+        Unreached {
+            reason,
+            detail: format!("{}: {error}", self.address),
+        }
     }
 
     /// Why sending failed. TLS 1.3 lets the server refuse our certificate only after the handshake.

@@ -50,10 +50,20 @@ impl Door {
         }
     }
 
-    async fn serve(self: Arc<Door>, stream: TcpStream, from: SocketAddr, _permit: OwnedSemaphorePermit, draining: Draining) {
+    async fn serve(
+        self: Arc<Door>,
+        stream: TcpStream,
+        from: SocketAddr,
+        _permit: OwnedSemaphorePermit,
+        draining: Draining,
+    ) {
         // Without it answers wait for acknowledgements; where it fails the connection is gone anyway.
         let _ = stream.set_nodelay(true);
-        let gauge = self.state.metrics.connections.get_or_create_owned(&Socket { listener: self.name });
+        let gauge = self
+            .state
+            .metrics
+            .connections
+            .get_or_create_owned(&Socket { listener: self.name });
         gauge.inc();
         match &self.acceptor {
             None => self.converse(stream, from, None, None, draining).await,
@@ -62,26 +72,52 @@ impl Door {
         gauge.dec();
     }
 
-    async fn shake_hands(&self, acceptor: &Acceptor, stream: TcpStream, from: SocketAddr, mut draining: Draining) {
+    async fn shake_hands(
+        &self,
+        acceptor: &Acceptor,
+        stream: TcpStream,
+        from: SocketAddr,
+        mut draining: Draining,
+    ) {
         let accepted = tokio::select! {
             accepted = acceptor.accept(stream) => accepted,
             () = draining.begun() => return,
         };
         match accepted {
-            Ok(accepted) => Box::pin(self.converse(accepted.stream, from, accepted.peer, accepted.http, draining)).await,
+            Ok(accepted) => {
+                Box::pin(self.converse(accepted.stream, from, accepted.peer, accepted.http, draining)).await
+            }
             Err(error) => self.turned_away(from.ip(), &error),
         }
     }
 
-    async fn converse<I>(&self, io: I, from: SocketAddr, peer: Option<Peer>, http: Option<Http>, draining: Draining)
-    where
+    async fn converse<I>(
+        &self,
+        io: I,
+        from: SocketAddr,
+        peer: Option<Peer>,
+        http: Option<Http>,
+        draining: Draining,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let watch = peer.as_ref().map(|peer| PeerWatch::new(&self.state.credentials, peer));
+        let watch = peer
+            .as_ref()
+            .map(|peer| PeerWatch::new(&self.state.credentials, peer));
         let visitor = Arc::new(Visitor::new(peer, from.ip(), self.name, &self.state.callers));
         let leave = || visitor.close_soon();
-        let serving = Serving { limits: &self.state.config.limits, http, watch, draining, leave };
-        let ended = serving.run(io, |request| exchange::answer(Arc::clone(&self.state), Arc::clone(&visitor), request)).await;
+        let serving = Serving {
+            limits: &self.state.config.limits,
+            http,
+            watch,
+            draining,
+            leave,
+        };
+        let ended = serving
+            .run(io, |request| {
+                exchange::answer(Arc::clone(&self.state), Arc::clone(&visitor), request)
+            })
+            .await;
         match ended {
             Ended::Unreadable => note::unreadable(&self.state, &visitor),
             Ended::Late => self.state.metrics.unwelcome(self.name, "too-slow"),

@@ -87,10 +87,21 @@ impl Account {
     pub(crate) fn asked(&mut self, policy: &Policy, request: &Request<'_>, decision: &Decision) {
         let name = |place: &u32| policy.name_at(request, *place);
         if let Features::Named(_) = request.features {
-            self.missing = decision.missing.iter().filter_map(name).map(str::to_owned).collect();
+            self.missing = decision
+                .missing
+                .iter()
+                .filter_map(name)
+                .map(str::to_owned)
+                .collect();
         }
         let Some(line) = &mut self.line else { return };
-        line.list("feature_sets", decision.feature_sets.iter().map(|set| &*policy.feature_set(*set).full_name));
+        line.list(
+            "feature_sets",
+            decision
+                .feature_sets
+                .iter()
+                .map(|set| &*policy.feature_set(*set).full_name),
+        );
         match request.features {
             Features::Named(names) => {
                 line.list("features", names.iter().copied().take(LISTED));
@@ -136,15 +147,28 @@ impl Account {
             false => (end.tally, end.counted),
         };
         let label = self.label.clone().unwrap_or_else(|| "".into());
-        self.state.metrics.ended(&label, self.route, tally, counted, self.started.elapsed());
-        self.state.callers.count(&self.visitor.caller, tally, counted, &label, end.missing);
-        if unrecorded { Err(Refusal::plain(Reason::RecordFailed)) } else { Ok(()) }
+        self.state
+            .metrics
+            .ended(&label, self.route, tally, counted, self.started.elapsed());
+        self.state
+            .callers
+            .count(&self.visitor.caller, tally, counted, &label, end.missing);
+        if unrecorded {
+            Err(Refusal::plain(Reason::RecordFailed))
+        } else {
+            Ok(())
+        }
     }
 
     fn end<'e>(&'e self, refusal: Option<&'e Refusal>) -> End<'e> {
         let Some(refusal) = refusal else {
             let judged = self.judged.unwrap_or(UNJUDGED);
-            return End { judged, tally: judged.tally, counted: judged.reason, missing: Box::new(self.missing.iter().map(String::as_str)) };
+            return End {
+                judged,
+                tally: judged.tally,
+                counted: judged.reason,
+                missing: Box::new(self.missing.iter().map(String::as_str)),
+            };
         };
         let row = refusal.reason.row();
         let tally = Tally::from(row.kind);
@@ -159,11 +183,18 @@ impl Account {
                 applied: true,
             },
         };
-        End { judged, tally, counted: row.name, missing: Box::new(refusal.missing()) }
+        End {
+            judged,
+            tally,
+            counted: row.name,
+            missing: Box::new(refusal.missing()),
+        }
     }
 
     fn write(&mut self, judged: Judged, status: Option<StatusCode>) -> std::io::Result<()> {
-        let Some(mut line) = self.line.take() else { return Ok(()) };
+        let Some(mut line) = self.line.take() else {
+            return Ok(());
+        };
         line.text("route", self.route);
         line.text("mode", judged.mode.as_str());
         line.text("outcome", judged.outcome);
@@ -196,7 +227,13 @@ impl Drop for Account {
 }
 
 /// For requests that end before a policy looks at them.
-const UNJUDGED: Judged = Judged { tally: Tally::Undecided, outcome: "undecided", reason: "none", mode: Mode::Enforce, applied: true };
+const UNJUDGED: Judged = Judged {
+    tally: Tally::Undecided,
+    outcome: "undecided",
+    reason: "none",
+    mode: Mode::Enforce,
+    applied: true,
+};
 
 fn begin(visitor: &Visitor, id: RequestId) -> Line {
     let mut line = Line::new("decision");

@@ -96,7 +96,10 @@ pub(crate) struct Told<I> {
 
 impl<I> Told<I> {
     pub(crate) fn new(io: I, activity: &Arc<Activity>) -> Told<I> {
-        Told { io, activity: Arc::clone(activity) }
+        Told {
+            io,
+            activity: Arc::clone(activity),
+        }
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -108,7 +111,11 @@ impl<I> Told<I> {
 }
 
 impl<I: Read + Unpin> Read for Told<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.io).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = result {
             self.activity.moved(true);
@@ -123,7 +130,11 @@ impl<I: Write + Unpin> Write for Told<I> {
         self.wrote(result)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
         self.wrote(result)
     }

@@ -72,14 +72,29 @@ impl<L: Fn()> Serving<'_, L> {
         let limits = self.limits;
         let activity = Arc::clone(&activity);
         match self.http {
-            Some(Http::One) => self.drive(pin!(one(limits).serve_connection(io, service)), &activity).await,
-            Some(Http::Two) => self.drive(pin!(two(limits).serve_connection(io, service)), &activity).await,
-            None => self.drive(pin!(either(limits).serve_connection(io, service)), &activity).await,
+            Some(Http::One) => {
+                self.drive(pin!(one(limits).serve_connection(io, service)), &activity)
+                    .await
+            }
+            Some(Http::Two) => {
+                self.drive(pin!(two(limits).serve_connection(io, service)), &activity)
+                    .await
+            }
+            None => {
+                self.drive(pin!(either(limits).serve_connection(io, service)), &activity)
+                    .await
+            }
         }
     }
 
     async fn drive<C: Conversation>(self, mut conversation: Pin<&mut C>, activity: &Activity) -> Ended {
-        let Serving { limits, mut watch, draining, leave, .. } = self;
+        let Serving {
+            limits,
+            mut watch,
+            draining,
+            leave,
+            ..
+        } = self;
         let (mut begun, mut cut) = (draining.clone(), draining);
         let mut alarm = pin!(sleep(seconds(limits.idle_seconds)));
         let mut leaving = false;
@@ -131,7 +146,9 @@ impl<L: Fn()> Serving<'_, L> {
                     });
                     return ended.await;
                 }
-                Event::Alarm => alarm.as_mut().reset((activity.last_io() + seconds(limits.idle_seconds)).into()),
+                Event::Alarm => alarm
+                    .as_mut()
+                    .reset((activity.last_io() + seconds(limits.idle_seconds)).into()),
             }
         }
     }
@@ -220,14 +237,23 @@ fn of_hyper(result: hyper::Result<()>) -> Ended {
 
 fn of_either(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> Ended {
     match result {
-        Err(error) if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) => Ended::Unreadable,
+        Err(error)
+            if error
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(hyper::Error::is_parse) =>
+        {
+            Ended::Unreadable
+        }
         _ => Ended::Closed,
     }
 }
 
 fn one(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_header_size(limits.header_bytes).max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
+    builder
+        .header_read_timeout(None)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
     builder
 }
 
@@ -247,7 +273,10 @@ fn two(limits: &Limits) -> http2::Builder<TokioExecutor> {
 
 fn either(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
+    builder
+        .http1()
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -29,7 +29,11 @@ use crate::visitor::Visitor;
 const REQUEST_ID: HeaderName = HeaderName::from_static("featward-request-id");
 
 /// Answer one request.
-pub(crate) async fn answer(state: Arc<State>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Answer> {
+pub(crate) async fn answer(
+    state: Arc<State>,
+    visitor: Arc<Visitor>,
+    request: Request<Incoming>,
+) -> Response<Answer> {
     let (head, body) = request.into_parts();
     let mut account = Account::open(&state, &visitor);
     let framed = framing::check(&head);
@@ -41,7 +45,9 @@ pub(crate) async fn answer(state: Arc<State>, visitor: Arc<Visitor>, request: Re
     let last = framed.map_or(true, |framed| framed.last) || visitor.is_closing();
     // HTTP/2 says it with GOAWAY instead, and knows no Connection header.
     if last && head.version != Version::HTTP_2 {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Ok(id) = HeaderValue::from_bytes(&account.id.digits()) {
         answer.headers_mut().insert(REQUEST_ID, id);
@@ -50,7 +56,12 @@ pub(crate) async fn answer(state: Arc<State>, visitor: Arc<Visitor>, request: Re
 }
 
 /// Settle the account and turn a refusal into its answer.
-fn close(account: &mut Account, visitor: &Visitor, head: &Parts, ended: Result<Response<Answer>, Refusal>) -> Response<Answer> {
+fn close(
+    account: &mut Account,
+    visitor: &Visitor,
+    head: &Parts,
+    ended: Result<Response<Answer>, Refusal>,
+) -> Response<Answer> {
     let (answer, refusal) = match ended {
         Ok(answer) => (answer, None),
         Err(refusal) => (refusal.answer(visitor, account.id, &head.headers), Some(refusal)),
@@ -61,13 +72,22 @@ fn close(account: &mut Account, visitor: &Visitor, head: &Parts, ended: Result<R
     }
 }
 
-async fn pass(state: &Arc<State>, visitor: &Visitor, account: &mut Account, head: &Parts, body: Incoming) -> Result<Response<Answer>, Refusal> {
+async fn pass(
+    state: &Arc<State>,
+    visitor: &Visitor,
+    account: &mut Account,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Response<Answer>, Refusal> {
     // Loaded for each request and kept to its end: an edit takes effect on the next one.
     let Some(active) = state.active.load_full() else {
         return Err(Refusal::plain(Reason::NoPolicy));
     };
     let Some(first) = active.policy.feature_sets().first() else {
-        return Err(Refusal::new(Reason::NoPolicy, "the policy names no feature set that this sidecar serves"));
+        return Err(Refusal::new(
+            Reason::NoPolicy,
+            "the policy names no feature set that this sidecar serves",
+        ));
     };
     account.under(&active);
     let passed = under(state, visitor, &active, account, head, body).await;
@@ -84,23 +104,41 @@ async fn under(
 ) -> Result<Response<Answer>, Refusal> {
     let limits = &state.config.limits;
     let now = clock::unix_seconds(clock::now());
-    let bench = Bench { active, limiter: &state.limiter, visitor, limits, now };
+    let bench = Bench {
+        active,
+        limiter: &state.limiter,
+        visitor,
+        limits,
+        now,
+    };
     let route = bench.admit(head)?;
     account.on_route(route.map_or("unmanaged", Route::as_str));
-    let body = body::read(body, limits.body_bytes, seconds(limits.body_seconds)).await.map_err(unread)?;
+    let body = body::read(body, limits.body_bytes, seconds(limits.body_seconds))
+        .await
+        .map_err(unread)?;
     let begun = Instant::now();
     let judged = match route {
         Some(_) => bench.judge(head, &body, account),
         None => bench.unmanaged(head, account),
     };
     state.metrics.decided(begun.elapsed());
-    Forward { state, active, head, account }.run(&body, judged?).await
+    Forward {
+        state,
+        active,
+        head,
+        account,
+    }
+    .run(&body, judged?)
+    .await
 }
 
 fn unread(why: Unread) -> Refusal {
     match why {
         Unread::TooLarge => Refusal::plain(Reason::BodyTooLarge),
         Unread::Late => Refusal::plain(Reason::BodyTimeout),
-        Unread::Broken => Refusal::new(Reason::BadFraming, "the body broke off or is not framed as its head says"),
+        Unread::Broken => Refusal::new(
+            Reason::BadFraming,
+            "the body broke off or is not framed as its head says",
+        ),
     }
 }

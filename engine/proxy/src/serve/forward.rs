@@ -38,7 +38,11 @@ pub(crate) struct Forward<'r> {
 impl Forward<'_> {
     /// Send the request on and bring its answer back.
     pub(crate) async fn run(self, body: &Bytes, pass: Pass<'_>) -> Result<Response<Answer>, Refusal> {
-        let Pass { upstream, authorization, form } = pass;
+        let Pass {
+            upstream,
+            authorization,
+            form,
+        } = pass;
         let token = self.authorization(authorization);
         match form {
             Form::Verbatim => self.verbatim(body, upstream, &token).await,
@@ -47,7 +51,12 @@ impl Forward<'_> {
     }
 
     /// The client's own bytes there, and the server's own back.
-    async fn verbatim(mut self, body: &Bytes, upstream: Arc<Upstream>, token: &[HeaderValue]) -> Result<Response<Answer>, Refusal> {
+    async fn verbatim(
+        mut self,
+        body: &Bytes,
+        upstream: Arc<Upstream>,
+        token: &[HeaderValue],
+    ) -> Result<Response<Answer>, Refusal> {
         let head = self.head;
         let make = || verbatim_request(head, body, token);
         let repeatable = matches!(head.method, Method::GET | Method::HEAD);
@@ -64,14 +73,24 @@ impl Forward<'_> {
         Ok(answer)
     }
 
-    async fn rewritten(mut self, body: Bytes, upstream: Arc<Upstream>, token: &[HeaderValue], narrow: Option<Narrow<'_>>) -> Result<Response<Answer>, Refusal> {
+    async fn rewritten(
+        mut self,
+        body: Bytes,
+        upstream: Arc<Upstream>,
+        token: &[HeaderValue],
+        narrow: Option<Box<Narrow<'_>>>,
+    ) -> Result<Response<Answer>, Refusal> {
         let head = self.head;
         let host = &upstream.authority;
         // Reads only: the adapter has no other routes.
-        let flowing = self.send(&upstream, || rewritten_request(head, &body, host, token), true).await?;
+        let flowing = self
+            .send(&upstream, || rewritten_request(head, &body, host, token), true)
+            .await?;
         check(&flowing)?;
         match narrow {
-            None => Ok(json(Answer::Streamed(Box::new(upstream.stream(flowing).into_body())))),
+            None => Ok(json(Answer::Streamed(Box::new(
+                upstream.stream(flowing).into_body(),
+            )))),
             Some(narrow) => {
                 let (_, whole) = upstream.collect(flowing).await?;
                 self.narrowed(whole, &narrow)
@@ -82,7 +101,11 @@ impl Forward<'_> {
     /// The answer without what was not granted. Feast adds columns that nobody asked for, so it is filtered even
     /// where all was granted.
     fn narrowed(&mut self, whole: Bytes, narrow: &Narrow<'_>) -> Result<Response<Answer>, Refusal> {
-        let features = narrow.decision.granted.iter().map(|grant| &*self.active.policy.feature(grant.feature).name);
+        let features = narrow
+            .decision
+            .granted
+            .iter()
+            .map(|grant| &*self.active.policy.feature(grant.feature).name);
         let kept = Kept::new(&narrow.read, features);
         let filtered = match kept.filter(&whole)? {
             Cow::Borrowed(_) => None,
@@ -90,13 +113,20 @@ impl Forward<'_> {
         };
         let mut answer = json(Answer::whole(filtered.unwrap_or(whole)));
         if !narrow.stripped.is_empty() {
-            self.state.metrics.stripped(self.active.label(Some(&narrow.decision)), narrow.stripped.len());
+            self.state
+                .metrics
+                .stripped(self.active.label(Some(&narrow.decision)), narrow.stripped.len());
             answer.headers_mut().insert(STRIPPED, stripped(narrow));
         }
         Ok(answer)
     }
 
-    async fn send(&mut self, upstream: &Upstream, make: impl Fn() -> Sent, repeatable: bool) -> Result<Flowing, Refusal> {
+    async fn send(
+        &mut self,
+        upstream: &Upstream,
+        make: impl Fn() -> Sent,
+        repeatable: bool,
+    ) -> Result<Flowing, Refusal> {
         let begun = Instant::now();
         let sent = upstream.send(make, repeatable).await;
         self.state.metrics.upstream(begun.elapsed());
@@ -110,7 +140,12 @@ impl Forward<'_> {
         match word {
             UpstreamAuth::None => Vec::new(),
             UpstreamAuth::Passthrough => headers::authorizations(&self.head.headers).cloned().collect(),
-            UpstreamAuth::Token => self.state.token.header(self.account.started).into_iter().collect(),
+            UpstreamAuth::Token => self
+                .state
+                .token
+                .header(self.account.started)
+                .into_iter()
+                .collect(),
         }
     }
 }
@@ -121,7 +156,11 @@ fn verbatim_request(head: &Parts, body: &Bytes, token: &[HeaderValue]) -> Sent {
     *request.uri_mut() = origin_form(&head.uri);
     *request.headers_mut() = headers::passed_on(&head.headers);
     let host = head.headers.get(HOST).cloned();
-    let named = || head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let named = || {
+        head.uri
+            .authority()
+            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+    };
     authorize(request.headers_mut(), host.or_else(named), token);
     request
 }
@@ -158,12 +197,16 @@ fn origin_form(uri: &Uri) -> Uri {
 fn check(flowing: &Flowing) -> Result<(), Refusal> {
     let status = flowing.answer.status();
     if status != StatusCode::OK {
-        return Err(Refusal::new(Reason::UpstreamError, format!("the feature server answered {}", status.as_u16())));
+        return Err(Refusal::new(
+            Reason::UpstreamError,
+            format!("the feature server answered {}", status.as_u16()),
+        ));
     }
     match flowing.answer.headers().get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            Err(Refusal::new(Reason::UpstreamAnswer, "the feature server encoded its answer, which nobody asked for"))
-        }
+        Some(encoding) if encoding != "identity" => Err(Refusal::new(
+            Reason::UpstreamAnswer,
+            "the feature server encoded its answer, which nobody asked for",
+        )),
         _ => Ok(()),
     }
 }
@@ -180,7 +223,17 @@ fn stripped(narrow: &Narrow<'_>) -> HeaderValue {
     if narrow.read.service().is_some() {
         return count();
     }
-    let plain = |letter: char| if letter.is_ascii_graphic() && letter != ',' { letter } else { '?' };
-    let names: Vec<String> = narrow.stripped.iter().map(|name| name.chars().map(plain).collect()).collect();
+    let plain = |letter: char| {
+        if letter.is_ascii_graphic() && letter != ',' {
+            letter
+        } else {
+            '?'
+        }
+    };
+    let names: Vec<String> = narrow
+        .stripped
+        .iter()
+        .map(|name| name.chars().map(plain).collect())
+        .collect();
     HeaderValue::from_str(&names.join(",")).unwrap_or_else(|_| count())
 }

@@ -19,7 +19,11 @@ pub(crate) fn check(head: &request::Parts) -> Result<Framed, &'static str> {
         return Err("CONNECT is not served");
     }
     let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
-    if !head.headers.values().all(|value| value.as_bytes().iter().all(plain)) {
+    if !head
+        .headers
+        .values()
+        .all(|value| value.as_bytes().iter().all(plain))
+    {
         return Err("a header's value holds something other than visible ASCII");
     }
     match head.version {
@@ -53,7 +57,10 @@ fn check_http1(headers: &HeaderMap) -> Result<Framed, &'static str> {
 
 /// h2 has refused connection headers and broken pseudo-headers before.
 fn check_http2(head: &request::Parts) -> Result<Framed, &'static str> {
-    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = head
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
     let host = match head.headers.get_all(HOST).iter().count() {
         0 => None,
         1 => only(&head.headers, &HOST),
@@ -75,13 +82,19 @@ fn only<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a [u8]>
 
 /// Host and port, nothing else: no user, no path, no list.
 fn is_authority(text: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    let allowed =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     !text.is_empty() && text.iter().all(allowed)
 }
 
 fn names_upgrade(headers: &HeaderMap) -> bool {
-    let tokens = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    tokens.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
+    let tokens = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    tokens
+        .map(<[u8]>::trim_ascii)
+        .any(|token| token.eq_ignore_ascii_case(b"upgrade"))
 }
 
 #[cfg(test)]
@@ -100,12 +113,21 @@ mod tests {
 
     #[test]
     fn a_plain_request_passes() {
-        assert_eq!(checked(Version::HTTP_11, &[("host", "a:1"), ("content-length", "3")]), Ok(Framed { last: false }));
+        assert_eq!(
+            checked(Version::HTTP_11, &[("host", "a:1"), ("content-length", "3")]),
+            Ok(Framed { last: false })
+        );
     }
 
     #[test]
     fn a_chunked_request_is_the_last_of_its_connection() {
-        assert_eq!(checked(Version::HTTP_11, &[("host", "a"), ("transfer-encoding", "chunked")]), Ok(Framed { last: true }));
+        assert_eq!(
+            checked(
+                Version::HTTP_11,
+                &[("host", "a"), ("transfer-encoding", "chunked")]
+            ),
+            Ok(Framed { last: true })
+        );
     }
 
     #[test]
@@ -120,8 +142,16 @@ mod tests {
             &[("host", "a"), ("transfer-encoding", "gzip, chunked")],
             &[("host", "a"), ("transfer-encoding", "identity, chunked")],
             &[("host", "a"), ("transfer-encoding", "Chunked")],
-            &[("host", "a"), ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
-            &[("host", "a"), ("transfer-encoding", "chunked"), ("content-length", "3")],
+            &[
+                ("host", "a"),
+                ("transfer-encoding", "chunked"),
+                ("transfer-encoding", "chunked"),
+            ],
+            &[
+                ("host", "a"),
+                ("transfer-encoding", "chunked"),
+                ("content-length", "3"),
+            ],
             &[("host", "a"), ("content-length", "3"), ("content-length", "3")],
             &[("host", "a"), ("upgrade", "websocket")],
             &[("host", "a"), ("connection", "keep-alive, Upgrade")],

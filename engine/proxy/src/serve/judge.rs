@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use featward_policy::{BindingIndex, Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth};
+use featward_policy::{
+    BindingIndex, Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth,
+};
 use http::request::Parts;
 
 use super::account::Account;
@@ -43,7 +45,10 @@ pub(crate) enum Form<'b> {
     /// As it came; its answer passes as it comes (observe).
     Verbatim,
     /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce).
-    Rewritten { body: Vec<u8>, narrow: Option<Narrow<'b>> },
+    Rewritten {
+        body: Vec<u8>,
+        narrow: Option<Box<Narrow<'b>>>,
+    },
 }
 
 /// What a narrowed answer may hold.
@@ -89,13 +94,20 @@ impl<'p> Bench<'p> {
     }
 
     /// Judge a request on one of our routes.
-    pub(crate) fn judge<'b>(&self, head: &Parts, body: &'b Bytes, account: &mut Account) -> Result<Pass<'b>, Refusal>
+    pub(crate) fn judge<'b>(
+        &self,
+        head: &Parts,
+        body: &'b Bytes,
+        account: &mut Account,
+    ) -> Result<Pass<'b>, Refusal>
     where
         'p: 'b,
     {
         match self.parse(head, body) {
             Ok(read) => self.decide(head, read, account),
-            Err(fault) if self.lenient() => self.unread(Tally::Unjudged, fault.reason.as_str(), head, account),
+            Err(fault) if self.lenient() => {
+                self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
+            }
             Err(fault) => Err(fault.into()),
         }
     }
@@ -103,29 +115,71 @@ impl<'p> Bench<'p> {
     fn parse<'b>(&self, head: &Parts, body: &'b Bytes) -> Result<Read<'b>, Fault> {
         feast_http::check_headers(&head.headers)?;
         let columns = |name: &str| self.active.policy.entity_column(name);
-        feast_http::parse(body, columns, &ParseLimits { depth: self.limits.depth })
+        feast_http::parse(
+            body,
+            columns,
+            &ParseLimits {
+                depth: self.limits.depth,
+            },
+        )
     }
 
     /// Let pass what was not read: only where every set is observed, and admits the caller.
-    fn unread<'b>(&self, tally: Tally, reason: &'static str, head: &Parts, account: &mut Account) -> Result<Pass<'b>, Refusal> {
+    fn unread<'b>(
+        &self,
+        tally: Tally,
+        reason: &'static str,
+        head: &Parts,
+        account: &mut Account,
+    ) -> Result<Pass<'b>, Refusal> {
         if self.visitor.peer.is_none() && !self.active.admits_unidentified(self.now).1 {
             return Err(Refusal::plain(Reason::IdentityRequired));
         }
         let outcome = tally.as_str();
-        account.judged(Judged { tally, outcome, reason, mode: Mode::Observe, applied: false }, self.active.label(None));
+        account.judged(
+            Judged {
+                tally,
+                outcome,
+                reason,
+                mode: Mode::Observe,
+                applied: false,
+            },
+            self.active.label(None),
+        );
         let upstream = self.active.first_upstream().ok_or_else(no_server)?;
         let authorization = self.authorization(&[], Mode::Observe, head)?;
-        Ok(Pass { upstream: Arc::clone(upstream), authorization, form: Form::Verbatim })
+        Ok(Pass {
+            upstream: Arc::clone(upstream),
+            authorization,
+            form: Form::Verbatim,
+        })
     }
 
     fn decide<'b>(&self, head: &Parts, read: Read<'b>, account: &mut Account) -> Result<Pass<'b>, Refusal> {
-        let Settled { decision, upstream, authorization, body, stripped } = self.settle(head, &read, account)?;
+        let Settled {
+            decision,
+            upstream,
+            authorization,
+            body,
+            stripped,
+        } = self.settle(head, &read, account)?;
         let form = match decision.mode {
             Mode::Observe => Form::Verbatim,
             Mode::Shadow => Form::Rewritten { body, narrow: None },
-            Mode::Enforce => Form::Rewritten { body, narrow: Some(Narrow { read, decision, stripped }) },
+            Mode::Enforce => Form::Rewritten {
+                body,
+                narrow: Some(Box::new(Narrow {
+                    read,
+                    decision,
+                    stripped,
+                })),
+            },
         };
-        Ok(Pass { upstream, authorization, form })
+        Ok(Pass {
+            upstream,
+            authorization,
+            form,
+        })
     }
 
     /// The decision, and all that follows from it before the feature server is asked.
@@ -135,7 +189,12 @@ impl<'p> Bench<'p> {
             Some(service) => Features::Service(service),
             None => Features::Named(&names),
         };
-        let request = Request { identity: self.visitor.identity(), features, rows: read.rows(), now: self.now };
+        let request = Request {
+            identity: self.visitor.identity(),
+            features,
+            rows: read.rows(),
+            now: self.now,
+        };
         let mut decision = self.active.policy.decide(&request);
         let wait = self.limit(&mut decision, read.rows(), account.started);
         let judged = self.judged(&decision);
@@ -166,7 +225,10 @@ impl<'p> Bench<'p> {
             return None;
         }
         let wait = match &*decision.charges {
-            [one] => self.active.bucket(one.binding).and_then(|bucket| self.limiter.charge(&[(bucket, one.cost)], now).err()),
+            [one] => self
+                .active
+                .bucket(one.binding)
+                .and_then(|bucket| self.limiter.charge(&[(bucket, one.cost)], now).err()),
             many => self.limiter.charge(&self.active.charged(many), now).err(),
         };
         if wait.is_some() {
@@ -190,27 +252,56 @@ impl<'p> Bench<'p> {
             Outcome::Limited => Reason::RateLimited.as_str(),
             _ => decision.reason.as_str(),
         };
-        Judged { tally, outcome: decision.outcome.as_str(), reason, mode: decision.mode, applied }
+        Judged {
+            tally,
+            outcome: decision.outcome.as_str(),
+            reason,
+            mode: decision.mode,
+            applied,
+        }
     }
 
     fn refuse(&self, request: &Request<'_>, decision: &Decision, wait: Option<Duration>) -> Refusal {
         let policy = &self.active.policy;
-        let reason = if wait.is_some() { Reason::RateLimited } else { reason(decision.reason) };
+        let reason = if wait.is_some() {
+            Reason::RateLimited
+        } else {
+            reason(decision.reason)
+        };
         let refusal = match wait {
-            Some(wait) => Refusal::new(reason, format!("the cost limit allows this request in {:.1} s", wait.as_secs_f64())).wait(wait),
+            Some(wait) => Refusal::new(
+                reason,
+                format!(
+                    "the cost limit allows this request in {:.1} s",
+                    wait.as_secs_f64()
+                ),
+            )
+            .wait(wait),
             None => Refusal::plain(reason),
         };
         // The set is taken from what is granted, else it is the first one served: naming the set of a feature that
         // is not granted would tell that the feature exists.
-        let first = decision.granted.first().map(|grant| policy.feature(grant.feature).set);
-        let Some(set) = first.map(|set| policy.feature_set(set)).or(policy.feature_sets().first()) else { return refusal };
+        let first = decision
+            .granted
+            .first()
+            .map(|grant| policy.feature(grant.feature).set);
+        let Some(set) = first
+            .map(|set| policy.feature_set(set))
+            .or(policy.feature_sets().first())
+        else {
+            return refusal;
+        };
         let mut about = About::set(set);
         about.rule = decision.rule.map(|rule| self.binding(rule));
         (about.missing, about.asked) = match request.features {
             // What a service holds is not for a caller that only named the service.
             Features::Service(name) => (Vec::new(), Asked::Service(name.to_owned())),
             Features::Named(names) => (
-                decision.missing.iter().filter_map(|place| Some((*names.get(*place as usize)?).to_owned())).collect(),
+                decision
+                    .missing
+                    .iter()
+                    .filter_map(|place| Some((*names.get(*place as usize)?).to_owned()))
+                    .collect(),
                 Asked::Features(names.iter().map(|name| (*name).to_owned()).collect()),
             ),
         };
@@ -230,12 +321,17 @@ impl<'p> Bench<'p> {
             return read.write(None);
         }
         let granted = decision.granted.iter();
-        let names: Vec<&str> = granted.filter_map(|grant| self.active.policy.name_at(request, grant.position)).collect();
+        let names: Vec<&str> = granted
+            .filter_map(|grant| self.active.policy.name_at(request, grant.position))
+            .collect();
         read.write(Some(&names))
     }
 
     fn stripped(&self, request: &Request<'_>, decision: &Decision) -> Vec<String> {
-        let names = decision.stripped.iter().filter_map(|place| self.active.policy.name_at(request, *place));
+        let names = decision
+            .stripped
+            .iter()
+            .filter_map(|place| self.active.policy.name_at(request, *place));
         names.map(str::to_owned).collect()
     }
 
@@ -268,7 +364,10 @@ fn route(head: &Parts) -> Option<Route> {
 }
 
 fn no_server() -> Refusal {
-    Refusal::new(Reason::UpstreamUnreachable, "these features have no feature server in common that this sidecar knows")
+    Refusal::new(
+        Reason::UpstreamUnreachable,
+        "these features have no feature server in common that this sidecar knows",
+    )
 }
 
 fn reason(reason: DecisionReason) -> Reason {

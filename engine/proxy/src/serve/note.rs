@@ -35,8 +35,20 @@ pub(crate) fn handshake(state: &State, from: IpAddr, via: &'static str, error: &
 pub(crate) fn unreadable(state: &State, visitor: &Visitor) {
     let reason = Reason::BadFraming.as_str();
     let label: Arc<str> = "".into();
-    state.metrics.ended(&label, "none", Tally::BadRequest, reason, std::time::Duration::ZERO);
-    state.callers.count(&visitor.caller, Tally::BadRequest, reason, &label, std::iter::empty());
+    state.metrics.ended(
+        &label,
+        "none",
+        Tally::BadRequest,
+        reason,
+        std::time::Duration::ZERO,
+    );
+    state.callers.count(
+        &visitor.caller,
+        Tally::BadRequest,
+        reason,
+        &label,
+        std::iter::empty(),
+    );
     if !state.recorder.is_on() {
         return;
     }

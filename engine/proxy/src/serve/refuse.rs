@@ -78,7 +78,12 @@ const LONGEST_WAIT: u64 = 5;
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { reason, detail: detail.into(), wait: None, about: None }
+        Refusal {
+            reason,
+            detail: detail.into(),
+            wait: None,
+            about: None,
+        }
     }
 
     /// A refusal that needs no more words than the table has.
@@ -101,32 +106,44 @@ impl Refusal {
     /// The same, if nothing was said before.
     pub(crate) fn or_about(self, about: impl FnOnce() -> Option<About>) -> Refusal {
         match (&self.about, about) {
-            (None, about) => Refusal { about: about().map(Box::new), ..self },
+            (None, about) => Refusal {
+                about: about().map(Box::new),
+                ..self
+            },
             (Some(_), _) => self,
         }
     }
 
     /// The names that it misses, for the record of callers.
     pub(crate) fn missing(&self) -> impl Iterator<Item = &str> {
-        self.about.iter().flat_map(|about| about.missing.iter().map(String::as_str))
+        self.about
+            .iter()
+            .flat_map(|about| about.missing.iter().map(String::as_str))
     }
 
     /// The answer. Whoever has proven no identity learns nothing about feature sets.
     pub(crate) fn answer(&self, visitor: &Visitor, id: RequestId, headers: &HeaderMap) -> Response<Answer> {
         let row = self.reason.row();
-        let told = visitor.identity().zip(self.about.as_deref()).map(|(identity, about)| Told {
-            feature_set: &about.feature_set,
-            owner: &about.owner,
-            rule: about.rule.as_deref(),
-            missing: &about.missing,
-            request: command(identity.as_str(), about),
-            trace_id: trace_id(headers),
-        });
+        let told = visitor
+            .identity()
+            .zip(self.about.as_deref())
+            .map(|(identity, about)| Told {
+                feature_set: &about.feature_set,
+                owner: &about.owner,
+                rule: about.rule.as_deref(),
+                missing: &about.missing,
+                request: command(identity.as_str(), about),
+                trace_id: trace_id(headers),
+            });
         let problem = Problem {
             r#type: self.reason.problem_type(),
             title: row.title,
             status: row.status.as_u16(),
-            detail: if visitor.identity().is_some() { &self.detail } else { row.remedy },
+            detail: if visitor.identity().is_some() {
+                &self.detail
+            } else {
+                row.remedy
+            },
             reason: row.name,
             request_id: id.to_string(),
             about: told,
@@ -136,15 +153,25 @@ impl Refusal {
 }
 
 /// A problem as an answer.
-pub(crate) fn problem_answer(status: http::StatusCode, problem: &impl Serialize, wait: Option<Duration>) -> Response<Answer> {
+pub(crate) fn problem_answer(
+    status: http::StatusCode,
+    problem: &impl Serialize,
+    wait: Option<Duration>,
+) -> Response<Answer> {
     // Texts and numbers only: this cannot fail.
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut answer = Response::new(Answer::whole(Bytes::from(body)));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    let wait = wait.map(|wait| wait.as_secs_f64().ceil() as u64).filter(|wait| *wait <= LONGEST_WAIT);
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let wait = wait
+        .map(|wait| wait.as_secs_f64().ceil() as u64)
+        .filter(|wait| *wait <= LONGEST_WAIT);
     if let Some(wait) = wait {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.max(1)));
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(wait.max(1)));
     }
     answer
 }
@@ -164,7 +191,11 @@ impl From<Failure> for Refusal {
 impl About {
     /// What can be said of a set to any peer of its environment.
     pub(crate) fn set(set: &FeatureSet) -> About {
-        About { feature_set: set.full_name.to_string(), owner: owner(set), ..About::default() }
+        About {
+            feature_set: set.full_name.to_string(),
+            owner: owner(set),
+            ..About::default()
+        }
     }
 }
 
@@ -178,7 +209,11 @@ fn owner(set: &FeatureSet) -> String {
 
 /// The command that prints the binding to ask for.
 fn command(identity: &str, about: &About) -> String {
-    let mut words = format!("featward request --identity {} --feature-set {}", quoted(identity), quoted(&about.feature_set));
+    let mut words = format!(
+        "featward request --identity {} --feature-set {}",
+        quoted(identity),
+        quoted(&about.feature_set)
+    );
     match &about.asked {
         Asked::Nothing => {}
         Asked::Features(names) => words.push_str(&format!(" --features {}", quoted(&names.join(",")))),
@@ -189,11 +224,16 @@ fn command(identity: &str, about: &About) -> String {
 
 /// A word for a shell. Names come from the request, and somebody will paste them.
 fn quoted(word: &str) -> Cow<'_, str> {
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b',' | b'@');
+    let safe = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b',' | b'@')
+    };
     if !word.is_empty() && !word.starts_with('-') && word.bytes().all(safe) {
         return Cow::Borrowed(word);
     }
-    let printable: String = word.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+    let printable: String = word
+        .chars()
+        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .collect();
     Cow::Owned(format!("'{}'", printable.replace('\'', r"'\''")))
 }
 
@@ -219,8 +259,15 @@ mod tests {
     #[test]
     fn only_short_waits_are_announced() {
         let header = |millis| {
-            let answer = problem_answer(http::StatusCode::TOO_MANY_REQUESTS, &(), Some(Duration::from_millis(millis)));
-            answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+            let answer = problem_answer(
+                http::StatusCode::TOO_MANY_REQUESTS,
+                &(),
+                Some(Duration::from_millis(millis)),
+            );
+            answer
+                .headers()
+                .get(RETRY_AFTER)
+                .map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(header(1).as_deref(), Some("1"));
         assert_eq!(header(4_100).as_deref(), Some("5"));
@@ -231,7 +278,10 @@ mod tests {
     fn the_trace_id_is_taken_from_a_well_formed_parent_only() {
         let mut headers = HeaderMap::new();
         assert_eq!(trace_id(&headers), None);
-        headers.insert("traceparent", HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        headers.insert(
+            "traceparent",
+            HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        );
         assert_eq!(trace_id(&headers), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
         headers.insert("traceparent", HeaderValue::from_static("00-xyz-1-01"));
         assert_eq!(trace_id(&headers), None);

@@ -48,7 +48,14 @@ impl Link {
         let mut builder = Builder::new();
         builder.max_buf_size(READ_BUFFER).max_headers(HEADERS);
         let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
-        Ok(Box::new(Link { sender, connection, open: true, until, epoch, idle_since: Instant::now() }))
+        Ok(Box::new(Link {
+            sender,
+            connection,
+            open: true,
+            until,
+            epoch,
+            idle_since: Instant::now(),
+        }))
     }
 
     /// Whether a request may go in: the far side has not closed it, and it is not too old.
@@ -70,7 +77,11 @@ impl Link {
 
     /// The next piece of an answer's body. Driven before the body is asked, so that what has arrived is handed
     /// over in one go, and after, because asking is what makes hyper read on.
-    pub(crate) fn poll_body(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    pub(crate) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         self.drive(cx);
         if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
             return Poll::Ready(frame);

@@ -59,7 +59,11 @@ impl std::fmt::Debug for Link {
 impl Upstream {
     /// The server at this address; None when the host cannot stand in a Host header.
     pub(crate) fn new(host: &str, port: u16, limits: &Limits) -> Option<Upstream> {
-        let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let authority = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
         Some(Upstream {
             host: host.into(),
             port,
@@ -81,22 +85,37 @@ impl Upstream {
         let deadline = Instant::now() + self.time;
         let sent = timeout(self.time, self.pool.send(self, make, repeatable)).await;
         let (answer, link) = sent.map_err(|_| Failure::late())?.map_err(Failure::from)?;
-        Ok(Flowing { answer, link, deadline })
+        Ok(Flowing {
+            answer,
+            link,
+            deadline,
+        })
     }
 
     /// The whole of an answer, and its connection back in the pool.
     pub(crate) async fn collect(&self, flowing: Flowing) -> Result<(http::response::Parts, Bytes), Failure> {
-        let Flowing { answer, mut link, deadline } = flowing;
+        let Flowing {
+            answer,
+            mut link,
+            deadline,
+        } = flowing;
         let (head, body) = answer.into_parts();
         let collected = tokio::time::timeout_at(deadline.into(), link.collect(body, self.answer_bytes)).await;
-        let body = collected.map_err(|_| Failure::late())?.map_err(Failure::broken)?.ok_or_else(Failure::too_large)?;
+        let body = collected
+            .map_err(|_| Failure::late())?
+            .map_err(Failure::broken)?
+            .ok_or_else(Failure::too_large)?;
         self.pool.put(link);
         Ok((head, body))
     }
 
     /// An answer whose body is passed on as it comes.
     pub(crate) fn stream(&self, flowing: Flowing) -> Response<Streamed> {
-        let Flowing { answer, link, deadline } = flowing;
+        let Flowing {
+            answer,
+            link,
+            deadline,
+        } = flowing;
         let time = deadline.saturating_duration_since(Instant::now());
         let home = Arc::clone(&self.pool);
         answer.map(|body| Streamed::new(body, link, home, self.answer_bytes, time))
@@ -114,32 +133,50 @@ impl Connect for Upstream {
     async fn connect(&self) -> Result<Box<Link>, String> {
         let failed = |error: String| format!("{}:{} cannot be reached: {error}", self.host, self.port);
         let connecting = TcpStream::connect((&*self.host, self.port));
-        let connected = timeout(self.connect_time, connecting).await.map_err(|_| failed("no answer in time".into()))?;
+        let connected = timeout(self.connect_time, connecting)
+            .await
+            .map_err(|_| failed("no answer in time".into()))?;
         let stream = connected.map_err(|error| failed(error.to_string()))?;
         // Small requests must not wait for acknowledgements of earlier ones.
-        stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
-        Link::new(Wire::Tcp(stream), None, 0).await.map_err(|error| failed(error.to_string()))
+        stream
+            .set_nodelay(true)
+            .map_err(|error| failed(error.to_string()))?;
+        Link::new(Wire::Tcp(stream), None, 0)
+            .await
+            .map_err(|error| failed(error.to_string()))
     }
 }
 
 impl Failure {
     fn late() -> Failure {
-        Failure { reason: Reason::UpstreamTimeout, detail: "the feature server did not answer in time".into() }
+        Failure {
+            reason: Reason::UpstreamTimeout,
+            detail: "the feature server did not answer in time".into(),
+        }
     }
 
     fn broken(error: hyper::Error) -> Failure {
-        Failure { reason: Reason::UpstreamError, detail: format!("the feature server's answer broke off: {error}") }
+        Failure {
+            reason: Reason::UpstreamError,
+            detail: format!("the feature server's answer broke off: {error}"),
+        }
     }
 
     fn too_large() -> Failure {
-        Failure { reason: Reason::UpstreamAnswer, detail: "the feature server's answer is larger than the limit".into() }
+        Failure {
+            reason: Reason::UpstreamAnswer,
+            detail: "the feature server's answer is larger than the limit".into(),
+        }
     }
 }
 
 impl From<SendError<String>> for Failure {
     fn from(error: SendError<String>) -> Failure {
         match error {
-            SendError::Connect(detail) => Failure { reason: Reason::UpstreamUnreachable, detail },
+            SendError::Connect(detail) => Failure {
+                reason: Reason::UpstreamUnreachable,
+                detail,
+            },
             SendError::Broken(error) => Failure::broken(error),
         }
     }

@@ -34,6 +34,10 @@ pub(crate) trait Connect: Send + Sync {
 /// Connections that nobody uses now.
 #[derive(Default)]
 pub(crate) struct Pool {
+    #[expect(
+        clippy::vec_box,
+        reason = "a link is large, and moves between pool and request with every use"
+    )]
     idle: Mutex<Vec<Box<Link>>>,
     /// Connections of another epoch are not used again.
     epoch: AtomicU64,
@@ -77,7 +81,10 @@ impl Pool {
         }
         link.idle_since = now;
         let mut idle = self.idle.lock();
-        let stale = idle.iter().take_while(|link| now.duration_since(link.idle_since) > IDLE).count();
+        let stale = idle
+            .iter()
+            .take_while(|link| now.duration_since(link.idle_since) > IDLE)
+            .count();
         idle.drain(..stale);
         if idle.len() < IDLE_CONNECTIONS {
             idle.push(link);
@@ -106,17 +113,27 @@ impl Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("idle", &self.idle.lock().len()).finish()
+        f.debug_struct("Pool")
+            .field("idle", &self.idle.lock().len())
+            .finish()
     }
 }
 
 /// Whether the far side closed the connection without a whole head of an answer.
 fn was_closed(error: &hyper::Error) -> bool {
     use std::error::Error as _;
-    let reset = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>()).is_some_and(|error| {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
-    });
+    let reset = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|error| {
+            use std::io::ErrorKind::{
+                BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+            };
+            matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+            )
+        });
     reset || error.is_incomplete_message() || error.is_canceled() || error.is_closed()
 }
 

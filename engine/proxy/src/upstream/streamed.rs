@@ -34,7 +34,13 @@ pub(crate) enum Cut {
 
 impl Streamed {
     pub(crate) fn new(body: Incoming, link: Box<Link>, home: Home, limit: usize, time: Duration) -> Streamed {
-        Streamed { body, link: Some(link), home, left: limit, deadline: Box::pin(tokio::time::sleep(time)) }
+        Streamed {
+            body,
+            link: Some(link),
+            home,
+            left: limit,
+            deadline: Box::pin(tokio::time::sleep(time)),
+        }
     }
 
     fn end(&mut self, cx: &mut Context<'_>) {
@@ -57,7 +63,9 @@ impl Body for Streamed {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
-        let Some(link) = &mut this.link else { return Poll::Ready(None) };
+        let Some(link) = &mut this.link else {
+            return Poll::Ready(None);
+        };
         let Poll::Ready(frame) = link.poll_body(&mut this.body, cx) else {
             ready!(this.deadline.as_mut().poll(cx));
             return Poll::Ready(Some(Err(Cut::Late)));
@@ -86,6 +94,8 @@ impl Body for Streamed {
 
 impl std::fmt::Debug for Streamed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Streamed").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("Streamed")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
     }
 }

@@ -44,7 +44,9 @@ pub struct Far {
 
 impl Far {
     pub fn start() -> Far {
-        let listener = runtime::handle().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime::handle()
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let far = Far {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),
@@ -70,7 +72,10 @@ impl Far {
     }
 
     pub fn last(&self) -> Seen {
-        self.seen().last().cloned().expect("the feature server saw nothing")
+        self.seen()
+            .last()
+            .cloned()
+            .expect("the feature server saw nothing")
     }
 
     pub fn connections(&self) -> usize {
@@ -83,15 +88,26 @@ impl Far {
             let far = self.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request| far.clone().take(request));
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let _ = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
             });
         }
     }
 
     async fn take(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let seen = Seen { method: head.method.to_string(), target: head.uri.to_string(), headers: head.headers, body };
+        let body = body
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        let seen = Seen {
+            method: head.method.to_string(),
+            target: head.uri.to_string(),
+            headers: head.headers,
+            body,
+        };
         self.seen.lock().push(seen.clone());
         let answer = Arc::clone(&self.answer.lock());
         Ok(answer(&seen).map(Full::new))
@@ -100,18 +116,38 @@ impl Far {
 
 /// What Feast would say: the entities' columns, then one for each feature.
 fn columns(seen: &Seen) -> Response<Bytes> {
-    let Ok(asked) = serde_json::from_slice::<Value>(&seen.body) else { return Response::new(Bytes::from("unreadable")) };
+    let Ok(asked) = serde_json::from_slice::<Value>(&seen.body) else {
+        return Response::new(Bytes::from("unreadable"));
+    };
     let entities = asked["entities"].as_object().cloned().unwrap_or_default();
-    let rows = entities.values().next().and_then(Value::as_array).map_or(0, Vec::len);
+    let rows = entities
+        .values()
+        .next()
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
     let features: Vec<String> = match asked["feature_service"].as_str() {
         Some(_) => vec!["conv_rate".into(), "acc_rate".into()],
-        None => asked["features"].as_array().into_iter().flatten().map(|name| bare(name.as_str().unwrap_or_default())).collect(),
+        None => asked["features"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|name| bare(name.as_str().unwrap_or_default()))
+            .collect(),
     };
     let names: Vec<String> = entities.keys().cloned().chain(features).collect();
-    let results: Vec<Value> = names.iter().map(|name| json!({"values": vec![json!(name); rows], "statuses": vec!["PRESENT"; rows]})).collect();
-    Response::new(json!({"metadata": {"feature_names": names}, "results": results}).to_string().into())
+    let results: Vec<Value> = names
+        .iter()
+        .map(|name| json!({"values": vec![json!(name); rows], "statuses": vec!["PRESENT"; rows]}))
+        .collect();
+    Response::new(
+        json!({"metadata": {"feature_names": names}, "results": results})
+            .to_string()
+            .into(),
+    )
 }
 
 fn bare(name: &str) -> String {
-    name.split_once(':').map_or(name, |(_, feature)| feature).to_owned()
+    name.split_once(':')
+        .map_or(name, |(_, feature)| feature)
+        .to_owned()
 }

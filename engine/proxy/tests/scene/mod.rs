@@ -1,6 +1,11 @@
 //! A proxy before a small feature server, over real sockets: what the pipeline's tests play on.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test binary uses a part"
+)]
 
 pub mod far;
 pub mod policy;
@@ -80,7 +85,11 @@ impl Scene {
 
     /// Credentials of a caller.
     pub fn caller(&self, id: &str) -> Credentials {
-        let authority = if id.contains("/bu/risk/") { &self.world.risk } else { &self.world.payments };
+        let authority = if id.contains("/bu/risk/") {
+            &self.world.risk
+        } else {
+            &self.world.payments
+        };
         self.world.process(authority, id)
     }
 
@@ -97,7 +106,9 @@ impl Scene {
     /// Everything in the record.
     pub fn record(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("record.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     pub fn status(&self) -> Value {
@@ -112,13 +123,21 @@ pub fn ask(features: &[&str], rows: usize) -> Value {
 
 /// Send a body to the adapter's route on this connection.
 pub fn post(wire: &mut Wire, body: &Value) -> Answer {
-    wire.send(&request("POST", "/get-online-features", &[("content-type", "application/json")], body.to_string().as_bytes()));
+    wire.send(&request(
+        "POST",
+        "/get-online-features",
+        &[("content-type", "application/json")],
+        body.to_string().as_bytes(),
+    ));
     wire.read()
 }
 
 /// The bytes of a request.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut out = format!("{method} {path} HTTP/1.1\r\nhost: features\r\ncontent-length: {}\r\n", body.len());
+    let mut out = format!(
+        "{method} {path} HTTP/1.1\r\nhost: features\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         out.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -22,7 +22,10 @@ pub fn now() -> i64 {
 impl Draft {
     /// One set before this port, enforced, of which pricing may read two features.
     pub fn new(port: u16) -> Draft {
-        let column = |name: &str| v1::Column { name: name.into(), r#type: v1::ColumnType::Int64.into() };
+        let column = |name: &str| v1::Column {
+            name: name.into(),
+            r#type: v1::ColumnType::Int64.into(),
+        };
         let feature = |name: &str| v1::Feature {
             name: name.into(),
             r#type: v1::ColumnType::Double.into(),
@@ -38,11 +41,18 @@ impl Draft {
             owner_team: "driver-ml".into(),
             owner_contact: "driver-ml@acme.example".into(),
             mode: v1::Mode::Enforce.into(),
-            endpoints: vec![v1::Endpoint { adapter: "feast-http/v1".into(), host: "127.0.0.1".into(), port: port.into() }],
+            endpoints: vec![v1::Endpoint {
+                adapter: "feast-http/v1".into(),
+                host: "127.0.0.1".into(),
+                port: port.into(),
+            }],
             upstream_auth: v1::UpstreamAuth::None.into(),
             entities: vec![column("driver_id")],
             features: vec![feature(ACC), feature(CONV), feature(SECRET)],
-            services: vec![v1::Service { name: "activity".into(), features: vec![ACC.into(), CONV.into()] }],
+            services: vec![v1::Service {
+                name: "activity".into(),
+                features: vec![ACC.into(), CONV.into()],
+            }],
             ..v1::FeatureSet::default()
         };
         let draft = v1::Snapshot {
@@ -80,7 +90,11 @@ impl Draft {
     }
 
     pub fn rate(&mut self, amount: u64, per_seconds: u64, burst: u64) -> &mut Draft {
-        self.0.bindings[0].cost = Some(v1::Rate { amount, per_seconds, burst });
+        self.0.bindings[0].cost = Some(v1::Rate {
+            amount,
+            per_seconds,
+            burst,
+        });
         self
     }
 
@@ -94,7 +108,10 @@ pub fn binding(name: &str, subject: &str, features: &[&str]) -> v1::Binding {
     v1::Binding {
         namespace: "ml".into(),
         name: name.into(),
-        subjects: vec![v1::Subject { kind: v1::SubjectKind::Workload.into(), value: subject.into() }],
+        subjects: vec![v1::Subject {
+            kind: v1::SubjectKind::Workload.into(),
+            value: subject.into(),
+        }],
         feature_set_namespace: "ml".into(),
         feature_set_name: "drivers".into(),
         features: features.iter().map(|name| (*name).to_owned()).collect(),

@@ -42,7 +42,10 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
+        self.headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| &**value)
     }
 
     pub fn reason(&self) -> String {
@@ -60,7 +63,10 @@ impl Wire {
     }
 
     pub fn tls(address: SocketAddr, credentials: &Credentials, server: &str, protocols: &[&str]) -> Wire {
-        let expect = Expect { identity: SpiffeId::parse(server).unwrap(), root_sha256: None };
+        let expect = Expect {
+            identity: SpiffeId::parse(server).unwrap(),
+            root_sha256: None,
+        };
         let connector = Connector::new(credentials, expect, true, protocols);
         let connected = runtime::handle().block_on(async {
             let stream = TcpStream::connect(address).await.unwrap();
@@ -70,7 +76,10 @@ impl Wire {
     }
 
     pub fn over(io: impl Io + 'static) -> Wire {
-        Wire { io: Box::new(io), rest: Vec::new() }
+        Wire {
+            io: Box::new(io),
+            rest: Vec::new(),
+        }
     }
 
     pub fn into_io(self) -> Box<dyn Io> {
@@ -105,14 +114,20 @@ impl Wire {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
-        let mut answer = Answer { status, headers, body: Vec::new() };
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+        };
         if status == 100 {
             return self.try_read();
         }
         answer.body = match answer.header("transfer-encoding") {
             Some(_) => self.chunks()?,
             None => {
-                let length = answer.header("content-length").map_or(0, |text| text.parse().unwrap());
+                let length = answer
+                    .header("content-length")
+                    .map_or(0, |text| text.parse().unwrap());
                 self.take(length)?
             }
         };
@@ -143,7 +158,8 @@ impl Wire {
         }
     }
 
-    fn take(&mut self, size: usize) -> Option<Vec<u8>> {
+    /// The next bytes.
+    pub fn take(&mut self, size: usize) -> Option<Vec<u8>> {
         while self.rest.len() < size {
             self.more().then_some(())?;
         }

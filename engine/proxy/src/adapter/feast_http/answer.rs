@@ -23,8 +23,7 @@ pub fn filter<'a>(
     keep: &dyn Fn(&str) -> bool,
     keep_view: &dyn Fn(&str) -> bool,
 ) -> Result<Cow<'a, [u8]>, Fault> {
-    let read: Answer<'a> =
-        serde_json::from_slice(answer).map_err(|error| unreadable(&error.to_string()))?;
+    let read: Answer<'a> = serde_json::from_slice(answer).map_err(|error| unreadable(&error.to_string()))?;
     read.check()?;
     if read.whole(keep, keep_view) {
         Ok(Cow::Borrowed(answer))
@@ -211,8 +210,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Metadata<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for View<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?;
-        let Named { name: Text(name) } =
-            serde_json::from_str(raw.get()).map_err(de::Error::custom)?;
+        let Named { name: Text(name) } = serde_json::from_str(raw.get()).map_err(de::Error::custom)?;
         Ok(View { name, raw })
     }
 }

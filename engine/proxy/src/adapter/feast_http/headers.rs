@@ -25,11 +25,7 @@ pub fn check_headers(headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// The header's one value. A header that stands twice has two readings: some take the first, some the last.
-fn only<'h>(
-    headers: &'h HeaderMap,
-    name: &HeaderName,
-    reason: Reason,
-) -> Result<Option<&'h str>, Fault> {
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName, reason: Reason) -> Result<Option<&'h str>, Fault> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -56,9 +52,7 @@ fn is_utf8_charset(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else {
         return false;
     };
-    let unquoted = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let unquoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     name.eq_ignore_ascii_case("charset") && unquoted.unwrap_or(value).eq_ignore_ascii_case("utf-8")
 }
 

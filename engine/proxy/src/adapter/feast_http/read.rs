@@ -74,10 +74,7 @@ fn rows(entities: &[Column<'_>]) -> Result<u64, Fault> {
 
 /// Feast lets a service win over features without a word, and falls back to features when the service is empty.
 /// The first would hide what is asked for, so it is refused; the second has one meaning.
-fn select<'a>(
-    service: Option<Cow<'a, str>>,
-    features: Vec<Cow<'a, str>>,
-) -> Result<Selection<'a>, Fault> {
+fn select<'a>(service: Option<Cow<'a, str>>, features: Vec<Cow<'a, str>>) -> Result<Selection<'a>, Fault> {
     match service.filter(|service| !service.is_empty()) {
         Some(_) if !features.is_empty() => Err(Fault::new(
             Reason::AmbiguousSelection,
@@ -99,9 +96,7 @@ fn check_features(features: &[Cow<'_, str>]) -> Result<(), Fault> {
     let mut seen: AHashSet<&str> = AHashSet::with_capacity(features.len());
     for feature in features {
         // Feast cuts the view at the first colon, and the version off the view at its first "@".
-        let view = feature
-            .split_once(':')
-            .map_or(feature.as_ref(), |cut| cut.0);
+        let view = feature.split_once(':').map_or(feature.as_ref(), |cut| cut.0);
         if view.contains('@') {
             let detail = format!("the feature {} names a version", shown(feature));
             return Err(Fault::new(Reason::VersionedFeature, detail));
@@ -163,9 +158,7 @@ impl<F: Fn(&str) -> Option<ColumnType>> Members<'_, F> {
         object: &mut A,
         found: &mut Found<'de>,
     ) -> Result<(), A::Error> {
-        let Members {
-            reading, columns, ..
-        } = *self;
+        let Members { reading, columns, .. } = *self;
         match key {
             "entities" => {
                 found.entities = Some(object.next_value_seed(Entities { reading, columns })?);
@@ -184,11 +177,7 @@ impl<F: Fn(&str) -> Option<ColumnType>> Members<'_, F> {
         Ok(())
     }
 
-    fn scalar<'de, A: MapAccess<'de>>(
-        &self,
-        place: &str,
-        object: &mut A,
-    ) -> Result<Scalar<'de>, A::Error> {
+    fn scalar<'de, A: MapAccess<'de>>(&self, place: &str, object: &mut A) -> Result<Scalar<'de>, A::Error> {
         object.next_value_seed(AnyScalar {
             reading: self.reading,
             reason: Reason::WrongType,

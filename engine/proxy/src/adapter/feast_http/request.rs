@@ -133,9 +133,7 @@ impl Read<'_> {
 
 fn write_features(out: &mut Vec<u8>, features: &[impl AsRef<str>]) {
     out.extend_from_slice(br#"{"features":"#);
-    write::list(out, features, |out, feature| {
-        write::text(out, feature.as_ref())
-    });
+    write::list(out, features, |out, feature| write::text(out, feature.as_ref()));
 }
 
 /// Holds twenty features and twenty rows without growing.

@@ -86,9 +86,7 @@ impl<'de> Visitor<'de> for List<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
         match self.kind {
             ColumnType::Int32 => self
-                .collect(list, |value| {
-                    integer(value, i32::MIN.into(), i32::MAX.into())
-                })
+                .collect(list, |value| integer(value, i32::MIN.into(), i32::MAX.into()))
                 .map(Values::Integers),
             // Feast's client sends a timestamp as whole seconds since 1970, and its server reads nothing else.
             ColumnType::Int64 | ColumnType::Timestamp => self

@@ -35,8 +35,7 @@ fn a_column_that_was_not_granted_is_cut_out_by_name() {
 
 #[test]
 fn the_members_may_come_in_either_order() {
-    let answer =
-        r#" {"metadata":{"feature_names":["a","b"]}, "status":true, "results":[ 1 , 2 ]} "#;
+    let answer = r#" {"metadata":{"feature_names":["a","b"]}, "status":true, "results":[ 1 , 2 ]} "#;
     assert_eq!(
         kept(answer, &["b"], &[]).unwrap(),
         r#"{"results":[2],"metadata":{"feature_names":["b"]},"status":true}"#

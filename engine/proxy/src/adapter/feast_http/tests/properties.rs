@@ -20,9 +20,7 @@ fn request() -> impl Strategy<Value = Value> {
     ];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     (selection, 1..5usize)
-        .prop_flat_map(move |(selection, rows)| {
-            (Just(selection), entities(rows), flags, "[a-z]{0,3}")
-        })
+        .prop_flat_map(move |(selection, rows)| (Just(selection), entities(rows), flags, "[a-z]{0,3}"))
         .prop_map(|(mut selection, entities, (full, versions, extra), key)| {
             let members = selection.as_object_mut().unwrap();
             members.insert("entities".to_owned(), entities);
@@ -72,10 +70,7 @@ fn slow(request: &Value) -> Value {
         None => expected.insert("features".to_owned(), request["features"].clone()),
     };
     expected.insert("entities".to_owned(), request["entities"].clone());
-    for flag in [
-        "full_feature_names",
-        "include_feature_view_version_metadata",
-    ] {
+    for flag in ["full_feature_names", "include_feature_view_version_metadata"] {
         if request[flag] == true {
             expected.insert(flag.to_owned(), Value::Bool(true));
         }

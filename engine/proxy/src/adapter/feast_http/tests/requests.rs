@@ -21,36 +21,28 @@ fn a_request_by_service_is_written_by_service_or_by_what_is_left_of_it() {
     let body = r#"{"feature_service":"s","features":[],"entities":{"driver_id":[1]},
         "full_feature_names":true,"include_feature_view_version_metadata":true}"#;
     let request = read(body).unwrap();
-    assert_eq!(
-        (request.service(), request.features().len()),
-        (Some("s"), 0)
-    );
+    assert_eq!((request.service(), request.features().len()), (Some("s"), 0));
     assert_eq!(
         written(body),
         r#"{"feature_service":"s","entities":{"driver_id":[1]},"full_feature_names":true,"include_feature_view_version_metadata":true}"#
     );
     let less = String::from_utf8(request.write(Some(&["v:f"]))).unwrap();
-    assert!(
-        less.starts_with(r#"{"features":["v:f"],"entities""#),
-        "{less}"
-    );
+    assert!(less.starts_with(r#"{"features":["v:f"],"entities""#), "{less}");
     assert!(!less.contains("feature_service"));
 }
 
 #[test]
 fn an_empty_or_null_service_leaves_the_features() {
     for service in [r#""""#, "null"] {
-        let body = format!(
-            r#"{{"feature_service":{service},"features":["v:f"],"entities":{{"driver_id":[1]}}}}"#
-        );
+        let body =
+            format!(r#"{{"feature_service":{service},"features":["v:f"],"entities":{{"driver_id":[1]}}}}"#);
         assert_eq!(read(&body).unwrap().features(), ["v:f"]);
     }
 }
 
 #[test]
 fn members_that_feast_ignores_are_dropped() {
-    let body =
-        r#"{"x":{"y":[1]},"features":["v:f"],"project":"other","entities":{"driver_id":[1001]}}"#;
+    let body = r#"{"x":{"y":[1]},"features":["v:f"],"project":"other","entities":{"driver_id":[1001]}}"#;
     assert_eq!(written(body), ONE);
 }
 
@@ -106,11 +98,7 @@ fn a_number_that_the_declared_type_cannot_hold_is_refused() {
         ("val_to_add", "1e400"),
     ] {
         let body = format!(r#"{{"features":["v:f"],"entities":{{"{column}":[{value}]}}}}"#);
-        assert_eq!(
-            read(&body),
-            Err(Reason::NumberOutOfRange),
-            "{column}: {value}"
-        );
+        assert_eq!(read(&body), Err(Reason::NumberOutOfRange), "{column}: {value}");
     }
 }
 
@@ -148,10 +136,7 @@ fn a_selection_has_one_meaning_or_is_refused() {
         (r#""features":[]"#, Reason::NoFeatures),
         (r#""feature_service":"""#, Reason::NoFeatures),
         (r#""x":1"#, Reason::NoFeatures),
-        (
-            r#""features":["v:f","v:g","v:f"]"#,
-            Reason::DuplicateFeature,
-        ),
+        (r#""features":["v:f","v:g","v:f"]"#, Reason::DuplicateFeature),
         (r#""features":["v:f","v:\u0066"]"#, Reason::DuplicateFeature),
         (r#""features":["v@latest:f"]"#, Reason::VersionedFeature),
         (r#""features":["v@LATEST:f"]"#, Reason::VersionedFeature),
@@ -159,10 +144,7 @@ fn a_selection_has_one_meaning_or_is_refused() {
         (r#""features":["v@v1:f"]"#, Reason::VersionedFeature),
         (r#""features":["v\u0040v1:f"]"#, Reason::VersionedFeature),
         (r#""features":["v@x"]"#, Reason::VersionedFeature),
-        (
-            r#""features":["v:f"],"features":["v:g"]"#,
-            Reason::DuplicateKey,
-        ),
+        (r#""features":["v:f"],"features":["v:g"]"#, Reason::DuplicateKey),
         (
             r#""feature_service":"s","feature_servic\u0065":"t""#,
             Reason::DuplicateKey,
@@ -182,10 +164,7 @@ fn rows_are_even_declared_and_at_least_one() {
         (r#"{"driver_id":[1],"city":[]}"#, Reason::UnevenRows),
         (r#"{"driver":[1]}"#, Reason::UnknownEntity),
         (r#"{"driver_id":[1],"driver_id":[2]}"#, Reason::DuplicateKey),
-        (
-            r#"{"driver_id":[1],"driver\u005fid":[2]}"#,
-            Reason::DuplicateKey,
-        ),
+        (r#"{"driver_id":[1],"driver\u005fid":[2]}"#, Reason::DuplicateKey),
         (r#"{"Driver_id":[1]}"#, Reason::UnknownEntity),
     ] {
         let body = format!(r#"{{"features":["v:f"],"entities":{entities}}}"#);

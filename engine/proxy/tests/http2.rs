@@ -1,0 +1,226 @@
+//! The serving side over HTTP/2: by ALPN on the mTLS port, by its preface on the plain one, and under abuse.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
+mod chains;
+mod scene;
+
+use bytes::Bytes;
+use chains::{PRICING, SCORING};
+use featward_policy::v1::Mode;
+use featward_proxy::runtime;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use scene::policy::{CONV, SECRET};
+use scene::wire::Wire;
+use scene::{Scene, ask, eventually};
+
+type Client = SendRequest<Full<Bytes>>;
+
+fn client(wire: Wire) -> Client {
+    let io = TokioIo::new(wire.into_io());
+    let (sender, connection) = runtime::handle()
+        .block_on(hyper::client::conn::http2::handshake(TokioExecutor::new(), io))
+        .unwrap();
+    runtime::handle().spawn(connection);
+    sender
+}
+
+fn pricing(scene: &Scene) -> Client {
+    client(Wire::tls(scene.mtls, &scene.caller(PRICING), SCORING, &["h2"]))
+}
+
+fn asking(feature: &str) -> Request<Full<Bytes>> {
+    let body = ask(&[feature], 1).to_string();
+    Request::post("https://features/get-online-features")
+        .body(Full::new(body.into()))
+        .unwrap()
+}
+
+async fn send(client: &mut Client, request: Request<Full<Bytes>>) -> (StatusCode, serde_json::Value) {
+    let answer: Response<_> = client.send_request(request).await.unwrap();
+    let status = answer.status();
+    assert!(answer.headers().contains_key("featward-request-id"));
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[test]
+fn many_requests_share_a_connection_and_are_judged_one_by_one() {
+    let scene = Scene::new(|_| {});
+    let client = pricing(&scene);
+    runtime::handle().block_on(async {
+        let calls: Vec<_> = (0..40)
+            .map(|number| {
+                let mut client = client.clone();
+                let feature = if number % 2 == 0 { CONV } else { SECRET };
+                tokio::spawn(async move { send(&mut client, asking(feature)).await.0 })
+            })
+            .collect();
+        for (number, call) in calls.into_iter().enumerate() {
+            let expected = if number % 2 == 0 {
+                StatusCode::OK
+            } else {
+                StatusCode::FORBIDDEN
+            };
+            assert_eq!(call.await.unwrap(), expected);
+        }
+    });
+    assert_eq!(scene.far.seen().len(), 20);
+}
+
+#[test]
+fn the_plain_port_knows_http_2_by_its_preface() {
+    let scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe).admit_unidentified(3600);
+    });
+    let mut client = client(scene.nobody());
+    let (status, _) = runtime::handle().block_on(send(&mut client, asking(CONV)));
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(scene.far.last().headers["host"], "features");
+}
+
+#[test]
+fn a_host_that_differs_from_the_authority_is_refused() {
+    let scene = Scene::new(|_| {});
+    let mut request = asking(CONV);
+    request.headers_mut().insert("host", "other".parse().unwrap());
+    let (status, problem) = runtime::handle().block_on(send(&mut pricing(&scene), request));
+    assert_eq!(
+        (status, &problem["reason"]),
+        (StatusCode::BAD_REQUEST, &serde_json::json!("bad-framing"))
+    );
+}
+
+#[test]
+fn stopping_says_goaway_and_finishes_what_is_under_way() {
+    let scene = Scene::new(|_| {});
+    scene.far.answer(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        Response::new(r#"{"metadata": {"feature_names": ["driver_id"]}, "results": [{}]}"#.into())
+    });
+    let mut client = pricing(&scene);
+    let mut calling = client.clone();
+    let call = runtime::handle().spawn(async move { send(&mut calling, asking(CONV)).await.0 });
+    eventually("the request is under way", || !scene.far.seen().is_empty());
+    scene.proxy.stop(std::time::Duration::from_secs(10));
+    assert_eq!(runtime::handle().block_on(call).unwrap(), StatusCode::OK);
+    assert!(
+        runtime::handle()
+            .block_on(client.send_request(asking(CONV)))
+            .is_err()
+    );
+}
+
+/// Frames by hand, as no client library sends what these tests need.
+mod raw {
+    use super::{PRICING, SCORING};
+    use super::{Scene, Wire};
+
+    pub const HEADERS: u8 = 1;
+    pub const RST_STREAM: u8 = 3;
+    pub const SETTINGS: u8 = 4;
+    pub const GOAWAY: u8 = 7;
+    const END_STREAM_AND_HEADERS: u8 = 5;
+
+    pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    /// A request's head, every field a literal without index (RFC 7541 section 6.2.2).
+    pub fn head(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
+        let base = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":path", "/get-online-features"),
+            (":authority", "a"),
+        ];
+        let mut block = Vec::new();
+        for (name, value) in base.iter().chain(more) {
+            block.push(0);
+            for text in [name, value] {
+                block.push(u8::try_from(text.len()).unwrap());
+                block.extend_from_slice(text.as_bytes());
+            }
+        }
+        frame(HEADERS, END_STREAM_AND_HEADERS, stream, &block)
+    }
+
+    pub fn connect(scene: &Scene) -> Wire {
+        let mut wire = Wire::tls(scene.mtls, &scene.caller(PRICING), SCORING, &["h2"]);
+        wire.send(
+            &[
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+                frame(SETTINGS, 0, 0, &[]),
+            ]
+            .concat(),
+        );
+        wire
+    }
+
+    /// The next frame that is not one of these kinds: kind, stream, payload.
+    pub fn next(wire: &mut Wire, but: &[u8]) -> Option<(u8, u32, Vec<u8>)> {
+        loop {
+            let head = wire.take(9)?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            let payload = wire.take(length)?;
+            if !but.contains(&head[3]) {
+                return Some((
+                    head[3],
+                    u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+                    payload,
+                ));
+            }
+        }
+    }
+}
+
+#[test]
+fn headers_of_a_connection_have_no_place_in_http_2() {
+    const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
+    for header in [
+        ("connection", "close"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "x"),
+        ("te", "gzip"),
+    ] {
+        let scene = Scene::new(|_| {});
+        let mut wire = raw::connect(&scene);
+        wire.send(&raw::head(1, &[header]));
+        let (kind, _, payload) = raw::next(&mut wire, &[raw::SETTINGS, 8]).expect("an answer");
+        assert!(
+            kind == raw::RST_STREAM || kind == raw::GOAWAY,
+            "{header:?}: frame {kind}"
+        );
+        assert!(
+            payload.ends_with(&PROTOCOL_ERROR) || payload[4..].starts_with(&PROTOCOL_ERROR),
+            "{header:?}"
+        );
+        assert!(scene.far.seen().is_empty());
+    }
+}
+
+#[test]
+fn a_flood_of_resets_ends_the_connection() {
+    let scene = Scene::new(|_| {});
+    let mut wire = raw::connect(&scene);
+    for number in 0..2_000 {
+        let stream = 2 * number + 1;
+        let reset = raw::frame(raw::RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        wire.send(&[raw::head(stream, &[]), reset].concat());
+    }
+    let mut goaway = false;
+    while let Some((kind, ..)) = raw::next(&mut wire, &[]) {
+        goaway |= kind == raw::GOAWAY;
+    }
+    assert!(goaway);
+    assert!(scene.far.seen().is_empty());
+    let mut other = pricing(&scene);
+    assert_eq!(
+        runtime::handle().block_on(send(&mut other, asking(CONV))).0,
+        StatusCode::OK
+    );
+}
