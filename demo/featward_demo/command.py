@@ -43,6 +43,8 @@ def demo(
     from featward_demo.errors import DemoError
     from featward_demo.stack import Stack
 
+    # A supervisor's request to end is answered like Ctrl-C: nothing is left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     shown = errors if output is Output.JSON else console
     try:
         with _folder(folder, keep) as place:
@@ -123,7 +125,6 @@ def _folder(wanted: Path | None, keep: bool) -> Iterator[Path]:
 
 def _wait() -> None:
     """Until Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             signal.pause()

@@ -57,7 +57,7 @@ def by_hand(console: Console, stack: Stack) -> None:
             f"curl -s {json_body} http://{HOST}:{stack.ports.drivers}/get-online-features",
         ),
         (
-            "as reporting, with its certificate (SPIFFE names no host: --insecure skips only that)",
+            "as reporting; curl knows no SPIFFE IDs, so with --insecure it does not check the server",
             f"curl -s --insecure --cert {who.svid} --key {who.key} {json_body} https://{read}",
         ),
         (

@@ -13,7 +13,7 @@ import pytest
 
 from bypass.relay import Relay
 from bypass.target import ProtectedFeast
-from featward_demo.documents import import_feature_set, lay_out
+from featward_demo.documents import NAMESPACE, NEXT_QUARTER, day, import_feature_set, lay_out
 from featward_demo.feast_environment import OLD_CLIENT, ensure
 from featward_demo.feast_server import FeastServer
 from featward_demo.ports import HOST, ports
@@ -23,6 +23,26 @@ from featward_demo.stack import CUSTOMERS, DRIVERS, Stack
 
 # The first test of a run waits for Feast's installation and for the start of all programs.
 SECONDS = 900
+# The client of the bypass corpus, and its grant.
+CORPUS_WORKLOAD = """\
+apiVersion: featward.dev/v1alpha1
+kind: Workload
+metadata: {name: corpus}
+spec: {businessUnit: prod.payments, name: corpus}
+"""
+CORPUS_BINDING = f"""\
+---
+apiVersion: featward.dev/v1alpha1
+kind: FeatureBinding
+metadata: {{name: corpus, namespace: {NAMESPACE}}}
+spec:
+  subjects: [{{workload: {{businessUnit: prod.payments, name: corpus}}}}]
+  featureSet: {{name: {DRIVERS}}}
+  features: ["driver_hourly_stats:conv_rate", "driver_hourly_stats:acc_rate"]
+  services: [driver_activity_v1]
+  purpose: tests
+  expires: "{day(NEXT_QUARTER)}"
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,7 +77,10 @@ def feast(folder: Path) -> Iterator[FeastServer]:
 
 @pytest.fixture(scope="session")
 def stack(folder: Path, feast: FeastServer) -> Iterator[Stack]:
-    """The demo before that Feast: two CAs and four sidecars."""
+    """The demo before that Feast, with one workload more: two CAs and four sidecars."""
+    manifests = folder / "manifests"
+    manifests.mkdir()
+    (manifests / "corpus.yaml").write_text(CORPUS_WORKLOAD)
     with Stack(folder, shared_feast=feast) as running:
         yield running
 
@@ -108,7 +131,7 @@ def _sidecar_before(stack: Stack, upstream: int) -> Sidecar:
     for name in (DRIVERS, CUSTOMERS):
         address = f"{HOST}:{listen}"
         import_feature_set(name, stack.feast.repository, manifests, address, upstream)
-    lay_out("prod", manifests, "bindings")
+    (manifests / "corpus.yaml").write_text(CORPUS_WORKLOAD + CORPUS_BINDING)
     folder = stack.folder / "sidecars" / "feast-corpus"
     token = stack.ca.token(stack.server.workload, stack.folder / "tokens" / "feast-corpus")
     return replace(
