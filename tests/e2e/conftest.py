@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from bypass.relay import Relay
 from bypass.target import ProtectedFeast
-
 from featward_demo.documents import NAMESPACE, NEXT_QUARTER, day, import_feature_set, lay_out
 from featward_demo.feast_environment import OLD_CLIENT, ensure
 from featward_demo.feast_server import FeastServer
