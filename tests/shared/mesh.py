@@ -66,11 +66,8 @@ class Mesh:
     def client(self, name: str) -> Sidecar:
         """A running sidecar beside a client, with an outbound port for the feature set."""
         if name not in self.clients:
-            client = self._sidecar(name, outbound={SET: next(self._ports)})
-            self.run(client)
-            # A client's sidecar is ready with its listeners; a call needs identity and policy as well.
-            client.program.wait_until(lambda: _can_call(client.status()))
-            self.clients[name] = client
+            self.clients[name] = self._sidecar(name, outbound={SET: next(self._ports)})
+            self.run(self.clients[name])
         return self.clients[name]
 
     def run(self, sidecar: Sidecar) -> None:
@@ -103,10 +100,6 @@ class Mesh:
             health=next(self._ports),
             **listening,
         )
-
-
-def _can_call(status: dict[str, Any]) -> bool:
-    return status["identity"] is not None and status["policy"] is not None
 
 
 @contextmanager
