@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 BENCH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/featward/bench
 RUST := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) \
 	common/featward/policy/v1/snapshot.proto
-PROTOS := common/featward/policy/v1/snapshot.proto common/featward/identity/v1/identity.proto \
+PROTOS := $(shell find common -name "*.proto")
 	common/featward/feast/registry.proto
 
 .PHONY: help
