@@ -29,6 +29,7 @@ check: $(VENV)/.engine ## Format, lint, types, import rules, clippy, rustfmt
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest featward_engine._engine
 	$(BIN)/lint-imports
 	cd engine && cargo fmt --all --check
 	cd engine && cargo clippy --workspace --all-targets --locked -- -D warnings
