@@ -188,7 +188,7 @@ def _admin(data: Path | None, admin_socket: Path | None) -> Iterator["AuthorityS
         fail(f"no CA is listening on {socket}; start it with featward ca serve, or name its --data")
     with grpc.insecure_channel(f"unix:{socket.absolute()}") as channel:
         try:
-            yield AuthorityServiceStub(channel)  # type: ignore[no-untyped-call]
+            yield AuthorityServiceStub(channel)
         except grpc.RpcError as refusal:
             _fail_for(cast("grpc.Call", refusal), socket)
 

@@ -29,7 +29,7 @@ class _Root(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         # Completion resolves commands as well, and has nobody to tell.
         if not ctx.resilient_parsing:
-            _require_extras(name)
+            _require_extras(str(name))
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -85,7 +85,7 @@ def _add(app: typer.Typer, entry: EntryPoint) -> None:
         app.command(entry.name)(command)
 
 
-def _require_extras(name: str | None) -> None:
+def _require_extras(name: str) -> None:
     extras = [extra for entry in entry_points(group=GROUP, name=name) for extra in entry.extras]
     for extra in extras:
         if package := absent(extra):
