@@ -18,6 +18,7 @@ log = logging.getLogger("featward_sidecar")
 
 
 def main(arguments: list[str]) -> int:
+    """Run the agent with the configuration that the command line has left in a file descriptor."""
     if len(arguments) != 2 or arguments[0] != "--configuration-fd" or not arguments[1].isdigit():
         print(
             "error: this is what `featward sidecar run` starts; run that instead", file=sys.stderr

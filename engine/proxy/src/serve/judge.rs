@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use featward_policy::{
-    BindingIndex, Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth,
-};
+use featward_policy::{Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth};
 use http::request::Parts;
 
 use super::account::Account;
-use super::refuse::{About, Asked, Refusal};
+use super::denial::denial;
+use super::refuse::Refusal;
 use crate::active::Active;
 use crate::adapter::Route;
 use crate::adapter::feast_http::{self, ParseLimits, Read};
@@ -201,7 +200,7 @@ impl<'p> Bench<'p> {
         account.asked(&self.active.policy, &request, &decision);
         account.judged(judged, self.active.label(Some(&decision)));
         if judged.applied && decision.outcome != Outcome::Allow {
-            return Err(self.refuse(&request, &decision, wait));
+            return Err(denial(&self.active.policy, &request, &decision, wait));
         }
         let sets = &decision.feature_sets;
         Ok(Settled {
@@ -261,57 +260,6 @@ impl<'p> Bench<'p> {
         }
     }
 
-    fn refuse(&self, request: &Request<'_>, decision: &Decision, wait: Option<Duration>) -> Refusal {
-        let policy = &self.active.policy;
-        let reason = if wait.is_some() {
-            Reason::RateLimited
-        } else {
-            reason(decision.reason)
-        };
-        let refusal = match wait {
-            Some(wait) => Refusal::new(
-                reason,
-                format!(
-                    "the cost limit allows this request in {:.1} s",
-                    wait.as_secs_f64()
-                ),
-            )
-            .wait(wait),
-            None => Refusal::plain(reason),
-        };
-        // The set is taken from what is granted, else it is the first one served: naming the set of a feature that
-        // is not granted would tell that the feature exists.
-        let first = decision
-            .granted
-            .first()
-            .map(|grant| policy.feature(grant.feature).set);
-        let Some(set) = first
-            .map(|set| policy.feature_set(set))
-            .or(policy.feature_sets().first())
-        else {
-            return refusal;
-        };
-        let mut about = About::set(set);
-        about.rule = decision.rule.map(|rule| self.binding(rule));
-        (about.missing, about.asked) = match request.features {
-            // What a service holds is not for a caller that only named the service.
-            Features::Service(name) => (Vec::new(), Asked::Service(name.to_owned())),
-            Features::Named(names) => (
-                decision
-                    .missing
-                    .iter()
-                    .filter_map(|place| Some((*names.get(*place as usize)?).to_owned()))
-                    .collect(),
-                Asked::Features(names.iter().map(|name| (*name).to_owned()).collect()),
-            ),
-        };
-        refusal.about(about)
-    }
-
-    fn binding(&self, index: BindingIndex) -> String {
-        self.active.policy.binding(index).name.to_owned()
-    }
-
     /// The request written anew, without what is left out of it. In observe nobody reads it.
     fn body(&self, request: &Request<'_>, read: &Read<'_>, decision: &Decision) -> Vec<u8> {
         if decision.mode == Mode::Observe {
@@ -368,15 +316,4 @@ fn no_server() -> Refusal {
         Reason::UpstreamUnreachable,
         "these features have no feature server in common that this sidecar knows",
     )
-}
-
-fn reason(reason: DecisionReason) -> Reason {
-    match reason {
-        DecisionReason::Granted | DecisionReason::NotGranted => Reason::NotGranted,
-        DecisionReason::BindingExpired => Reason::BindingExpired,
-        DecisionReason::IdentityRequired => Reason::IdentityRequired,
-        DecisionReason::RowsOverLimit => Reason::RowsOverLimit,
-        DecisionReason::CostOverBurst => Reason::CostOverBurst,
-        DecisionReason::NothingLeft => Reason::NothingLeft,
-    }
 }

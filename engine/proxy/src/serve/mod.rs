@@ -9,6 +9,8 @@ mod activity;
 mod answer;
 mod body;
 mod connection;
+mod conversation;
+mod denial;
 mod exchange;
 mod forward;
 mod framing;
