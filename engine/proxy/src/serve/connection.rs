@@ -136,8 +136,8 @@ impl<L: Fn()> Serving<'_, L> {
                     leave();
                     conversation.as_mut().drain();
                 }
-                Event::Alarm if activity.head_since().is_some() || !activity.is_idle() => return Ended::Late,
-                Event::Alarm if quiet(activity, limits) => {
+                Event::Alarm if activity.head_since().is_some() => return Ended::Late,
+                Event::Alarm if activity.is_idle() && quiet(activity, limits) => {
                     conversation.as_mut().drain();
                     alarm.as_mut().reset((Instant::now() + GOODBYE).into());
                     let ended = poll_fn(|cx| match conversation.as_mut().poll_end(cx) {
@@ -146,6 +146,10 @@ impl<L: Fn()> Serving<'_, L> {
                     });
                     return ended.await;
                 }
+                // A request under way has deadlines of its own, so it is silence only once it is answered.
+                Event::Alarm if !activity.is_idle() => alarm
+                    .as_mut()
+                    .reset((Instant::now() + seconds(limits.idle_seconds)).into()),
                 Event::Alarm => alarm
                     .as_mut()
                     .reset((activity.last_io() + seconds(limits.idle_seconds)).into()),

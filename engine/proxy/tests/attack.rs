@@ -1,0 +1,26 @@
+//! What an attacker tried, and must not get: kept apart from the tests of what the proxy is for.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says that it failed")]
+
+mod chains;
+mod scene;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use scene::policy::CONV;
+use scene::{Scene, ask, post};
+use serde_json::json;
+
+#[test]
+fn a_request_under_way_outlives_the_idle_time_of_its_connection() {
+    let scene = Scene::with(|_| {}, json!({"idle_seconds": 0.4, "header_seconds": 0.4}));
+    scene.far.answer(|_| {
+        std::thread::sleep(Duration::from_millis(1_000));
+        http::Response::new(Bytes::from_static(
+            br#"{"metadata": {"feature_names": ["driver_id"]}, "results": [{}]}"#,
+        ))
+    });
+    let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
