@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::record::shortened;
 use crate::tally::Tally;
 
 /// More callers than a person reads; at about 300 bytes each it stays below half a megabyte.
@@ -173,7 +174,7 @@ impl Caller {
             tally,
             reason,
             feature_set: Arc::clone(feature_set),
-            missing: missing.take(NAMED).map(str::to_owned).collect(),
+            missing: missing.take(NAMED).map(|name| shortened(name).into_owned()).collect(),
             time: now,
         });
     }

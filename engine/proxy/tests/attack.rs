@@ -24,3 +24,19 @@ fn a_request_under_way_outlives_the_idle_time_of_its_connection() {
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
+
+#[test]
+fn long_names_fill_neither_the_record_nor_the_table_of_callers() {
+    let scene = Scene::new(|_| {});
+    let long = "x".repeat(900_000);
+    post(&mut scene.pricing(), &ask(&[&long], 1));
+    post(
+        &mut scene.pricing(),
+        &json!({"feature_service": long, "entities": {"driver_id": [1]}}),
+    );
+    assert_eq!(scene.record().len(), 2);
+    for line in scene.record() {
+        assert!(line.to_string().len() < 2_000, "{} bytes", line.to_string().len());
+    }
+    assert!(scene.status().to_string().len() < 20_000);
+}

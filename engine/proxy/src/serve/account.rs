@@ -12,7 +12,7 @@ use super::judge::Judged;
 use super::refuse::Refusal;
 use crate::active::Active;
 use crate::clock;
-use crate::record::Line;
+use crate::record::{Line, shortened};
 use crate::refusal::{Kind, Reason};
 use crate::request_id::RequestId;
 use crate::state::State;
@@ -90,8 +90,9 @@ impl Account {
             self.missing = decision
                 .missing
                 .iter()
+                .take(LISTED)
                 .filter_map(name)
-                .map(str::to_owned)
+                .map(|name| shortened(name).into_owned())
                 .collect();
         }
         let Some(line) = &mut self.line else { return };
@@ -112,7 +113,7 @@ impl Account {
             }
             Features::Service(service) => {
                 line.list("features", std::iter::empty());
-                line.text("service", service);
+                line.name("service", service);
             }
         }
         line.number("granted", decision.granted.len() as u64);
