@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
@@ -38,6 +38,18 @@ pub(crate) struct Caller {
     counts: [AtomicU64; Tally::COUNT],
     trouble: Mutex<Option<Trouble>>,
     listed: AtomicBool,
+    /// Requests whose bodies have not come yet.
+    awaited: AtomicUsize,
+}
+
+/// A request whose body has not come yet.
+#[derive(Debug)]
+pub(crate) struct Awaited<'c>(&'c Caller);
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The newest request that was refused or would have been.
@@ -138,7 +150,15 @@ impl Caller {
             counts: Default::default(),
             trouble: Mutex::default(),
             listed: AtomicBool::new(false),
+            awaited: AtomicUsize::new(0),
         }
+    }
+
+    /// Wait for one more body of this caller, unless it keeps us waiting for that many already.
+    pub(crate) fn await_body(&self, most: usize) -> Option<Awaited<'_>> {
+        let before = self.awaited.fetch_add(1, Ordering::Relaxed);
+        let awaited = Awaited(self);
+        (before < most).then_some(awaited)
     }
 
     /// Mark as no longer in the table; always false, for `retain`.

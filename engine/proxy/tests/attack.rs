@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use scene::policy::CONV;
-use scene::{Scene, ask, post};
+use scene::wire::Wire;
+use scene::{Scene, ask, eventually, post};
 use serde_json::json;
 
 #[test]
@@ -39,4 +40,34 @@ fn long_names_fill_neither_the_record_nor_the_table_of_callers() {
         assert!(line.to_string().len() < 2_000, "{} bytes", line.to_string().len());
     }
     assert!(scene.status().to_string().len() < 20_000);
+}
+
+#[test]
+fn sockets_that_say_nothing_leave_room_for_callers_from_elsewhere() {
+    let scene = Scene::with(|_| {}, json!({"connections": 64}));
+    let silent: Vec<_> = (0..80).map(|_| Wire::tcp(scene.mtls)).collect();
+    eventually("the surplus is closed", || {
+        let metrics = scene.proxy.metrics();
+        metrics.contains("reason=\"too-many-handshakes\"} 48")
+    });
+    assert!(!scene.proxy.metrics().contains("too-many-connections"));
+    drop(silent);
+}
+
+#[test]
+fn bodies_that_one_caller_does_not_send_keep_no_other_caller_out() {
+    let scene = Scene::with(|_| {}, json!({"connections": 8}));
+    let other = scene.caller("spiffe://prod.acme.example/bu/risk/svc/other");
+    let silent: Vec<_> = (0..6)
+        .map(|_| {
+            let mut wire = Wire::tls(scene.mtls, &other, chains::SCORING, &["http/1.1"]);
+            wire.send(b"POST /get-online-features HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{");
+            wire
+        })
+        .collect();
+    eventually("four are told to come again", || {
+        scene.record().iter().filter(|line| line["reason"] == "overloaded").count() == 4
+    });
+    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
+    drop(silent);
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, Version};
@@ -20,7 +21,7 @@ use super::refuse::{About, Refusal};
 use crate::active::Active;
 use crate::adapter::Route;
 use crate::clock;
-use crate::config::seconds;
+use crate::config::{Limits, seconds};
 use crate::refusal::Reason;
 use crate::state::State;
 use crate::visitor::Visitor;
@@ -118,9 +119,7 @@ async fn under(
     };
     let route = bench.admit(head)?;
     account.on_route(route.map_or("unmanaged", Route::as_str));
-    let body = body::read(body, limits.body_bytes, seconds(limits.body_seconds))
-        .await
-        .map_err(unread)?;
+    let body = read(body, visitor, limits).await?;
     let begun = Instant::now();
     let judged = match route {
         Some(_) => bench.judge(head, &body, account),
@@ -136,6 +135,21 @@ async fn under(
     .run(&body, judged?)
     .await
 }
+
+/// Bodies that do not come cost their sender nothing and hold places that are for all callers, so that one caller
+/// gets only a part of these.
+async fn read(body: &mut Incoming, visitor: &Visitor, limits: &Limits) -> Result<Bytes, Refusal> {
+    let share = limits.connections.div_ceil(CALLERS_SHARE);
+    let Some(_awaited) = visitor.caller.await_body(share) else {
+        return Err(Refusal::plain(Reason::Overloaded));
+    };
+    body::read(body, limits.body_bytes, seconds(limits.body_seconds))
+        .await
+        .map_err(unread)
+}
+
+/// A quarter: far more than an honest caller ever has on its way.
+const CALLERS_SHARE: usize = 4;
 
 fn unread(why: Unread) -> Refusal {
     match why {

@@ -12,6 +12,7 @@ mod connection;
 mod exchange;
 mod forward;
 mod framing;
+mod handshakes;
 mod judge;
 mod note;
 mod refuse;
