@@ -8,9 +8,10 @@ mod scene;
 use std::time::Duration;
 
 use bytes::Bytes;
+use featward_policy::v1::{self, Mode};
 use scene::policy::CONV;
 use scene::wire::Wire;
-use scene::{Scene, ask, eventually, post};
+use scene::{Scene, ask, eventually, post, request};
 use serde_json::json;
 
 #[test]
@@ -70,4 +71,55 @@ fn bodies_that_one_caller_does_not_send_keep_no_other_caller_out() {
     });
     assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
     drop(silent);
+}
+
+#[test]
+fn a_grant_that_is_taken_away_while_the_body_comes_is_gone() {
+    let mut scene = Scene::new(|_| {});
+    let mut wire = scene.pricing();
+    let body = ask(&[CONV], 1).to_string();
+    let whole = request("POST", "/get-online-features", &[], body.as_bytes());
+    let (first, rest) = whole.split_at(whole.len() - 5);
+    wire.send(first);
+    eventually("the head is read", || {
+        scene.proxy.metrics().contains("listener=\"mtls\"} 1")
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    scene.edit(|draft| draft.0.bindings.clear());
+    wire.send(rest);
+    let answer = wire.read();
+    assert_eq!((answer.status, answer.reason().as_str()), (403, "not-granted"));
+    assert_eq!(scene.record()[0]["policy"], scene.status()["policy"]["digest"]);
+}
+
+#[test]
+fn an_observed_set_is_no_way_to_the_features_of_an_enforced_one_by_a_service() {
+    for mode in [Mode::Observe, Mode::Shadow] {
+        let scene = Scene::new(|draft| {
+            let mut other = draft.0.feature_sets[0].clone();
+            other.name = "riders".into();
+            other.mode = mode.into();
+            other.features = vec![v1::Feature {
+                name: "rider:age".into(),
+                ..other.features[0].clone()
+            }];
+            other.services = vec![v1::Service {
+                name: "wide".into(),
+                features: vec!["rider:age".into()],
+            }];
+            draft.0.feature_sets.push(other);
+        });
+        // In Feast the service holds more than the manifest says, of a set that is enforced.
+        scene.far.answer_json(json!({
+            "metadata": {"feature_names": ["driver_id", "age", "secret"]},
+            "results": [{"values": [1]}, {"values": [30]}, {"values": [9.75]}],
+        }));
+        let wide = json!({"feature_service": "wide", "entities": {"driver_id": [1]}});
+        let answer = post(&mut scene.pricing(), &wide);
+        assert_eq!(
+            answer.json()["metadata"]["feature_names"],
+            json!(["driver_id", "age"]),
+            "{mode:?}"
+        );
+    }
 }
