@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ import pytest
 
 from documented import Reader, blocks, says
 from featward_demo.feast_environment import NEWEST, ensure
+from featward_demo.feast_server import FeastServer
 from featward_demo.ports import ports
 
 DOCS = Path(__file__).parents[2] / "docs"
+REPOSITORY = Path(__file__).parents[1] / "shared" / "feast_repository"
 # Real programs, Feast among them, which alone takes half a minute to build its stores.
 SECONDS = 900
 
@@ -44,23 +47,54 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(SECONDS)
-@pytest.mark.parametrize("page", ["getting-started.md"])
-def test_what_a_page_says_is_what_happens(
-    page: str, folder: Path, environment: dict[str, str]
-) -> None:
-    reader = Reader(
-        DOCS / page, folder, ports(None), environment, foreign=("feast-env", "my_feast", "run")
+@pytest.fixture
+def own_feast(folder: Path, environment: dict[str, str]) -> Iterator[FeastServer]:
+    """A Feast that is not the demo's, in `repo`, serving before anybody thinks of featward."""
+    feast = ensure()
+    repository = folder / "repo"
+    shutil.copytree(REPOSITORY, repository, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(
+        [feast.python, "definitions.py"],
+        cwd=repository,
+        env=environment,
+        check=True,
+        capture_output=True,
     )
+    server = FeastServer(feast, repository, next(ports(None)), folder / "feast.log")
     try:
-        assert reader.follow() > 5
+        server.start()
+        server.ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.mark.timeout(SECONDS)
+def test_getting_started_goes_as_it_says(folder: Path, environment: dict[str, str]) -> None:
+    foreign = ("feast-env", "my_feast", "run")
+    reader = Reader(DOCS / "getting-started.md", folder, ports(None), environment, foreign)
+    try:
+        assert reader.follow() > 15
     finally:
         reader.stop()
 
 
-@pytest.mark.parametrize("page", ["getting-started.md"])
-def test_a_page_installs_the_feast_that_it_is_tested_with(page: str) -> None:
-    said = [b.text for b in blocks(DOCS / page) if b.info == "install" and "feast==" in b.text]
+@pytest.mark.timeout(SECONDS)
+def test_a_sidecar_comes_before_an_own_feast_as_the_page_says(
+    folder: Path, environment: dict[str, str], own_feast: FeastServer
+) -> None:
+    page = DOCS / "before-your-own-feast.md"
+    reader = Reader(page, folder, ports(None), environment, ("feast-env", "repo", "run"))
+    reader.put_port("6566", own_feast.port)
+    try:
+        assert reader.follow() > 15
+    finally:
+        reader.stop()
+
+
+def test_the_page_installs_the_feast_that_it_is_tested_with() -> None:
+    page = blocks(DOCS / "getting-started.md")
+    said = [b.text for b in page if b.info == "install" and "feast==" in b.text]
     assert said
     assert all(f"feast=={NEWEST}\n" in text for text in said)
 

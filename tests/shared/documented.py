@@ -124,11 +124,17 @@ class Reader:
         for block, after in zip(page, [*page[1:], None], strict=True):
             expected = after.text if after and after.language == "text" else None
             if block.language == "yaml" and block.info.startswith("file="):
-                (self.folder / block.info.removeprefix("file=")).write_text(self._here(block.text))
+                file = self.folder / block.info.removeprefix("file=")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(self._here(block.text))
             elif block.language == "sh" and block.info != "install":
                 self._run(block, None if expected is None else self._here(expected))
                 done += 1
         return done
+
+    def put_port(self, said: str, port: int) -> None:
+        """What the page calls port `said` is this one, and runs already."""
+        self._free[said] = str(port)
 
     def stop(self) -> None:
         """Close all terminals, the newest first."""
