@@ -135,8 +135,8 @@ impl<L: Fn()> Serving<'_, L> {
                     leave();
                     conversation.as_mut().drain();
                 }
-                Event::Alarm if activity.head_since().is_some() || !activity.is_idle() => return Ended::Late,
-                Event::Alarm if quiet(activity, limits) => {
+                Event::Alarm if head_is_late(activity, limits) => return Ended::Late,
+                Event::Alarm if activity.is_idle() && quiet(activity, limits) => {
                     conversation.as_mut().drain();
                     alarm.as_mut().reset((Instant::now() + GOODBYE).into());
                     let ended = poll_fn(|cx| match conversation.as_mut().poll_end(cx) {
@@ -145,9 +145,8 @@ impl<L: Fn()> Serving<'_, L> {
                     });
                     return ended.await;
                 }
-                Event::Alarm => alarm
-                    .as_mut()
-                    .reset((activity.last_io() + seconds(limits.idle_seconds)).into()),
+                // A request under way has deadlines of its own for its body and its answer.
+                Event::Alarm => alarm.as_mut().reset(quiet_from(activity, limits).into()),
             }
         }
     }
@@ -172,6 +171,22 @@ fn arm(mut alarm: Pin<&mut Sleep>, activity: &Activity, limits: &Limits) {
             alarm.as_mut().reset(deadline);
         }
     }
+}
+
+fn head_is_late(activity: &Activity, limits: &Limits) -> bool {
+    activity
+        .head_since()
+        .is_some_and(|since| since.elapsed() >= seconds(limits.header_seconds))
+}
+
+/// The next moment at which the connection can have been quiet for too long.
+fn quiet_from(activity: &Activity, limits: &Limits) -> Instant {
+    let busy_until = if activity.is_idle() {
+        activity.last_io()
+    } else {
+        Instant::now()
+    };
+    busy_until + seconds(limits.idle_seconds)
 }
 
 fn quiet(activity: &Activity, limits: &Limits) -> bool {
