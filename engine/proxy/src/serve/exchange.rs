@@ -145,7 +145,7 @@ async fn under(
     account.on_route(named(route));
     let begun = Instant::now();
     let judged = match route {
-        Some(_) => bench.judge(head, body, account),
+        Some(route) => bench.judge(route, head, body, account),
         None => bench.unmanaged(head, account),
     };
     state.metrics.decided(begun.elapsed());

@@ -46,6 +46,7 @@ pub(crate) enum Form<'b> {
     /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce, and services
     /// beside an enforced set).
     Rewritten {
+        route: Route,
         body: Vec<u8>,
         narrow: Option<Box<Narrow<'b>>>,
     },
@@ -96,6 +97,7 @@ impl<'p> Bench<'p> {
     /// Judge a request on one of our routes.
     pub(crate) fn judge<'b>(
         &self,
+        route: Route,
         head: &Parts,
         body: &'b Bytes,
         account: &mut Account,
@@ -103,8 +105,8 @@ impl<'p> Bench<'p> {
     where
         'p: 'b,
     {
-        match self.parse(head, body) {
-            Ok(read) => self.decide(head, read, account),
+        match self.parse(route, head, body) {
+            Ok(read) => self.decide(route, head, read, account),
             Err(fault) if self.lenient() => {
                 self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
             }
@@ -112,16 +114,18 @@ impl<'p> Bench<'p> {
         }
     }
 
-    fn parse<'b>(&self, head: &Parts, body: &'b Bytes) -> Result<Read<'b>, Fault> {
-        feast_http::check_headers(&head.headers)?;
+    fn parse<'b>(&self, route: Route, head: &Parts, body: &'b Bytes) -> Result<Read<'b>, Fault> {
         let columns = |name: &str| self.active.policy.entity_column(name);
-        feast_http::parse(
-            body,
-            columns,
-            &ParseLimits {
-                depth: self.limits.depth,
-            },
-        )
+        let limits = ParseLimits {
+            depth: self.limits.depth,
+        };
+        // No other arm: every route must say how it is read.
+        match route {
+            Route::GetOnlineFeatures => {
+                feast_http::check_headers(&head.headers)?;
+                feast_http::parse(body, columns, &limits)
+            }
+        }
     }
 
     /// Let pass what was not read: only where every set is observed, and admits the caller.
@@ -155,7 +159,13 @@ impl<'p> Bench<'p> {
         })
     }
 
-    fn decide<'b>(&self, head: &Parts, read: Read<'b>, account: &mut Account) -> Result<Pass<'b>, Refusal> {
+    fn decide<'b>(
+        &self,
+        route: Route,
+        head: &Parts,
+        read: Read<'b>,
+        account: &mut Account,
+    ) -> Result<Pass<'b>, Refusal> {
         let Settled {
             decision,
             upstream,
@@ -165,8 +175,13 @@ impl<'p> Bench<'p> {
         } = self.settle(head, &read, account)?;
         let form = match decision.mode {
             Mode::Observe if !self.guarded(&read) => Form::Verbatim,
-            Mode::Shadow if !self.guarded(&read) => Form::Rewritten { body, narrow: None },
+            Mode::Shadow if !self.guarded(&read) => Form::Rewritten {
+                route,
+                body,
+                narrow: None,
+            },
             _ => Form::Rewritten {
+                route,
                 body,
                 narrow: Some(Box::new(Narrow {
                     read,
