@@ -194,7 +194,10 @@ impl Caller {
             tally,
             reason,
             feature_set: Arc::clone(feature_set),
-            missing: missing.take(NAMED).map(|name| shortened(name).into_owned()).collect(),
+            missing: missing
+                .take(NAMED)
+                .map(|name| shortened(name).into_owned())
+                .collect(),
             time: now,
         });
     }

@@ -67,7 +67,12 @@ fn bodies_that_one_caller_does_not_send_keep_no_other_caller_out() {
         })
         .collect();
     eventually("four are told to come again", || {
-        scene.record().iter().filter(|line| line["reason"] == "overloaded").count() == 4
+        scene
+            .record()
+            .iter()
+            .filter(|line| line["reason"] == "overloaded")
+            .count()
+            == 4
     });
     assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
     drop(silent);
@@ -122,4 +127,25 @@ fn an_observed_set_is_no_way_to_the_features_of_an_enforced_one_by_a_service() {
             "{mode:?}"
         );
     }
+}
+
+#[test]
+fn probes_get_through_to_a_health_port_that_somebody_else_fills() {
+    let scene = Scene::with(|_| {}, json!({"connections": 64}));
+    let silent: Vec<_> = (0..80).map(|_| Wire::tcp(scene.health)).collect();
+    eventually("the surplus is closed", || {
+        scene
+            .proxy
+            .metrics()
+            .contains("listener=\"health\",reason=\"too-many-connections\"} 48")
+    });
+    let stream = featward_proxy::runtime::handle().block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.connect(scene.health).await.unwrap()
+    });
+    let mut probe = Wire::over(stream);
+    probe.send(&request("GET", "/livez", &[], b""));
+    assert_eq!(probe.read().status, 200);
+    drop(silent);
 }

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Ended, Serving};
-use super::handshakes::Handshakes;
+use super::sources::Sources;
 use super::{exchange, note};
 use crate::drain::Draining;
 use crate::metrics::Socket;
@@ -26,7 +26,7 @@ pub(crate) struct Door {
     /// None on the plain port.
     pub(crate) acceptor: Option<Acceptor>,
     room: Arc<Semaphore>,
-    handshakes: Handshakes,
+    handshaking: Sources,
 }
 
 /// Accepting fails when file descriptors run out; trying again at once would only burn a core.
@@ -40,7 +40,7 @@ impl Door {
             name,
             acceptor,
             room: Arc::new(Semaphore::new(connections)),
-            handshakes: Handshakes::new(connections),
+            handshaking: Sources::new(connections),
         }
     }
 
@@ -93,7 +93,7 @@ impl Door {
         from: SocketAddr,
         mut draining: Draining,
     ) {
-        let shaking = self.handshakes.begin(from.ip());
+        let shaking = self.handshaking.begin(from.ip());
         if !shaking.fits(self.room.available_permits()) {
             return self.state.metrics.unwelcome(self.name, "too-many-handshakes");
         }
