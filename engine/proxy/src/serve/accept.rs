@@ -32,6 +32,9 @@ pub(crate) struct Door {
 /// Accepting fails when file descriptors run out; trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Where there are so few places that half of them would hinder one honest caller, it may have this many.
+const LEAST: usize = 16;
+
 impl Door {
     pub(crate) fn new(state: Arc<State>, name: &'static str, acceptor: Option<Acceptor>) -> Door {
         let connections = state.config.limits.connections;
@@ -124,6 +127,11 @@ impl Door {
             .as_ref()
             .map(|peer| PeerWatch::new(&self.state.credentials, peer));
         let visitor = Arc::new(Visitor::new(peer, from.ip(), self.name, &self.state.callers));
+        // The other half is for other callers, however many connections this one opens and keeps.
+        let half = (self.state.config.limits.connections / 2).max(LEAST);
+        let Some(_connected) = visitor.caller.connect(half) else {
+            return self.state.metrics.unwelcome(self.name, "too-many-of-one-caller");
+        };
         let leave = || visitor.close_soon();
         let serving = Serving {
             limits: &self.state.config.limits,
