@@ -40,6 +40,17 @@ pub(crate) struct Caller {
     listed: AtomicBool,
     /// Requests whose bodies have not come yet.
     awaited: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+/// A connection of a caller.
+#[derive(Debug)]
+pub(crate) struct Connected<'c>(&'c Caller);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A request whose body has not come yet.
@@ -151,7 +162,15 @@ impl Caller {
             trouble: Mutex::default(),
             listed: AtomicBool::new(false),
             awaited: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
         }
+    }
+
+    /// Count one more connection, unless it has that many already.
+    pub(crate) fn connect(&self, most: usize) -> Option<Connected<'_>> {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let connected = Connected(self);
+        (before < most).then_some(connected)
     }
 
     /// Wait for one more body of this caller, unless it keeps us waiting for that many already.

@@ -194,7 +194,7 @@ impl Proxy {
             };
             runtime.spawn(local::serve(
                 Arc::clone(state),
-                "health",
+                local::HEALTH,
                 socket,
                 office.hold(),
                 handle,

@@ -189,10 +189,11 @@ impl Line {
 
 /// A name that a caller chose, cut where it is longer than any real one.
 pub(crate) fn shortened(name: &str) -> Cow<'_, str> {
-    match name.len() {
-        0..=NAME_BYTES => Cow::Borrowed(name),
-        _ => Cow::Owned(format!("{}…", &name[..name.floor_char_boundary(NAME_BYTES)])),
+    if name.len() <= NAME_BYTES {
+        return Cow::Borrowed(name);
     }
+    let whole = (0..=NAME_BYTES).rev().find(|at| name.is_char_boundary(*at));
+    Cow::Owned(format!("{}…", &name[..whole.unwrap_or(0)]))
 }
 
 /// Everything but plain ASCII is escaped: terminals act on more control characters than JSON escapes, and some

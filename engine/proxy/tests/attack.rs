@@ -57,9 +57,9 @@ fn sockets_that_say_nothing_leave_room_for_callers_from_elsewhere() {
 
 #[test]
 fn bodies_that_one_caller_does_not_send_keep_no_other_caller_out() {
-    let scene = Scene::with(|_| {}, json!({"connections": 8}));
+    let scene = Scene::with(|_| {}, json!({"connections": 16}));
     let other = scene.caller("spiffe://prod.acme.example/bu/risk/svc/other");
-    let silent: Vec<_> = (0..6)
+    let silent: Vec<_> = (0..8)
         .map(|_| {
             let mut wire = Wire::tls(scene.mtls, &other, chains::SCORING, &["http/1.1"]);
             wire.send(b"POST /get-online-features HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{");
@@ -127,4 +127,39 @@ fn an_observed_set_is_no_way_to_the_features_of_an_enforced_one_by_a_service() {
             "{mode:?}"
         );
     }
+}
+
+#[test]
+fn probes_get_through_to_a_health_port_that_somebody_else_fills() {
+    let scene = Scene::with(|_| {}, json!({"connections": 64}));
+    let silent: Vec<_> = (0..80).map(|_| Wire::tcp(scene.health)).collect();
+    eventually("the surplus is closed", || {
+        scene
+            .proxy
+            .metrics()
+            .contains("listener=\"health\",reason=\"too-many-connections\"} 48")
+    });
+    let stream = featward_proxy::runtime::handle().block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.connect(scene.health).await.unwrap()
+    });
+    let mut probe = Wire::over(stream);
+    probe.send(&request("GET", "/livez", &[], b""));
+    assert_eq!(probe.read().status, 200);
+    drop(silent);
+}
+
+#[test]
+fn one_identity_that_keeps_connections_open_leaves_half_of_the_places_to_others() {
+    let scene = Scene::with(|_| {}, json!({"connections": 32}));
+    let other = scene.caller("spiffe://prod.acme.example/bu/risk/svc/other");
+    let parked: Vec<_> = (0..20)
+        .map(|_| Wire::tls(scene.mtls, &other, chains::SCORING, &["http/1.1"]))
+        .collect();
+    eventually("the surplus is closed", || {
+        scene.proxy.metrics().contains("too-many-of-one-caller\"} 4")
+    });
+    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
+    drop(parked);
 }

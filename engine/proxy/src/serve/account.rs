@@ -140,7 +140,13 @@ impl Account {
     pub(crate) fn close(&mut self, status: StatusCode, refusal: Option<&Refusal>) -> Result<(), Refusal> {
         self.closed = true;
         let judged = self.end(refusal).judged;
-        let written = self.write(judged, Some(status));
+        let written = match refusal {
+            Some(refusal) if self.is_one_too_many(refusal) => {
+                self.state.metrics.records_dropped.inc();
+                Ok(())
+            }
+            _ => self.write(judged, Some(status)),
+        };
         let unrecorded = written.is_err() && refusal.is_none() && judged.mode != Mode::Observe;
         let end = self.end(refusal);
         let (tally, counted) = match unrecorded {
@@ -159,6 +165,12 @@ impl Account {
         } else {
             Ok(())
         }
+    }
+
+    /// Whoever has proven nothing and gets nothing may not fill the disk either: without one no answer goes out.
+    fn is_one_too_many(&self, refusal: &Refusal) -> bool {
+        let stranger = self.visitor.peer.is_none() && refusal.reason.row().kind != Kind::UpstreamFailed;
+        stranger && self.state.recorder.is_on() && !self.state.strangers.may_write()
     }
 
     fn end<'e>(&'e self, refusal: Option<&'e Refusal>) -> End<'e> {
