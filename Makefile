@@ -53,8 +53,9 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 	$(BIN)/python -m grpc_tools.protoc -I common --grpc_python_out=common $$(grep --files-with-matches '^service ' $(PROTOS))
 
 .PHONY: docs
-docs: $(VENV)/.engine ## Generate the reference of the manifests
+docs: $(VENV)/.engine ## Generate the references of the manifests and of the sidecar
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
+	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 
 .PHONY: bench
 bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sidecar beside Envoy, Envoy + Lua and Envoy + OPA

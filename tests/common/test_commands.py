@@ -119,7 +119,7 @@ def test_explain_names_what_is_missing_and_the_command_to_ask_for_it(run: Run) -
     assert decision["missing"] == ["driver_hourly_stats:avg_daily_trips"]
     assert decision["nearest_binding"]["name"] == "pricing/report"
     assert decision["request"].endswith(
-        f"--features driver_hourly_stats:avg_daily_trips --identity {CLIENT}"
+        f"--identity {CLIENT} --feature-set pricing/driver-stats --features driver_hourly_stats:avg_daily_trips"
     )
 
 

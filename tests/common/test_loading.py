@@ -1,6 +1,7 @@
 """Loading never fails: whatever a folder holds, the outcome is documents and findings."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,14 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="is no folder"):
         load(tmp_path / "nothing")
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_file_or_far_too_large_is_a_finding_and_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    with (tmp_path / "sparse.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+    loaded = load(tmp_path)
+    assert [finding.code for finding in loaded.findings] == ["unreadable-file"] * 3
+    assert all(finding.blocks for finding in loaded.findings)

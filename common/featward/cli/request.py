@@ -16,7 +16,6 @@ __all__ = ["request"]
 
 def request(
     feature_set: Annotated[str, typer.Option(help="The feature set: name, or namespace/name.")],
-    features: Annotated[str, typer.Option(help="Features or services, with commas between.")],
     identity: Annotated[
         str,
         typer.Option(
@@ -24,6 +23,10 @@ def request(
             envvar="FEATWARD_IDENTITY",
         ),
     ],
+    features: Annotated[
+        str, typer.Option(help="The features, or services, with commas between.")
+    ] = "",
+    service: Annotated[str, typer.Option(help="The service, instead of features.")] = "",
     manifests: Annotated[Path, typer.Option(help="The folder of manifests.")] = Path("manifests"),
     purpose: Annotated[
         str, typer.Option(help="What the features are for.")
@@ -39,9 +42,9 @@ def request(
     loaded = load(manifests)
     catalogue = Catalogue(loaded.documents)
     wanted = feature_set_called(catalogue, feature_set)
-    names = [name.strip() for name in features.split(",") if name.strip()]
+    names = [name.strip() for name in (*features.split(","), service) if name.strip()]
     if not names:
-        fail("no feature is named: give them as --features view:column,view:column")
+        fail("nothing is named: give --features view:column,view:column or --service NAME")
     who = identity_called(catalogue, identity)
     today = datetime.now(UTC).date()
     binding = propose(catalogue, wanted, who, names, purpose=purpose, today=today)

@@ -295,8 +295,11 @@ class _Reader:
                 return None
             if projection.feature_view_name_alias not in ("", view):
                 self._notes.append(
-                    f"service {spec.name} calls view {view} {projection.feature_view_name_alias}: "
-                    "with full_feature_names its columns are left out of answers"
+                    f"service {spec.name} calls view {view} {projection.feature_view_name_alias}: asked "
+                    f"for with full_feature_names, Feast names its columns "
+                    f"{projection.feature_view_name_alias}__…, which no grant names, and the sidecar leaves "
+                    "them out of answers; let its callers do without full_feature_names, or the service "
+                    "without with_name"
                 )
             features |= names
             entities |= {

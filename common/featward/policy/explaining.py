@@ -122,4 +122,6 @@ def _request(
     asked = [name for name in names if name in known and (name in missing or ":" not in name)]
     if not asked:
         return None
-    return f"featward request --feature-set {wanted.name} --features {','.join(asked)} --identity {caller}"
+    services = [name for name in asked if ":" not in name]
+    named = f"--service {services[0]}" if services else f"--features {','.join(asked)}"
+    return f"featward request --identity {caller} --feature-set {wanted.name} {named}"

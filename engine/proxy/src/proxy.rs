@@ -171,11 +171,8 @@ impl Proxy {
     fn serve(&self, bound: Bound) -> Office {
         let (state, runtime) = (&self.state, runtime::handle());
         for (name, listener) in bound.doors {
-            let door = Door {
-                state: Arc::clone(state),
-                name,
-                acceptor: (name == "mtls").then(|| self.acceptor()),
-            };
+            let acceptor = (name == "mtls").then(|| self.acceptor());
+            let door = Door::new(Arc::clone(state), name, acceptor);
             runtime.spawn(door.open(listener, state.drain.hold()));
         }
         for (outbound, socket) in bound.outbound {

@@ -86,7 +86,7 @@ fn one_feature_too_many_refuses_all_and_says_why() {
         answer.header("featward-request-id").unwrap()
     );
     let command =
-        format!("featward request --identity {PRICING} --feature-set ml/drivers --features {CONV},{SECRET}");
+        format!("featward request --identity {PRICING} --feature-set ml/drivers --features {SECRET}");
     assert_eq!(problem["request"], command);
     assert!(scene.far.seen().is_empty());
 }

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Ended, Serving};
+use super::handshakes::Handshakes;
 use super::{exchange, note};
 use crate::drain::Draining;
 use crate::metrics::Socket;
@@ -24,15 +25,28 @@ pub(crate) struct Door {
     pub(crate) name: &'static str,
     /// None on the plain port.
     pub(crate) acceptor: Option<Acceptor>,
+    room: Arc<Semaphore>,
+    handshakes: Handshakes,
 }
 
 /// Accepting fails when file descriptors run out; trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Door {
+    pub(crate) fn new(state: Arc<State>, name: &'static str, acceptor: Option<Acceptor>) -> Door {
+        let connections = state.config.limits.connections;
+        Door {
+            state,
+            name,
+            acceptor,
+            room: Arc::new(Semaphore::new(connections)),
+            handshakes: Handshakes::new(connections),
+        }
+    }
+
     /// Accept until draining begins.
     pub(crate) async fn open(self, listener: TcpListener, mut draining: Draining) {
-        let room = Arc::new(Semaphore::new(self.state.config.limits.connections));
+        let room = Arc::clone(&self.room);
         let door = Arc::new(self);
         loop {
             let accepted = tokio::select! {
@@ -79,10 +93,15 @@ impl Door {
         from: SocketAddr,
         mut draining: Draining,
     ) {
+        let shaking = self.handshakes.begin(from.ip());
+        if !shaking.fits(self.room.available_permits()) {
+            return self.state.metrics.unwelcome(self.name, "too-many-handshakes");
+        }
         let accepted = tokio::select! {
             accepted = acceptor.accept(stream) => accepted,
             () = draining.begun() => return,
         };
+        drop(shaking);
         match accepted {
             Ok(accepted) => {
                 Box::pin(self.converse(accepted.stream, from, accepted.peer, accepted.http, draining)).await

@@ -12,7 +12,7 @@ use super::judge::Judged;
 use super::refuse::Refusal;
 use crate::active::Active;
 use crate::clock;
-use crate::record::Line;
+use crate::record::{Line, shortened};
 use crate::refusal::{Kind, Reason};
 use crate::request_id::RequestId;
 use crate::state::State;
@@ -28,6 +28,7 @@ pub(crate) struct Account {
     /// When its head was here.
     pub(crate) started: Instant,
     line: Option<Line>,
+    active: Option<Arc<Active>>,
     route: &'static str,
     judged: Option<Judged>,
     label: Option<Arc<str>>,
@@ -61,6 +62,7 @@ impl Account {
             id,
             started: Instant::now(),
             line,
+            active: None,
             route: NO_ROUTE,
             judged: None,
             label: None,
@@ -71,11 +73,9 @@ impl Account {
     }
 
     /// Which policy judges it.
-    pub(crate) fn under(&mut self, active: &Active) {
+    pub(crate) fn under(&mut self, active: &Arc<Active>) {
         self.label = Some(Arc::clone(active.label(None)));
-        if let Some(line) = &mut self.line {
-            line.text("policy", active.policy.digest());
-        }
+        self.active = Some(Arc::clone(active));
     }
 
     /// Which route it is on.
@@ -90,8 +90,9 @@ impl Account {
             self.missing = decision
                 .missing
                 .iter()
+                .take(LISTED)
                 .filter_map(name)
-                .map(str::to_owned)
+                .map(|name| shortened(name).into_owned())
                 .collect();
         }
         let Some(line) = &mut self.line else { return };
@@ -112,7 +113,7 @@ impl Account {
             }
             Features::Service(service) => {
                 line.list("features", std::iter::empty());
-                line.text("service", service);
+                line.name("service", service);
             }
         }
         line.number("granted", decision.granted.len() as u64);
@@ -195,6 +196,9 @@ impl Account {
         let Some(mut line) = self.line.take() else {
             return Ok(());
         };
+        if let Some(active) = &self.active {
+            line.text("policy", active.policy.digest());
+        }
         line.text("route", self.route);
         line.text("mode", judged.mode.as_str());
         line.text("outcome", judged.outcome);

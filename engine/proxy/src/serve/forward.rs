@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use featward_policy::UpstreamAuth;
+use featward_policy::{FeatureIndex, Mode, UpstreamAuth};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -99,21 +99,28 @@ impl Forward<'_> {
         }
     }
 
-    /// The answer without what was not granted. Feast adds columns that nobody asked for, so it is filtered even
+    /// The answer without what was not granted, or, where that is only observed, without what the manifest does not
+    /// count to the service. Feast adds columns that nobody asked for, so it is filtered even
     /// where all was granted.
     fn narrowed(&mut self, whole: Bytes, narrow: &Narrow<'_>) -> Result<Response<Answer>, Refusal> {
-        let features = narrow
-            .decision
-            .granted
-            .iter()
-            .map(|grant| &*self.active.policy.feature(grant.feature).name);
-        let kept = Kept::new(&narrow.read, features);
+        let policy = &self.active.policy;
+        let name = |feature: FeatureIndex| &*policy.feature(feature).name;
+        let kept = match narrow.read.service() {
+            Some(service) if narrow.decision.mode != Mode::Enforce => {
+                let all = policy.expand(service).unwrap_or_default();
+                Kept::new(&narrow.read, all.iter().copied().map(name))
+            }
+            _ => {
+                let granted = narrow.decision.granted.iter();
+                Kept::new(&narrow.read, granted.map(|grant| name(grant.feature)))
+            }
+        };
         let filtered = match kept.filter(&whole)? {
             Cow::Borrowed(_) => None,
             Cow::Owned(narrowed) => Some(Bytes::from(narrowed)),
         };
         let mut answer = json(Answer::whole(filtered.unwrap_or(whole)));
-        if !narrow.stripped.is_empty() {
+        if narrow.decision.mode == Mode::Enforce && !narrow.stripped.is_empty() {
             self.state
                 .metrics
                 .stripped(self.active.label(Some(&narrow.decision)), narrow.stripped.len());

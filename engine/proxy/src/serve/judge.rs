@@ -43,7 +43,8 @@ pub(crate) struct Pass<'b> {
 pub(crate) enum Form<'b> {
     /// As it came; its answer passes as it comes (observe).
     Verbatim,
-    /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce).
+    /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce, and services
+    /// beside an enforced set).
     Rewritten {
         route: Route,
         body: Vec<u8>,
@@ -173,13 +174,13 @@ impl<'p> Bench<'p> {
             stripped,
         } = self.settle(head, &read, account)?;
         let form = match decision.mode {
-            Mode::Observe => Form::Verbatim,
-            Mode::Shadow => Form::Rewritten {
+            Mode::Observe if !self.guarded(&read) => Form::Verbatim,
+            Mode::Shadow if !self.guarded(&read) => Form::Rewritten {
                 route,
                 body,
                 narrow: None,
             },
-            Mode::Enforce => Form::Rewritten {
+            _ => Form::Rewritten {
                 route,
                 body,
                 narrow: Some(Box::new(Narrow {
@@ -275,12 +276,19 @@ impl<'p> Bench<'p> {
         }
     }
 
-    /// The request written anew, without what is left out of it. In observe nobody reads it.
+    /// Whether an answer must be narrowed although its set is not enforced. What a service holds is the feature
+    /// server's to say, so that one of an observed set might hold features of an enforced one beside it.
+    fn guarded(&self, read: &Read<'_>) -> bool {
+        read.service().is_some() && self.active.policy.mode() == Mode::Enforce
+    }
+
+    /// The request written anew, without what is left out of it. In observe nobody reads it, but for a service
+    /// that is guarded.
     fn body(&self, request: &Request<'_>, read: &Read<'_>, decision: &Decision) -> Vec<u8> {
-        if decision.mode == Mode::Observe {
+        if decision.mode == Mode::Observe && !self.guarded(read) {
             return Vec::new();
         }
-        if decision.mode == Mode::Shadow || decision.stripped.is_empty() {
+        if decision.mode != Mode::Enforce || decision.stripped.is_empty() {
             return read.write(None);
         }
         let granted = decision.granted.iter();

@@ -14,6 +14,7 @@ mod denial;
 mod exchange;
 mod forward;
 mod framing;
+mod handshakes;
 mod judge;
 mod note;
 mod refuse;

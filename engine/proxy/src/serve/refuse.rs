@@ -68,7 +68,8 @@ struct Told<'a> {
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     missing: &'a [String],
-    request: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
 }
@@ -121,6 +122,27 @@ impl Refusal {
             .flat_map(|about| about.missing.iter().map(String::as_str))
     }
 
+    /// The command that prints the binding to ask for, where a binding is what is wanting. It asks for no more than
+    /// is missing, because what is granted already has a binding of its own.
+    fn command(&self, identity: &str, about: &About) -> Option<String> {
+        let wanting = [Reason::NotGranted, Reason::BindingExpired, Reason::NothingLeft];
+        if !wanting.contains(&self.reason) {
+            return None;
+        }
+        let (flag, names) = match &about.asked {
+            Asked::Nothing => return None,
+            Asked::Features(_) if !about.missing.is_empty() => ("--features", about.missing.join(",")),
+            Asked::Features(names) => ("--features", names.join(",")),
+            Asked::Service(name) => ("--service", name.clone()),
+        };
+        Some(format!(
+            "featward request --identity {} --feature-set {} {flag} {}",
+            quoted(identity),
+            quoted(&about.feature_set),
+            quoted(&names)
+        ))
+    }
+
     /// The answer. Whoever has proven no identity learns nothing about feature sets.
     pub(crate) fn answer(&self, visitor: &Visitor, id: RequestId, headers: &HeaderMap) -> Response<Answer> {
         let row = self.reason.row();
@@ -132,7 +154,7 @@ impl Refusal {
                 owner: &about.owner,
                 rule: about.rule.as_deref(),
                 missing: &about.missing,
-                request: command(identity.as_str(), about),
+                request: self.command(identity.as_str(), about),
                 trace_id: trace_id(headers),
             });
         let problem = Problem {
@@ -207,21 +229,6 @@ fn owner(set: &FeatureSet) -> String {
     }
 }
 
-/// The command that prints the binding to ask for.
-fn command(identity: &str, about: &About) -> String {
-    let mut words = format!(
-        "featward request --identity {} --feature-set {}",
-        quoted(identity),
-        quoted(&about.feature_set)
-    );
-    match &about.asked {
-        Asked::Nothing => {}
-        Asked::Features(names) => words.push_str(&format!(" --features {}", quoted(&names.join(",")))),
-        Asked::Service(name) => words.push_str(&format!(" --service {}", quoted(name))),
-    }
-    words
-}
-
 /// A word for a shell. Names come from the request, and somebody will paste them.
 fn quoted(word: &str) -> Cow<'_, str> {
     let safe = |byte: u8| {
@@ -254,6 +261,32 @@ mod tests {
         assert_eq!(quoted("a;rm -rf ~"), "'a;rm -rf ~'");
         assert_eq!(quoted("a'$(x)\n"), r"'a'\''$(x)?'");
         assert_eq!(quoted("--flag"), "'--flag'");
+    }
+
+    #[test]
+    fn the_command_asks_for_what_is_missing_and_only_where_a_binding_would_help() {
+        let asked = |reason, asked, missing: &[&str]| {
+            let about = About {
+                feature_set: "pricing/stats".to_owned(),
+                missing: missing.iter().map(|name| (*name).to_owned()).collect(),
+                asked,
+                ..About::default()
+            };
+            Refusal::plain(reason).command("spiffe://td/bu/x/svc/y", &about)
+        };
+        let features = || Asked::Features(vec!["v:a".to_owned(), "v:b".to_owned()]);
+        let start = "featward request --identity spiffe://td/bu/x/svc/y --feature-set pricing/stats";
+        assert_eq!(
+            asked(Reason::NotGranted, features(), &["v:b"]),
+            Some(format!("{start} --features v:b"))
+        );
+        assert_eq!(
+            asked(Reason::BindingExpired, Asked::Service("s".to_owned()), &[]),
+            Some(format!("{start} --service s"))
+        );
+        assert_eq!(asked(Reason::NotGranted, Asked::Nothing, &[]), None);
+        assert_eq!(asked(Reason::MalformedJson, features(), &[]), None);
+        assert_eq!(asked(Reason::UpstreamUnreachable, features(), &[]), None);
     }
 
     #[test]
