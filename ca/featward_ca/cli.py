@@ -73,6 +73,7 @@ def serve(
     """Run the CA of one environment in the foreground."""
     import asyncio
 
+    from featward.descriptors import raise_limit
     from featward_ca.logs import set_up_logs
     from featward_ca.server import serve as run
     from featward_ca.settings import ServeSettings
@@ -89,6 +90,7 @@ def serve(
         unsafe_short_lives=unsafe_short_lives,
     )
     set_up_logs()
+    raise_limit()
     asyncio.run(run(settings, _announce))
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 
+from featward.descriptors import raise_limit
 from featward_sidecar.agent import run
 from featward_sidecar.configuration import Configuration
 from featward_sidecar.errors import StartError
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
     with os.fdopen(int(arguments[1]), encoding="utf-8") as file:
         configuration = Configuration.from_json(file.read())
     set_up(configuration.logging)
+    raise_limit()
     try:
         return run(configuration)
     except StartError as error:

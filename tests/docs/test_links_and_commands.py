@@ -1,14 +1,13 @@
 """Every link inside the project leads somewhere, and every command that is named exists with its flags."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 from typer.main import get_command
 
+from documented import blocks
 from featward.cli.root import build
 from featward_sidecar.reference import renewed
 
@@ -25,8 +24,9 @@ TEXTS = [
     *(path for part in ("common", "ca", "sidecar") for path in sorted((ROOT / part).rglob("*.py"))),
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-# In backquotes, or a line of its own in a block; the words up to what is no word of a command.
-COMMAND = re.compile(r"`(featward [^`\n]+)`|^\s*(featward [a-z][^\n]*)$", re.MULTILINE)
+IN_QUOTES = re.compile(r"`(featward [^`\n]+)`")
+ALONE = re.compile(r"^\s*(featward [^\n]+)$", re.MULTILINE)
+INDENTED = re.compile(r"^ {4}(featward [^\n]+)$", re.MULTILINE)
 
 
 def name(path: Path) -> str:
@@ -50,24 +50,29 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in found}
 
 
-def commands(text: str) -> Iterator[list[str]]:
-    for in_quotes, alone in COMMAND.findall(text.replace("\\\n", " ")):
-        command = re.split(r"[|>;&]| #|\s{3,}", in_quotes or alone)[0]
-        try:
-            yield shlex.split(command)[1:]
-        except ValueError:  # prose with an apostrophe
-            yield command.split()[1:]
+def commands(file: Path) -> Iterator[list[str]]:
+    """The words after `featward`: in backquotes anywhere, on lines of their own in the blocks of a page."""
+    text = file.read_text("utf-8").replace("\\\n", " ")
+    found = IN_QUOTES.findall(text)
+    if file.suffix == ".md":
+        found += INDENTED.findall(text)
+        for block in blocks(file):
+            if block.language == "sh":
+                found += ALONE.findall(block.text.replace("\\\n", " "))
+    for command in found:
+        alone = re.split(r"[|>;&]| #", command)[0]
+        yield alone.replace("'", " ").split()[1:]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=name)
 def test_every_command_that_is_named_exists_with_its_flags(text: Path) -> None:
-    for words in commands(text.read_text("utf-8")):
-        found: click.Command = get_command(build())
-        path = "featward"
-        while isinstance(found, click.Group) and words and re.fullmatch(r"[a-z-]+", words[0]):
-            inner = found.get_command(click.Context(found), words[0])
-            assert inner is not None, f"`{path} {words[0]}` is no command"
-            found, path, words = inner, f"{path} {words[0]}", words[1:]
+    for words in commands(text):
+        found, path = get_command(build()), "featward"
+        while (inner := getattr(found, "commands", {})) and words:
+            if not re.fullmatch(r"[a-z-]+", words[0]):
+                break  # `featward …` and the like
+            assert words[0] in inner, f"`{path} {words[0]}` is no command"
+            found, path, words = inner[words[0]], f"{path} {words[0]}", words[1:]
         flags = {option for parameter in found.params for option in parameter.opts} | {"--help"}
         for word in words:
             flag = word.partition("=")[0].rstrip(".,…")
