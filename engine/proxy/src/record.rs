@@ -192,8 +192,9 @@ pub(crate) fn shortened(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_BYTES {
         return Cow::Borrowed(name);
     }
-    let whole = (0..=NAME_BYTES).rev().find(|at| name.is_char_boundary(*at));
-    Cow::Owned(format!("{}…", &name[..whole.unwrap_or(0)]))
+    // Zero is a boundary, so there is always one.
+    let end = (0..=NAME_BYTES).rev().find(|end| name.is_char_boundary(*end));
+    Cow::Owned(format!("{}…", &name[..end.unwrap_or_default()]))
 }
 
 /// Everything but plain ASCII is escaped: terminals act on more control characters than JSON escapes, and some
