@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from featward.errors import CompileError, FolderError
@@ -88,6 +88,10 @@ def test_what_is_written_is_read_back_as_it_was(document: Any) -> None:
 
 
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable() and text.strip()))
+@example("0E0")
+@example("1e5")
+@example("y")
+@example("0o7")
 def test_any_text_survives_writing_and_reading(text: str) -> None:
     models = (one.model for one in load(EXAMPLE).documents)
     model = next(one for one in models if isinstance(one, FeatureBinding))
