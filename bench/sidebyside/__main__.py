@@ -16,11 +16,14 @@ from sidebyside.report import Runs, show
 from sidebyside.suites import SUITES, Bench, Suite
 from sidebyside.world import built
 
+WIDTH = 150
+
 
 def main() -> None:
     """Measure every suite and proxy in interleaved rounds, print tables, keep every line."""
     options = _options()
-    console = Console()
+    # In a narrower one the figures of three rounds break into a column of slashes.
+    console = Console(width=max(Console().width, WIDTH))
     runs: Runs = defaultdict(list)
     suites = [suite for suite in SUITES if suite.name in options.suites]
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=options.folder))
