@@ -10,8 +10,7 @@ BIN := $(VENV)/bin
 BENCH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/featward/bench
 RUST := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) \
 	common/featward/policy/v1/snapshot.proto
-PROTOS := common/featward/policy/v1/snapshot.proto common/featward/identity/v1/identity.proto \
-	common/featward/feast/registry.proto
+PROTOS := $(shell find common -name '*.proto')
 
 .PHONY: help
 help: ## Print the commands
@@ -29,6 +28,7 @@ check: $(VENV)/.engine ## Format, lint, types, import rules, clippy, rustfmt
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest featward_engine._engine
 	$(BIN)/lint-imports
 	cd engine && cargo fmt --all --check
 	cd engine && cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -49,10 +49,8 @@ format: $(VENV)/.engine ## Put the code into its form
 
 .PHONY: protos
 protos: $(VENV)/.engine ## Generate the Python side of the protocols
-	for proto in $(PROTOS); do \
-		$(BIN)/python -m grpc_tools.protoc -I common --python_out=common --pyi_out=common \
-			--grpc_python_out=common "$$proto"; \
-	done
+	$(BIN)/python -m grpc_tools.protoc -I common --python_out=common --pyi_out=common $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc -I common --grpc_python_out=common $$(grep --files-with-matches '^service ' $(PROTOS))
 
 .PHONY: docs
 docs: $(VENV)/.engine ## Generate the references of the manifests and of the sidecar

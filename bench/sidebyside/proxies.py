@@ -11,7 +11,8 @@ from subprocess import Popen
 
 from sidebyside.world import FEATURES, SERVER_WORKLOAD, TEMPLATES, World, running
 
-NAMES = ("featward", "envoy-rbac", "envoy-lua", "envoy-opa")
+OURS = ("featward-shadow", "featward")
+NAMES = (*OURS, "envoy-rbac", "envoy-lua", "envoy-opa")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def started(name: str, world: World, core: int | None) -> Iterator[Running]:
             policy = stack.enter_context(
                 running(pinned(_opa(world), core), world.folder / "opa.log", world.authz)
             )
-        command = _featward(world) if name == "featward" else _envoy(name, world)
+        command = _featward(name, world) if name in OURS else _envoy(name, world)
         log = world.folder / f"{name}.log"
         process = stack.enter_context(running(pinned(command, core), log, world.proxy))
         yield Running(process, policy)
@@ -65,7 +66,8 @@ def pinned(command: list[str], core: int | None) -> list[str]:
     return command if core is None else ["taskset", "-c", str(core), *command]
 
 
-def _featward(world: World) -> list[str]:
+def _featward(name: str, world: World) -> list[str]:
+    manifests = world.manifests if name == "featward" else world.shadow_manifests
     state = world.folder / "state"
     command = [
         "featward",
@@ -74,7 +76,7 @@ def _featward(world: World) -> list[str]:
         "--workload",
         SERVER_WORKLOAD,
         "--manifests",
-        str(world.manifests),
+        str(manifests),
     ]
     command += [
         "--ca",

@@ -154,8 +154,15 @@ def _keep_on(pid: int, core: int | None) -> None:
 
 
 SUITES = (
-    Suite("requests", closed_loop, against=("envoy-rbac", "envoy-lua", "envoy-opa")),
-    Suite("small", closed_loop, rows=1, against=("envoy-rbac", "envoy-lua", "envoy-opa")),
+    Suite(
+        "requests", closed_loop, against=("featward-shadow", "envoy-rbac", "envoy-lua", "envoy-opa")
+    ),
+    Suite(
+        "small",
+        closed_loop,
+        rows=1,
+        against=("featward-shadow", "envoy-rbac", "envoy-lua", "envoy-opa"),
+    ),
     Suite("open", open_loop, split=False, against=("direct", "envoy-rbac", "envoy-opa")),
     Suite("handshakes", handshakes),
     Suite("idle", idle, split=False),

@@ -4,6 +4,7 @@ Every proxy proves the same server identity, meets the same client and is asked 
 features, so that what differs between two measurements is the proxy.
 """
 
+import getpass
 import json
 import random
 import socket
@@ -34,8 +35,13 @@ class World:
 
     @property
     def manifests(self) -> Path:
-        """Where the sidecar and the CA read the manifests."""
+        """The manifests that the CA and the enforcing sidecar read."""
         return self.folder / "manifests"
+
+    @property
+    def shadow_manifests(self) -> Path:
+        """The same with the feature set in shadow, where the answer is not filtered."""
+        return self.folder / "manifests-shadow"
 
     def token(self, workload: str) -> Path:
         """A fresh join token of a workload, in a file."""
@@ -65,7 +71,7 @@ def upstream(world: World, rows: int) -> Iterator[subprocess.Popen[bytes]]:
     text = (TEMPLATES / "nginx.conf").read_text()
     text = text.replace("@FOLDER@", str(world.folder)).replace("@PORT@", str(world.upstream))
     path = world.folder / "nginx.conf"
-    path.write_text(text.replace("@ROWS@", str(rows)))
+    path.write_text(text.replace("@ROWS@", str(rows)).replace("@USER@", getpass.getuser()))
     command = ["nginx", "-e", str(world.folder / "nginx.log"), "-c", str(path)]
     with running(command, world.folder / "nginx.out", port=world.upstream) as process:
         yield process
@@ -177,14 +183,12 @@ def _write_bindings(world: World) -> None:
     }
     table[CLIENT] = FEATURES + source.sample(pool, FEATURES_PER_IDENTITY - len(FEATURES))
     (world.folder / "bindings.json").write_text(json.dumps(table))
-    documents = [
-        *_organisation(),
-        _feature_set(world, pool),
-        *map(_binding, range(len(table)), table.items()),
-    ]
-    world.manifests.mkdir()
-    text = "\n---\n".join(json.dumps(document) for document in documents)
-    (world.manifests / "bench.yaml").write_text(text)
+    bindings = [_binding(index, granted) for index, granted in enumerate(table.items())]
+    for folder, mode in ((world.manifests, "enforce"), (world.shadow_manifests, "shadow")):
+        documents = [*_organisation(), _feature_set(world, pool, mode), *bindings]
+        folder.mkdir()
+        text = "\n---\n".join(json.dumps(document) for document in documents)
+        (folder / "bench.yaml").write_text(text)
 
 
 def _document(
@@ -206,7 +210,7 @@ def _organisation() -> list[dict[str, object]]:
     ]
 
 
-def _feature_set(world: World, pool: list[str]) -> dict[str, object]:
+def _feature_set(world: World, pool: list[str], mode: str) -> dict[str, object]:
     endpoint = {"adapter": "feast-http/v1", "host": "127.0.0.1", "port": world.upstream}
     spec: dict[str, object] = {
         "version": "1.0.0",
@@ -216,6 +220,7 @@ def _feature_set(world: World, pool: list[str]) -> dict[str, object]:
             "address": f"127.0.0.1:{world.proxy}",
             "endpoints": [endpoint],
         },
+        "enforcement": {"mode": mode},
         "entities": [{"name": "driver_id", "type": "int64"}],
         "features": [{"name": name, "type": "double"} for name in [*FEATURES, *pool]],
     }

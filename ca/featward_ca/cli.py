@@ -4,7 +4,6 @@ they run.
 
 import contextlib
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
@@ -12,18 +11,6 @@ import typer
 
 from featward.cli.console import console, errors, fail
 from featward.cli.output import Output
-
-# The root command tells who lacks the extra; finding out here costs no import.
-for _package in (
-    "aiohttp",
-    "cryptography",
-    "grpc",
-    "prometheus_client",
-    "sqlalchemy",
-    "watchfiles",
-):
-    if find_spec(_package) is None:
-        raise ModuleNotFoundError(f"No module named {_package!r}", name=_package)
 
 if TYPE_CHECKING:
     import grpc
@@ -86,6 +73,7 @@ def serve(
     """Run the CA of one environment in the foreground."""
     import asyncio
 
+    from featward.descriptors import raise_limit
     from featward_ca.logs import set_up_logs
     from featward_ca.server import serve as run
     from featward_ca.settings import ServeSettings
@@ -102,6 +90,7 @@ def serve(
         unsafe_short_lives=unsafe_short_lives,
     )
     set_up_logs()
+    raise_limit()
     asyncio.run(run(settings, _announce))
 
 
@@ -201,7 +190,7 @@ def _admin(data: Path | None, admin_socket: Path | None) -> Iterator["AuthorityS
         fail(f"no CA is listening on {socket}; start it with featward ca serve, or name its --data")
     with grpc.insecure_channel(f"unix:{socket.absolute()}") as channel:
         try:
-            yield AuthorityServiceStub(channel)  # type: ignore[no-untyped-call]
+            yield AuthorityServiceStub(channel)
         except grpc.RpcError as refusal:
             _fail_for(cast("grpc.Call", refusal), socket)
 

@@ -74,7 +74,7 @@ def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
 
 async def _attest(socket: str, request: identity_pb2.AttestRequest) -> identity_pb2.AttestResponse:
     async with grpc.aio.insecure_channel(f"unix:{socket}", _OPTIONS) as channel:
-        stub = identity_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub = identity_pb2_grpc.IdentityServiceStub(channel)
         answer: identity_pb2.AttestResponse = await stub.Attest(request, timeout=_TIMEOUT)
         return answer
 

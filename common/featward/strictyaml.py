@@ -26,7 +26,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-__all__ = ["Fault", "Path", "Place", "Tree", "places", "read", "show_path"]
+__all__ = ["Fault", "Path", "Place", "Tree", "is_plain_text", "places", "read", "show_path"]
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -89,6 +89,11 @@ def show_path(path: Path) -> str:
         else:
             text += f'["{step}"]'
     return text
+
+
+def is_plain_text(text: str) -> bool:
+    """Whether every YAML reader takes this for text without quotes, as far as its type goes."""
+    return text not in _CONSTANTS and not _NUMBER.fullmatch(text) and not _AMBIGUOUS.fullmatch(text)
 
 
 class _Abandoned(Exception):  # noqa: N818  (control flow, never seen outside)

@@ -34,7 +34,8 @@ class Authority:
         return self.folder / "data"
 
     def start(self) -> None:
-        """Start it; `ready` waits."""
+        """Start it, again too; `ready` waits."""
+        self.stop()
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         options = ["--environment", self.environment, "--manifests", str(self.manifests)]
         options += ["--data", str(self.data), "--kek-file", str(self.folder / "kek")]

@@ -41,7 +41,8 @@ class Sidecar:
         return self.folder / "record.jsonl"
 
     def start(self) -> None:
-        """Write its configuration and start it; `ready` waits."""
+        """Write its configuration and start it, again too; `ready` waits."""
+        self.stop()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.configuration.write_text(yaml.safe_dump(self._settings(), sort_keys=False))
         name = f"the sidecar of {self.workload}"
@@ -51,8 +52,7 @@ class Sidecar:
 
     def ready(self) -> float:
         """Wait until it has identity and policy and its listeners are up; returns for how long."""
-        # A client is ready with its listeners; its first call waits for the identity inside the engine.
-        return self.program.wait_until(lambda: answers(HOST, self.health, "/readyz"))
+        return self.program.wait_until(self._can_call)
 
     def stop(self) -> None:
         """Let it drain and end."""
@@ -68,6 +68,14 @@ class Sidecar:
         """The running process, for tests that hurt it."""
         assert self._program is not None  # noqa: S101  started before
         return self._program
+
+    def _can_call(self) -> bool:
+        if not answers(HOST, self.health, "/readyz"):
+            return False
+        # A client's probe is green with its listeners, so that no app waits for a CA; its first call would be
+        # refused until it has an identity and knows where the servers are.
+        status = self.status() if self.outbound else {"identity": True, "policy": True}
+        return bool(status["identity"] and status["policy"])
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {

@@ -5,7 +5,22 @@ JSON in UTF-8, and policy is a serialised ``featward.policy.v1.Snapshot``. Every
 thread; none blocks on the network except where it says so.
 """
 
-from typing import final
+from typing import Self, final
+
+__all__ = [
+    "ConfigError",
+    "Credentials",
+    "Dialer",
+    "EngineError",
+    "IdentityError",
+    "Listener",
+    "PendingIdentity",
+    "Policy",
+    "PolicyError",
+    "Proxy",
+    "__version__",
+    "refusals",
+]
 
 __version__: str
 
@@ -33,7 +48,7 @@ class PendingIdentity:
 class Credentials:
     """The identity and trust of this process, shared by its Proxy, Listeners and Dialers; swapped whole."""
 
-    def __init__(self, trust_domain: str) -> None: ...
+    def __new__(cls, trust_domain: str) -> Self: ...
     def new_identity(self) -> PendingIdentity: ...
     def set_identity(self, pending: PendingIdentity, chain: list[bytes]) -> str:
         """Use this chain (leaf first) with the pending key from now on; returns the SPIFFE ID in it.
@@ -59,7 +74,7 @@ class Listener:
     ("1" within the grace), or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``.
     """
 
-    def __init__(self, credentials: Credentials, config: bytes) -> None: ...
+    def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
     def start(self) -> str:
         """Bind and serve; returns the bound address. Raises ConfigError."""
     def stop(self, grace: float) -> None: ...
@@ -76,7 +91,7 @@ class Dialer:
     ``no-identity``, ``unreachable``, ``not-trusted`` or ``refused``.
     """
 
-    def __init__(self, credentials: Credentials, config: bytes) -> None: ...
+    def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
     def start(self) -> str: ...
     def stop(self) -> None: ...
     def last_error(self) -> str | None:
@@ -86,7 +101,7 @@ class Dialer:
 class Proxy:
     """The data plane of one sidecar: serving side, outbound side, health and admin."""
 
-    def __init__(self, credentials: Credentials, config: bytes) -> None: ...
+    def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
     def start(self) -> bytes:
         """Bind everything and serve; returns JSON of the bound addresses. Raises ConfigError."""
     def stop(self, grace: float) -> None:
@@ -106,7 +121,7 @@ class Proxy:
 class Policy:
     """A snapshot to ask questions of: the same decision as the proxy's."""
 
-    def __init__(self, snapshot: bytes) -> None: ...
+    def __new__(cls, snapshot: bytes) -> Self: ...
     @property
     def digest(self) -> str: ...
     def decide(self, request: bytes) -> bytes:

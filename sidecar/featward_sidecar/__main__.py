@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 
+from featward.descriptors import raise_limit
 from featward_sidecar.agent import run
 from featward_sidecar.configuration import Configuration
 from featward_sidecar.errors import StartError
@@ -18,6 +19,7 @@ log = logging.getLogger("featward_sidecar")
 
 
 def main(arguments: list[str]) -> int:
+    """Run the agent with the configuration that the command line has left in a file descriptor."""
     if len(arguments) != 2 or arguments[0] != "--configuration-fd" or not arguments[1].isdigit():
         print(
             "error: this is what `featward sidecar run` starts; run that instead", file=sys.stderr
@@ -26,6 +28,7 @@ def main(arguments: list[str]) -> int:
     with os.fdopen(int(arguments[1]), encoding="utf-8") as file:
         configuration = Configuration.from_json(file.read())
     set_up(configuration.logging)
+    raise_limit()
     try:
         return run(configuration)
     except StartError as error:

@@ -5,7 +5,6 @@ for that.
 """
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,6 @@ import typer
 
 from featward.cli.console import console, errors, fail
 from featward.cli.output import Output
-
-# The root command tells who lacks the extra; finding out here costs no import.
-if find_spec("h2") is None:
-    raise ModuleNotFoundError("No module named 'h2'", name="h2")
 
 if TYPE_CHECKING:
     from featward_sidecar.configuration import Configuration

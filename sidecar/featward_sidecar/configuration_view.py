@@ -9,6 +9,7 @@ __all__ = ["as_text"]
 
 
 def as_text(configuration: Configuration) -> str:
+    """One line for each setting, `key: value`, in the order of `SETTINGS`."""
     lines = []
     for setting in SETTINGS:
         value = _at(configuration, setting.target)

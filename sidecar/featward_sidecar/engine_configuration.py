@@ -10,6 +10,7 @@ __all__ = ["proxy_configuration"]
 
 
 def proxy_configuration(configuration: Configuration) -> bytes:
+    """The JSON in UTF-8. A UNIX socket of an app lets in our own user only, where no other is named."""
     agent, server = configuration.agent, configuration.server
     return json.dumps(
         {

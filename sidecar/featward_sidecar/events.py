@@ -23,6 +23,7 @@ LEVELS = {
 
 
 def log_events(drained: bytes) -> None:
+    """Log what `Proxy.drain_events` returned, oldest first."""
     for event in json.loads(drained):
         kind = str(event.pop("kind", "event"))
         phrase = kind.replace("-", " ").replace("_", " ")

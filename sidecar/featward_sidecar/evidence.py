@@ -104,6 +104,7 @@ def workload_id(trust_domain: str, workload: str) -> str:
 
 
 def evidence_for(settings: Identity) -> JoinTokenEvidence | UnixEvidence:
+    """A join token where one is configured, else what the kernel says of this process."""
     if settings.join_token_file is not None:
         return JoinTokenEvidence(settings.join_token_file, settings.workload)
     return UnixEvidence(settings.workload)

@@ -50,7 +50,6 @@ class Status(IntEnum):
     """The gRPC codes that this sidecar tells apart."""
 
     OK = 0
-    CANCELLED = 1
     UNKNOWN = 2
     DEADLINE_EXCEEDED = 4
     PERMISSION_DENIED = 7
@@ -108,7 +107,7 @@ class GrpcCall:
         self._socket.close()
 
     def cancel(self) -> None:
-        """Make a `receive` in another thread end with CallError CANCELLED."""
+        """Make a `receive` in another thread end with CallError UNAVAILABLE."""
         with suppress(OSError):  # it may have ended by itself
             self._socket.shutdown(socket.SHUT_RDWR)
 

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
 
 from featward_sidecar.configuration import Limits, Outbound
@@ -55,6 +56,7 @@ def _text(raw: object) -> str:
 
 
 def read_workload(raw: object, _: Path) -> str:
+    """`business-unit/name`, as a Workload of the manifests is named on command lines."""
     text = _text(raw)
     if not re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+/[A-Za-z0-9._-]+", text):
         raise UnfitError(
@@ -80,6 +82,7 @@ def _read_unix(text: str, base: Path) -> str:
 
 
 def read_tcp(raw: object, _base: Path) -> str:
+    """`host:port`."""
     text = _text(raw)
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
@@ -107,14 +110,17 @@ def read_listen(raw: object, base: Path) -> str:
 
 
 def read_optional_listen(raw: object, base: Path) -> str | None:
+    """Where to listen, or None for `none`."""
     return None if raw is None or raw == "none" else read_listen(raw, base)
 
 
 def read_path(raw: object, base: Path) -> Path:
+    """A path, relative to the configuration file."""
     return (base / Path(_text(raw)).expanduser()).resolve()
 
 
 def read_folder(raw: object, base: Path) -> Path:
+    """A folder that is there."""
     path = read_path(raw, base)
     if not path.is_dir():
         raise UnfitError(f"there is no folder {path}; create it, or correct the path")
@@ -122,6 +128,7 @@ def read_folder(raw: object, base: Path) -> Path:
 
 
 def read_file(raw: object, base: Path) -> Path:
+    """A file that is there."""
     path = read_path(raw, base)
     if not path.is_file():
         raise UnfitError(f"there is no file {path}; create it, or correct the path")
@@ -129,6 +136,7 @@ def read_file(raw: object, base: Path) -> Path:
 
 
 def read_socket(raw: object, base: Path) -> Path:
+    """The path of a UNIX socket, short enough for the kernel."""
     path = read_path(raw, base)
     if len(str(path).encode()) > UNIX_PATH_BYTES:
         raise UnfitError(
@@ -174,6 +182,7 @@ def _outbound(name: str, value: object, base: Path) -> Outbound:
 
 
 def read_whole(raw: object, _: Path) -> int:
+    """A whole number from 0 up."""
     value = _number(raw, "a whole number")
     if value != int(value) or value < 0:
         raise UnfitError(f"{raw!r} is not a whole number from 0 up")
@@ -181,12 +190,14 @@ def read_whole(raw: object, _: Path) -> int:
 
 
 def read_positive(raw: object, base: Path) -> int:
+    """A whole number from 1 up."""
     if (value := read_whole(raw, base)) == 0:
         raise UnfitError("0 would refuse everything; write a number from 1 up")
     return value
 
 
 def read_seconds(raw: object, _: Path) -> float:
+    """A duration in seconds, with fractions; the longest is a day, as in the engine."""
     value = _number(raw, "seconds")
     if not 0 < value <= 86_400:
         raise UnfitError(f"{raw!r} is out of range; write seconds above 0 and up to 86400")
@@ -197,12 +208,16 @@ def _number(raw: object, what: str) -> float:
     try:
         if isinstance(raw, bool) or not isinstance(raw, str | int | float):
             raise ValueError
-        return float(raw)
-    except ValueError:
+        if not isfinite(number := float(raw)):
+            raise ValueError
+        return number
+    except (ValueError, OverflowError):
         raise UnfitError(f"{raw!r} is no number; write {what}, without a unit") from None
 
 
 def one_of(*choices: str) -> Reader:
+    """A reader of a word that is one of these."""
+
     def read(raw: object, _: Path) -> str:
         if raw not in choices:
             raise UnfitError(f"{raw!r} is not one of {', '.join(choices)}")

@@ -119,11 +119,11 @@ def _feature_sets(sets: Sequence[Row], now: float) -> Table:
         until = each.get("unidentified_until")
         owner = each.get("owner") or {}
         table.add_row(
-            each["name"],
-            each["version"],
+            _verbatim(each["name"]),
+            _verbatim(each["version"]),
             Text(each["mode"], style=style),
             f"allowed for {span(until - now)}" if until and until > now else "refused",
-            " ".join(filter(None, (owner.get("team"), owner.get("contact")))),
+            _verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
         )
     return table
 
@@ -149,9 +149,8 @@ def _caller_table(title: str, rows: Sequence[Row], now: float) -> Table:
         )
         who = row.get("identity") or row.get("source") or "a UNIX socket"
         seen = _ago(row["last_seen"], now)
-        table.add_row(
-            who, seen, str(row["requests"]), decisions, _trouble(row.get("newest_trouble"))
-        )
+        trouble = _verbatim(_trouble(row.get("newest_trouble")))
+        table.add_row(_verbatim(who), seen, str(row["requests"]), decisions, trouble)
     if len(rows) > SHOWN:
         table.caption = f"and {len(rows) - SHOWN} more: --output json"
     return table
@@ -163,6 +162,11 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
+
+
+def _verbatim(text: str) -> Text:
+    """Words that callers or manifests chose: no markup is read in them, and none of them moves the cursor."""
+    return Text("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def _trouble(trouble: Row | None) -> str:

@@ -321,3 +321,20 @@ def test_the_sockets_are_for_their_owner_alone(tmp_path: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes["i.sock"] == 0o600
     assert modes["a.sock"] == 0o600
+
+
+async def test_strangers_can_not_fill_the_audit_table(served: Served, clock: FakeClock) -> None:
+    bad = identity_pb2.AttestRequest(
+        evidence=identity_pb2.Evidence(join_token="A" * 43), csr=a_request()
+    )
+
+    async def refused(count: int) -> int:
+        for _ in range(count):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await served.stub.Attest(bad)
+        rows = served.core.writer.read(audit.entries)
+        return sum(row.outcome is audit.Outcome.REFUSED for row in rows)
+
+    assert await refused(150) == 100
+    clock.advance(10)
+    assert await refused(20) == 110

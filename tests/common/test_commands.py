@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +216,22 @@ def test_request_refuses_to_ask_for_what_would_not_pass(
     assert (done.exit_code, done.stdout) == (1, "")
 
 
-def test_a_command_whose_package_is_missing_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("line", [["ca"], ["ca", "serve"], ["ca", "token", "create", "--help"]])
+def test_a_command_whose_extra_is_not_installed_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: list[str]
 ) -> None:
-    entry = EntryPoint("ca", "a_package_that_is_not_there.cli:app [ca]", root.GROUP)
-    monkeypatch.setattr(root, "entry_points", lambda group: [entry])
-    done = CliRunner().invoke(root.build(), ["ca"])
+    installed = tmp_path / "featward-0.1.0.dist-info"
+    installed.mkdir()
+    installed.joinpath("METADATA").write_text(
+        "Metadata-Version: 2.4\nName: featward\nVersion: 0.1.0\nProvides-Extra: ca\n"
+        'Requires-Dist: rich\nRequires-Dist: no-such-package>=1; extra == "ca"\n'
+    )
+    installed.joinpath("entry_points.txt").write_text(
+        f"[{root.GROUP}]\nca = featward_ca.cli:app [ca]\ncheck = featward.cli.check:check\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(root.build(), line)
     assert done.exit_code == 1
-    assert "pip install 'featward[ca]'" in done.stderr
+    assert done.stderr.strip() == (
+        "error: ca needs the package no-such-package: pip install 'featward[ca]'"
+    )

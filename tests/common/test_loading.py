@@ -1,12 +1,13 @@
 """Loading never fails: whatever a folder holds, the outcome is documents and findings."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from featward.errors import CompileError, FolderError
@@ -87,6 +88,10 @@ def test_what_is_written_is_read_back_as_it_was(document: Any) -> None:
 
 
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable() and text.strip()))
+@example("0E0")
+@example("1e5")
+@example("y")
+@example("0o7")
 def test_any_text_survives_writing_and_reading(text: str) -> None:
     models = (one.model for one in load(EXAMPLE).documents)
     model = next(one for one in models if isinstance(one, FeatureBinding))
@@ -106,3 +111,14 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="is no folder"):
         load(tmp_path / "nothing")
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_file_or_far_too_large_is_a_finding_and_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    with (tmp_path / "sparse.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+    loaded = load(tmp_path)
+    assert [finding.code for finding in loaded.findings] == ["unreadable-file"] * 3
+    assert all(finding.blocks for finding in loaded.findings)

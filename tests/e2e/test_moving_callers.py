@@ -89,7 +89,7 @@ def test_ten_callers_move_one_at_a_time_and_the_set_is_enforced_without_a_failed
         for caller in callers:
             caller.stop()
     assert sum((caller.outcomes for caller in callers), Counter()).keys() == {200}
-    assert mesh.server.status()["policy"]["sets"][0]["mode"] == "enforce"
+    assert mesh.server.status()["policy"]["feature_sets"][0]["mode"] == "enforce"
 
 
 def _wait_for_rounds(callers: list[Caller], rounds: int = 5) -> None:

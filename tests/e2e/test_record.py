@@ -43,6 +43,7 @@ def _ask_until_killed(mesh: Mesh) -> set[str]:
     while len(answered) < 60:
         threading.Event().wait(0.01)
     mesh.server.program.signal(signal.SIGKILL)
+    mesh.server.program.wait(10)
     for thread in threads:
         thread.join()
     return set(answered)

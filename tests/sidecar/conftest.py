@@ -192,6 +192,8 @@ class RunningSidecar:
         told = {"state": self.state, "log-format": "json", **flags}
         command = [str(FEATWARD), "sidecar", "run"]
         command += [part for name, value in told.items() for part in (f"--{name}", str(value))]
+        # As most systems start programs.
+        command = ["prlimit", "--nofile=1024:", "--", *command]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

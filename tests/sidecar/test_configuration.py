@@ -101,6 +101,14 @@ def test_all_problems_are_reported_with_their_source_and_a_suggestion(write: Wri
     assert "--workers: workers: '-1' is not a whole number" in found[4]
 
 
+@pytest.mark.parametrize("limit", ["inf", "nan", "1e999", "1" + "0" * 400])
+def test_what_is_no_finite_number_is_a_problem_not_a_crash(write: Write, limit: str) -> None:
+    variables = ("FEATWARD_SIDECAR_LIMITS_ROWS", "FEATWARD_SIDECAR_LIMITS_BODY_SECONDS")
+    found = problems(write(GOOD), dict.fromkeys(variables, limit))
+    assert len(found) == 2
+    assert all("is no number" in problem for problem in found)
+
+
 def test_a_key_in_the_style_of_the_engine_is_pointed_to_its_name_here(write: Write) -> None:
     assert (
         "did you mean limits.bodyBytes?" in problems(write(GOOD + "limits: {body_bytes: 3}\n"))[0]

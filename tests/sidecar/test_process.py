@@ -152,6 +152,16 @@ def test_the_lean_process_carries_none_of_the_heavy_libraries(standing: Any) -> 
     assert arguments[2:5] == [b"-m", b"featward_sidecar", b"--configuration-fd"]
 
 
+def test_a_low_limit_of_open_files_is_raised_as_far_as_the_system_allows(standing: Any) -> None:
+    (line,) = (
+        line
+        for line in Path(f"/proc/{standing.serving.process.pid}/limits").read_text().splitlines()
+        if line.startswith("Max open files")
+    )
+    soft, hard = line.split()[3:5]
+    assert int(soft) == min(65_536, int(hard)), "the tests start it with a soft limit of 1024"
+
+
 def test_the_process_stays_small(standing: Any) -> None:
     """57 MB is 0.85 of Envoy's 67; a sidecar here, warm and with a debug build of the engine, has 35."""
     for _ in range(100):

@@ -146,3 +146,12 @@ def test_a_sidecar_without_anything_yet_can_be_shown() -> None:
 )
 def test_lengths_of_time_have_two_units_at_most(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize("name", ["[/red]", "[link=https://evil.example]v:x[/link]", "\x1b[2Jv:x"])
+def test_names_that_callers_chose_are_shown_as_they_are_and_steer_no_terminal(name: str) -> None:
+    caller = STATUS["unidentified"][0]
+    trouble = {**caller["newest_trouble"], "missing": [name]}
+    text = shown({**STATUS, "unidentified": [{**caller, "newest_trouble": trouble}]})
+    assert name.replace("\x1b", "?") in text
+    assert "\x1b" not in text

@@ -17,17 +17,23 @@ from featward_ca.errors import (
     NotAttestedError,
     StoppingError,
     SvidClonedError,
+    TooManyRequestsError,
 )
 from featward_ca.issuer import IssuedSvid, Issuer
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.requests import public_key_of
 from featward_ca.service.guard import Call, Handler
-from featward_ca.service.peers import PeerKind
+from featward_ca.service.limits import Allowance
+from featward_ca.service.peers import Peer, PeerKind
+from featward_ca.service.rpcs import Limit
 from featward_ca.service.streams import Stream, Streams
 from featward_ca.situation import Situation
 from featward_ca.store.audit import Outcome
 from featward_ca.trust import Trust, TrustBroadcast
 
+# Refusals of callers without identity that get a row in the audit table, which nobody can prune:
+# anybody may cause them. All of them are counted and logged.
+_NOTED = Limit(burst=100, per_second=1, at_once=1)
 # An agent that serves a node has all its workloads at hand after a restart; twenty fill one group
 # commit.
 CSRS_PER_MESSAGE = 20
@@ -55,6 +61,7 @@ class IdentityService:
         self._trust = trust
         self._streams = streams
         self._clock = clock
+        self._strangers = Allowance(_NOTED)
         self._closing = asyncio.Event()
 
     @property
@@ -182,8 +189,19 @@ class IdentityService:
             return await issuing
         except (NotAttestedError, EvidenceNeededError) as error:
             reason = error.reason if isinstance(error, NotAttestedError) else str(error)
-            await self._issuance.note(call.request, Outcome.REFUSED, reason)
+            if self._is_noted(call.peer):
+                await self._issuance.note(call.request, Outcome.REFUSED, reason)
             raise
+
+    def _is_noted(self, peer: Peer) -> bool:
+        if peer.kind is not PeerKind.ANONYMOUS:
+            return True
+        try:
+            self._strangers.enter(peer.kind, self._clock.now())
+        except TooManyRequestsError:
+            return False
+        self._strangers.leave()
+        return True
 
     def _response(
         self, trust: Trust | None = None, svids: Sequence[IssuedSvid] = ()

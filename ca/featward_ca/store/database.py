@@ -89,7 +89,7 @@ def _migrate(engine: Engine, file: Path) -> None:
     }
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)  # noqa: S101
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101  # the engine was made for SQLite
         (have,) = raw.execute("PRAGMA user_version").fetchone()
         if have > max(scripts):
             raise ConfigurationError(

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from featward_ca.store import tables
 
@@ -33,7 +33,7 @@ def use_up(connection: Connection, secret: bytes, now: float) -> bool:
     return connection.execute(delete(tables.join_token).where(_usable(secret, now))).rowcount == 1
 
 
-def _usable(secret: bytes, now: float):  # type: ignore[no-untyped-def]  # SQLAlchemy's own type, not worth its name
+def _usable(secret: bytes, now: float) -> ColumnElement[bool]:
     table = tables.join_token
     return (table.c.secret_sha256 == _hash(secret)) & (table.c.expires_at > now)
 

@@ -1,12 +1,12 @@
 """The `featward` command: its root, and the subcommands that the installed parts bring along.
 
-A subcommand is an entry point of the group `featward.commands`: a Typer application or a function. It is
-imported when it is asked for or listed, so that one whose extra is missing costs a sentence, not the command.
+A subcommand is an entry point of the group `featward.commands`: a Typer application or a function. All are
+imported whichever is asked for, so their modules import at the top only what help needs. An entry point names
+the extra that its command needs, and without it the command ends in a sentence that says how to get it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from featward.cli.console import fail
+from featward.cli.extras import absent
 from featward.errors import FeatwardError
 
 __all__ = ["GROUP", "build", "main"]
@@ -22,7 +23,14 @@ GROUP = "featward.commands"
 
 
 class _Root(TyperGroup):
-    """Ends in one sentence, without a traceback, where an error of ours says what is wrong."""
+    """Ends in one sentence, without a traceback, where an error of ours or an absent extra is what is wrong."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        # Completion resolves commands as well, and has nobody to tell.
+        if not ctx.resilient_parsing:
+            _require_extras(str(name))
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -70,24 +78,15 @@ def _root(
 
 
 def _add(app: typer.Typer, entry: EntryPoint) -> None:
-    try:
-        command = entry.load()
-    except ModuleNotFoundError as error:
-        app.command(entry.name, help=_missing(entry, error))(_refusing(_missing(entry, error)))
-        return
+    command = entry.load()
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=entry.name)
     else:
         app.command(entry.name)(command)
 
 
-def _missing(entry: EntryPoint, error: ModuleNotFoundError) -> str:
-    extra = entry.extras[0] if entry.extras else "all"
-    return f"{entry.name} needs the package {error.name}: pip install 'featward[{extra}]'"
-
-
-def _refusing(message: str) -> Callable[[], None]:
-    def refuse() -> None:
-        fail(message)
-
-    return refuse
+def _require_extras(name: str) -> None:
+    extras = [extra for entry in entry_points(group=GROUP, name=name) for extra in entry.extras]
+    for extra in extras:
+        if package := absent(extra):
+            fail(f"{name} needs the package {package}: pip install 'featward[{extra}]'")

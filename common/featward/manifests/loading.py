@@ -1,6 +1,8 @@
 """Reads a folder of manifests. Whatever the files hold, documents and findings come out, never an error."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from featward.strictyaml import Fault, read, show_path
 __all__ = ["Loaded", "load", "load_texts"]
 
 _SUFFIXES = (".yaml", ".yml")
+# A hundred thousand bindings in one file have 40 MB; what is larger is no manifest.
+_LARGEST = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _text(path: Path) -> str | Finding:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return _bytes(path).decode("utf-8-sig")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message, remedy = (
@@ -101,3 +105,17 @@ def _text(path: Path) -> str | Finding:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"byte {error.object[error.start]:#04x} is not UTF-8"
         return Finding(str(path), line, 1, "", "not-utf8", message, "save the file as UTF-8")
+
+
+def _bytes(path: Path) -> bytes:
+    """The content of a regular file. A pipe would keep whoever opens it waiting, a device gives bytes
+    without end: both are a symbolic link away from anybody who may write one manifest.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if found.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, f"it is larger than {_LARGEST >> 20} MiB")
+        return file.read(_LARGEST)

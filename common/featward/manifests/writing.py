@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from featward.manifests.document import AnyModel
+from featward.strictyaml import is_plain_text
 
 __all__ = ["dump", "dump_all"]
 
@@ -47,14 +48,10 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     node = dumper.represent_str(text)
-    # What YAML 1.1 reads as text and is a plain word needs no quotes, for us and for kubectl alike.
+    # What every reader takes for text and is a plain word needs no quotes, for us and for kubectl alike.
     resolve: Any = dumper.resolve
     resolved = resolve(yaml.ScalarNode, text, (True, False))
-    if (
-        resolved != "tag:yaml.org,2002:str"
-        or text in ("y", "Y", "n", "N")
-        or not _PLAIN.fullmatch(text)
-    ):
+    if resolved != "tag:yaml.org,2002:str" or not is_plain_text(text) or not _PLAIN.fullmatch(text):
         node.style = '"'
     return node
 

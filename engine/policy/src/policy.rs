@@ -111,11 +111,6 @@ impl Policy {
         self.catalogue.set_record(index)
     }
 
-    /// The position of a set, by `namespace/name`.
-    pub fn find_feature_set(&self, full_name: &str) -> Option<SetIndex> {
-        self.catalogue.set(full_name)
-    }
-
     /// The features of all sets.
     pub fn features(&self) -> &[Feature] {
         &self.catalogue.features

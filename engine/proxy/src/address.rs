@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::ConfigError;
 
 /// Where a socket is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -18,35 +21,6 @@ pub enum Address {
     Tcp(String),
     /// `unix:/path`.
     Unix(PathBuf),
-}
-
-/// A socket that cannot be made as configured.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// The configuration is not the JSON that it must be.
-    #[error("the configuration cannot be read: {0}")]
-    Form(#[from] serde_json::Error),
-    /// A value that cannot be right.
-    #[error("{setting} is {value}, expected {expected}")]
-    Value {
-        /// Which one.
-        setting: &'static str,
-        /// What it is.
-        value: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// The system does not give us the address.
-    #[error("cannot listen on {address}: {error}")]
-    Bind {
-        /// Which one.
-        address: String,
-        /// Why.
-        error: io::Error,
-    },
-    /// It serves already.
-    #[error("this was started already")]
-    Started,
 }
 
 impl TryFrom<String> for Address {
@@ -79,23 +53,20 @@ impl fmt::Display for Address {
     }
 }
 
-/// Listen on a TCP address.
-pub(crate) async fn listen_tcp(address: &str) -> Result<TcpListener, SocketError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| SocketError::Bind {
-            address: address.to_owned(),
-            error,
-        })
+/// Listen on a TCP address; also says which one it is, where the system chose the port.
+pub(crate) async fn listen_tcp(address: &str) -> Result<(TcpListener, SocketAddr), ConfigError> {
+    let bind = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind.await.map_err(ConfigError::bind(address))
 }
 
 /// Listen on a UNIX socket with these permissions. A stale socket is removed first; one that somebody answers on,
 /// or a file that is no socket, is left alone.
-pub(crate) fn listen_unix(path: &Path, mode: u32) -> Result<UnixListener, SocketError> {
-    bind_unix(path, mode).map_err(|error| SocketError::Bind {
-        address: format!("unix:{}", path.display()),
-        error,
-    })
+pub(crate) fn listen_unix(path: &Path, mode: u32) -> Result<UnixListener, ConfigError> {
+    bind_unix(path, mode).map_err(ConfigError::bind(format_args!("unix:{}", path.display())))
 }
 
 fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {

@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::record::shortened;
 use crate::tally::Tally;
 
 /// More callers than a person reads; at about 300 bytes each it stays below half a megabyte.
@@ -37,6 +38,29 @@ pub(crate) struct Caller {
     counts: [AtomicU64; Tally::COUNT],
     trouble: Mutex<Option<Trouble>>,
     listed: AtomicBool,
+    /// Requests whose bodies have not come yet.
+    awaited: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+/// A connection of a caller.
+#[derive(Debug)]
+pub(crate) struct Connected<'c>(&'c Caller);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request whose body has not come yet.
+#[derive(Debug)]
+pub(crate) struct Awaited<'c>(&'c Caller);
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The newest request that was refused or would have been.
@@ -137,7 +161,23 @@ impl Caller {
             counts: Default::default(),
             trouble: Mutex::default(),
             listed: AtomicBool::new(false),
+            awaited: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
         }
+    }
+
+    /// Count one more connection, unless it has that many already.
+    pub(crate) fn connect(&self, most: usize) -> Option<Connected<'_>> {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let connected = Connected(self);
+        (before < most).then_some(connected)
+    }
+
+    /// Wait for one more body of this caller, unless it keeps us waiting for that many already.
+    pub(crate) fn await_body(&self, most: usize) -> Option<Awaited<'_>> {
+        let before = self.awaited.fetch_add(1, Ordering::Relaxed);
+        let awaited = Awaited(self);
+        (before < most).then_some(awaited)
     }
 
     /// Mark as no longer in the table; always false, for `retain`.
@@ -173,7 +213,10 @@ impl Caller {
             tally,
             reason,
             feature_set: Arc::clone(feature_set),
-            missing: missing.take(NAMED).map(str::to_owned).collect(),
+            missing: missing
+                .take(NAMED)
+                .map(|name| shortened(name).into_owned())
+                .collect(),
             time: now,
         });
     }

@@ -1,7 +1,10 @@
 //! Stopping without failing anybody: listeners close, connections finish what they have, and what is still open
 //! after the grace is cut.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// How far stopping has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +26,9 @@ pub(crate) struct Draining {
     phase: watch::Receiver<Phase>,
 }
 
+/// Whoever outlives the grace has been told to end; this is for their tasks to notice.
+const CUT_DEADLINE: Duration = Duration::from_secs(5);
+
 impl Drain {
     pub(crate) fn new() -> Drain {
         Drain {
@@ -38,7 +44,7 @@ impl Drain {
     }
 
     /// Ask everybody to finish.
-    pub(crate) fn begin(&self) {
+    fn begin(&self) {
         self.raise(Phase::Draining);
     }
 
@@ -47,13 +53,28 @@ impl Drain {
         self.raise(Phase::Cut);
     }
 
+    /// Ask everybody to finish, wait up to `grace`, then end who is left.
+    pub(crate) async fn end(&self, grace: Duration) {
+        self.begin();
+        if timeout(grace, self.finished()).await.is_err() {
+            self.end_now().await;
+        }
+    }
+
+    /// End everybody now, and wait until they have.
+    pub(crate) async fn end_now(&self) {
+        self.cut();
+        // A task that still has not ended then holds nothing that anybody waits for.
+        let _ = timeout(CUT_DEADLINE, self.finished()).await;
+    }
+
     /// Whether stopping has begun.
     pub(crate) fn has_begun(&self) -> bool {
         *self.phase.borrow() >= Phase::Draining
     }
 
     /// Wait until nobody holds on.
-    pub(crate) async fn finished(&self) {
+    async fn finished(&self) {
         self.phase.closed().await;
     }
 

@@ -1,6 +1,7 @@
 //! Sockets for this machine's own use, apps and probes: no TLS, one kind of service each.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::drain::Draining;
 use crate::metrics::Socket;
-use crate::serve::{Answer, Serving};
+use crate::serve::{Answer, Serving, Sources};
 use crate::state::State;
 
 /// A bound socket.
@@ -26,6 +27,10 @@ pub(crate) enum Local {
 /// Accepting fails when file descriptors run out; trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Every pod may reach this one, and whoever fills it with silence must not keep the probes out. The others are for
+/// apps and for our own user, who all come from one address or none.
+pub(crate) const HEALTH: &str = "health";
+
 /// Serve a local socket until draining begins.
 pub(crate) async fn serve<F, R>(
     state: Arc<State>,
@@ -37,13 +42,17 @@ pub(crate) async fn serve<F, R>(
     F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Answer>> + Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(state.config.limits.connections));
+    let connections = state.config.limits.connections;
+    let (room, sources) = (
+        Arc::new(Semaphore::new(connections)),
+        Arc::new(Sources::new(connections)),
+    );
     loop {
         let accepted = tokio::select! {
             accepted = accept(&socket) => accepted,
             () = draining.begun() => return,
         };
-        let Ok(Some(io)) = accepted else {
+        let Ok(Some((io, from))) = accepted else {
             if accepted.is_err() {
                 tokio::time::sleep(PAUSE).await;
             } else {
@@ -56,7 +65,15 @@ pub(crate) async fn serve<F, R>(
             continue;
         };
         let (state, draining, handle) = (Arc::clone(&state), draining.clone(), handle.clone());
+        let (room, sources) = (Arc::clone(&room), Arc::clone(&sources));
         tokio::spawn(async move {
+            let held = from.filter(|_| name == HEALTH).map(|from| sources.begin(from));
+            if held
+                .as_ref()
+                .is_some_and(|held| !held.fits(room.available_permits()))
+            {
+                return state.metrics.unwelcome(name, "too-many-connections");
+            }
             let gauge = state
                 .metrics
                 .connections
@@ -84,17 +101,17 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// The next connection; None for one of a user who may not connect.
-async fn accept(socket: &Local) -> std::io::Result<Option<Io>> {
+async fn accept(socket: &Local) -> std::io::Result<Option<(Io, Option<IpAddr>)>> {
     match socket {
         Local::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, from) = listener.accept().await?;
             // Without it answers wait for acknowledgements; where it fails the connection is gone anyway.
             let _ = stream.set_nodelay(true);
-            Ok(Some(Box::new(stream)))
+            Ok(Some((Box::new(stream), Some(from.ip()))))
         }
         Local::Unix(listener, user) => {
             let (stream, _) = listener.accept().await?;
-            Ok(is_welcome(&stream, *user).then(|| Box::new(stream) as Io))
+            Ok(is_welcome(&stream, *user).then(|| (Box::new(stream) as Io, None)))
         }
     }
 }

@@ -1,61 +1,21 @@
 //! What the proxy counts and measures, in the Prometheus text format. Labels are few and their values come from
 //! our own tables or the policy, never from a request, so that no caller can make series.
 
+mod labels;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::tally::Tally;
-
-/// How a request of a feature set ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Ended {
-    feature_set: Arc<str>,
-    operation: &'static str,
-    decision: &'static str,
-    reason: &'static str,
-}
-
-/// One of our sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Socket {
-    pub(crate) listener: &'static str,
-}
-
-/// Why a connection of a socket ended before its first request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Unwelcome {
-    listener: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Set {
-    feature_set: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Called {
-    feature_set: Arc<str>,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Digest {
-    digest: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Purpose {
-    purpose: &'static str,
-}
+pub(crate) use labels::Socket;
+use labels::{Called, Digest, Ended, Purpose, Set, Unwelcome};
 
 /// All series of one proxy.
 #[derive(Debug)]
@@ -99,90 +59,89 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 2.0, 19))
 }
 
+/// Registers a metric and hands it back, so that a series is named and explained where it is made.
+fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 impl Metrics {
     pub(crate) fn new() -> Metrics {
-        let mut metrics = Metrics {
-            registry: Registry::with_prefix("featward"),
-            requests: Family::default(),
-            request_seconds: seconds(),
-            upstream_seconds: seconds(),
-            decision_seconds: Histogram::new(exponential_buckets(0.000_000_5, 2.0, 16)),
-            stripped: Family::default(),
-            records_dropped: Counter::default(),
-            connections: Family::default(),
-            unwelcome: Family::default(),
-            outbound: Family::default(),
-            expiry: Family::default(),
-            runway: Gauge::default(),
-            sequence: Gauge::default(),
-            policy: Family::default(),
-            policy_age: Gauge::default(),
+        let mut registry = Registry::with_prefix("featward");
+        let r = &mut registry;
+        Metrics {
+            requests: add(r, "requests", "Requests by how they ended", Family::default()),
+            request_seconds: add(
+                r,
+                "request_duration_seconds",
+                "From a request's header section to its answer's first byte",
+                seconds(),
+            ),
+            upstream_seconds: add(
+                r,
+                "upstream_duration_seconds",
+                "From sending a request on to the feature server's answer",
+                seconds(),
+            ),
+            decision_seconds: add(
+                r,
+                "decision_duration_seconds",
+                "Parsing, deciding and limiting one request",
+                Histogram::new(exponential_buckets(0.000_000_5, 2.0, 16)),
+            ),
+            stripped: add(
+                r,
+                "stripped_features",
+                "Features left out of answers because no binding grants them",
+                Family::default(),
+            ),
+            records_dropped: add(
+                r,
+                "records_dropped",
+                "Decision records that could not be written",
+                Counter::default(),
+            ),
+            connections: add(r, "connections", "Open connections", Family::default()),
+            unwelcome: add(
+                r,
+                "connections_refused",
+                "Connections that ended before their first request",
+                Family::default(),
+            ),
+            outbound: add(
+                r,
+                "outbound_requests",
+                "Requests of local apps by feature set and result",
+                Family::default(),
+            ),
+            expiry: add(
+                r,
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate in use expires",
+                Family::default(),
+            ),
+            runway: add(
+                r,
+                "identity_runway_seconds",
+                "How long the identity in use lasts if no other comes",
+                Gauge::default(),
+            ),
+            sequence: add(
+                r,
+                "bundle_sequence",
+                "Sequence of the trust in use",
+                Gauge::default(),
+            ),
+            policy: add(r, "policy_info", "The policy in use", Family::default()),
+            policy_age: add(
+                r,
+                "policy_age_seconds",
+                "How long the policy has been in use",
+                Gauge::default(),
+            ),
             current: Mutex::default(),
-        };
-        metrics.register();
-        metrics
-    }
-
-    fn register(&mut self) {
-        let r = &mut self.registry;
-        r.register("requests", "Requests by how they ended", self.requests.clone());
-        r.register(
-            "request_duration_seconds",
-            "From a request's header section to its answer's first byte",
-            self.request_seconds.clone(),
-        );
-        r.register(
-            "upstream_duration_seconds",
-            "From sending a request on to the feature server's answer",
-            self.upstream_seconds.clone(),
-        );
-        r.register(
-            "decision_duration_seconds",
-            "Parsing, deciding and limiting one request",
-            self.decision_seconds.clone(),
-        );
-        r.register(
-            "stripped_features",
-            "Features left out of answers because no binding grants them",
-            self.stripped.clone(),
-        );
-        r.register(
-            "records_dropped",
-            "Decision records that could not be written",
-            self.records_dropped.clone(),
-        );
-        r.register("connections", "Open connections", self.connections.clone());
-        r.register(
-            "connections_refused",
-            "Connections that ended before their first request",
-            self.unwelcome.clone(),
-        );
-        r.register(
-            "outbound_requests",
-            "Requests of local apps by feature set and result",
-            self.outbound.clone(),
-        );
-        r.register(
-            "certificate_expiry_timestamp_seconds",
-            "When the certificate in use expires",
-            self.expiry.clone(),
-        );
-        r.register(
-            "identity_runway_seconds",
-            "How long the identity in use lasts if no other comes",
-            self.runway.clone(),
-        );
-        r.register(
-            "bundle_sequence",
-            "Sequence of the trust in use",
-            self.sequence.clone(),
-        );
-        r.register("policy_info", "The policy in use", self.policy.clone());
-        r.register(
-            "policy_age_seconds",
-            "How long the policy has been in use",
-            self.policy_age.clone(),
-        );
+            registry,
+        }
     }
 
     /// Count a request that has ended.

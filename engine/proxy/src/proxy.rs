@@ -9,9 +9,8 @@ use featward_policy::{Policy, PolicyError};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 
-use crate::address::{Address, SocketError, listen_tcp, listen_unix};
+use crate::address::{Address, listen_tcp, listen_unix};
 use crate::admin;
 use crate::config::{Config, ConfigError, seconds};
 use crate::credentials::Credentials;
@@ -56,9 +55,6 @@ struct Bound {
     sockets: Vec<PathBuf>,
 }
 
-/// Connections that outlive the grace have been told to end; this is for their tasks to notice.
-const CUT_DEADLINE: Duration = Duration::from_secs(5);
-
 impl Proxy {
     /// A proxy as this JSON says; nothing is served yet.
     pub fn new(credentials: Credentials, config: &[u8]) -> Result<Proxy, ConfigError> {
@@ -76,7 +72,7 @@ impl Proxy {
     pub fn start(&self) -> Result<Vec<u8>, ConfigError> {
         let mut stage = self.stage.lock();
         if !matches!(*stage, Stage::Made) {
-            return Err(SocketError::Started.into());
+            return Err(ConfigError::Started);
         }
         let bound = runtime::handle().block_on(self.bind())?;
         let addresses = Value::Object(bound.addresses.clone()).to_string().into_bytes();
@@ -89,14 +85,8 @@ impl Proxy {
         let Stage::Running(office) = std::mem::replace(&mut *self.stage.lock(), Stage::Stopped) else {
             return;
         };
-        let drain = &self.state.drain;
-        drain.begin();
         runtime::handle().block_on(async {
-            if timeout(grace, drain.finished()).await.is_err() {
-                drain.cut();
-                // A task that still has not ended then holds nothing that anybody waits for.
-                let _ = timeout(CUT_DEADLINE, drain.finished()).await;
-            }
+            self.state.drain.end(grace).await;
             office.close().await;
         });
     }
@@ -181,11 +171,8 @@ impl Proxy {
     fn serve(&self, bound: Bound) -> Office {
         let (state, runtime) = (&self.state, runtime::handle());
         for (name, listener) in bound.doors {
-            let door = Door {
-                state: Arc::clone(state),
-                name,
-                acceptor: (name == "mtls").then(|| self.acceptor()),
-            };
+            let acceptor = (name == "mtls").then(|| self.acceptor());
+            let door = Door::new(Arc::clone(state), name, acceptor);
             runtime.spawn(door.open(listener, state.drain.hold()));
         }
         for (outbound, socket) in bound.outbound {
@@ -207,7 +194,7 @@ impl Proxy {
             };
             runtime.spawn(local::serve(
                 Arc::clone(state),
-                "health",
+                local::HEALTH,
                 socket,
                 office.hold(),
                 handle,
@@ -251,8 +238,7 @@ impl Office {
             // Somebody may have removed it before us.
             let _ = std::fs::remove_file(path);
         }
-        self.drain.cut();
-        let _ = timeout(CUT_DEADLINE, self.drain.finished()).await;
+        self.drain.end_now().await;
     }
 }
 
@@ -264,11 +250,7 @@ impl Bound {
         address: SocketAddr,
         addresses: &mut Map<String, Value>,
     ) -> Result<(), ConfigError> {
-        let listener = listen_tcp(&address.to_string()).await?;
-        let bound = listener.local_addr().map_err(|error| SocketError::Bind {
-            address: address.to_string(),
-            error,
-        })?;
+        let (listener, bound) = listen_tcp(&address.to_string()).await?;
         addresses.insert(setting.into(), json!(bound.to_string()));
         self.doors.push((name, listener));
         Ok(())
@@ -276,10 +258,6 @@ impl Bound {
 }
 
 async fn bound_tcp(address: &str) -> Result<(Local, String), ConfigError> {
-    let listener = listen_tcp(address).await?;
-    let bound = listener.local_addr().map_err(|error| SocketError::Bind {
-        address: address.to_owned(),
-        error,
-    })?;
+    let (listener, bound) = listen_tcp(address).await?;
     Ok((Local::Tcp(listener), bound.to_string()))
 }

@@ -4,9 +4,10 @@
 //! killed process loses none: what the kernel has is not ours to lose. There is no buffer, on purpose. The line
 //! names features and rows, never the values of entities.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,21 +19,26 @@ pub(crate) struct Recorder {
     torn: AtomicBool,
 }
 
+/// Longer than any sensible name. Callers choose the names that are recorded, and must not fill the disk with them.
+const NAME_BYTES: usize = 256;
+
 impl Recorder {
     /// Append to this file, or record nothing without one.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Recorder> {
         let file = path
             .map(|path| {
                 OpenOptions::new()
+                    .read(true)
                     .append(true)
                     .create(true)
                     .mode(0o600)
                     .open(path)
             })
             .transpose()?;
+        let torn = file.as_ref().is_some_and(ends_torn);
         Ok(Recorder {
             file,
-            torn: AtomicBool::new(false),
+            torn: AtomicBool::new(torn),
         })
     }
 
@@ -46,7 +52,10 @@ impl Recorder {
         let Some(file) = &self.file else { return Ok(()) };
         if self.torn.swap(false, Ordering::AcqRel) {
             let fresh = [b"\n", line].concat();
-            return self.write_once(file, &fresh);
+            let written = self.write_once(file, &fresh);
+            // As long as the disk takes nothing, the torn line is still the last one.
+            self.torn.fetch_or(written.is_err(), Ordering::AcqRel);
+            return written;
         }
         self.write_once(file, line)
     }
@@ -64,6 +73,13 @@ impl Recorder {
             }
         }
     }
+}
+
+/// Whether an earlier process left half a line behind. What cannot be read (a pipe, a device) holds no lines.
+fn ends_torn(file: &File) -> bool {
+    let length = file.metadata().map_or(0, |facts| facts.len());
+    let mut last = [b'\n'];
+    length > 0 && file.read_exact_at(&mut last, length - 1).is_ok() && last != *b"\n"
 }
 
 /// A line in the making. Written by hand because a general serialiser would want every value borrowed at once,
@@ -95,6 +111,11 @@ impl Line {
     pub(crate) fn text(&mut self, key: &'static str, value: &str) {
         self.key(key);
         write_string(&mut self.bytes, value);
+    }
+
+    /// A name that a caller chose.
+    pub(crate) fn name(&mut self, key: &'static str, value: &str) {
+        self.text(key, &shortened(value));
     }
 
     /// A text or null.
@@ -140,7 +161,7 @@ impl Line {
         self.bytes.extend_from_slice(b"null");
     }
 
-    /// A list of texts.
+    /// A list of names that a caller chose.
     pub(crate) fn list<'a>(&mut self, key: &'static str, values: impl Iterator<Item = &'a str>) {
         self.key(key);
         self.bytes.push(b'[');
@@ -148,7 +169,7 @@ impl Line {
             if position > 0 {
                 self.bytes.push(b',');
             }
-            write_string(&mut self.bytes, value);
+            write_string(&mut self.bytes, &shortened(value));
         }
         self.bytes.push(b']');
     }
@@ -166,15 +187,39 @@ impl Line {
     }
 }
 
+/// A name that a caller chose, cut where it is longer than any real one.
+pub(crate) fn shortened(name: &str) -> Cow<'_, str> {
+    if name.len() <= NAME_BYTES {
+        return Cow::Borrowed(name);
+    }
+    // Zero is a boundary, so there is always one.
+    let end = (0..=NAME_BYTES).rev().find(|end| name.is_char_boundary(*end));
+    Cow::Owned(format!("{}…", &name[..end.unwrap_or_default()]))
+}
+
+/// Everything but plain ASCII is escaped: terminals act on more control characters than JSON escapes, and some
+/// readers take U+0085 or U+2028 for the end of the line.
 fn write_string(out: &mut Vec<u8>, value: &str) {
-    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    out.push(b'"');
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if value.bytes().all(plain) {
-        out.push(b'"');
         out.extend_from_slice(value.as_bytes());
-        out.push(b'"');
     } else {
-        // Cannot fail: a Vec takes every byte and a str is valid.
-        let _ = serde_json::to_writer(out, value);
+        value.chars().for_each(|letter| write_escaped(out, letter));
+    }
+    out.push(b'"');
+}
+
+fn write_escaped(out: &mut Vec<u8>, letter: char) {
+    match letter {
+        '"' | '\\' => out.extend_from_slice(&[b'\\', letter as u8]),
+        ' '..='~' => out.push(letter as u8),
+        _ => {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                // Cannot fail: a Vec takes every byte.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
     }
 }
 
@@ -227,6 +272,46 @@ mod tests {
     fn a_disk_that_takes_nothing_is_an_error() {
         let recorder = Recorder::open(Some(Path::new("/dev/full"))).unwrap();
         assert!(recorder.write(b"x\n").is_err());
+    }
+
+    #[test]
+    fn a_line_is_one_line_for_every_reader_and_inert_on_a_terminal() {
+        let name = "v:\u{2028}\u{85}\u{9b}31m\u{7f}\u{1f600}\u{202e}";
+        let mut line = line();
+        line.name("name", name);
+        let bytes = line.finish();
+        assert!(
+            bytes[..bytes.len() - 1]
+                .iter()
+                .all(|byte| matches!(byte, b' '..=b'~'))
+        );
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(value["name"], name);
+    }
+
+    #[test]
+    fn a_name_of_a_caller_cannot_make_a_long_line() {
+        let mut line = Line::new("decision");
+        line.list("features", [&*"é".repeat(500_000)].into_iter());
+        line.name("service", &"x".repeat(1_000_000));
+        assert!(line.finish().len() < 3000);
+    }
+
+    #[test]
+    fn a_torn_line_is_remembered_until_the_disk_takes_a_whole_one() {
+        let recorder = Recorder::open(Some(Path::new("/dev/full"))).unwrap();
+        recorder.torn.store(true, Ordering::Release);
+        assert!(recorder.write(b"{}\n").is_err());
+        assert!(recorder.torn.load(Ordering::Acquire));
+    }
+
+    #[test]
+    fn a_torn_line_of_an_earlier_process_costs_no_line_of_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        std::fs::write(&path, "{\"torn\":").unwrap();
+        Recorder::open(Some(&path)).unwrap().write(b"{}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"torn\":\n{}\n");
     }
 
     #[test]

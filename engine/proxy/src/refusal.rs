@@ -127,7 +127,6 @@ reasons! {
     NoIdentity = "no-identity", Undecided, SERVICE_UNAVAILABLE, "The sidecar has no identity yet", "Try again; the platform team sees why in `featward sidecar status`.";
     Overloaded = "overloaded", Undecided, SERVICE_UNAVAILABLE, "The sidecar is at its limit of concurrent work", "Try again with fewer requests at once.";
     RecordFailed = "record-failed", Undecided, SERVICE_UNAVAILABLE, "The decision could not be recorded", "The platform team must make room for the record.";
-    Draining = "draining", Undecided, SERVICE_UNAVAILABLE, "The sidecar is stopping", "Send the request again on a new connection.";
     UpstreamUnreachable = "upstream-unreachable", UpstreamFailed, BAD_GATEWAY, "The feature server cannot be reached", "The owner must start the feature server.";
     UpstreamError = "upstream-error", UpstreamFailed, BAD_GATEWAY, "The feature server failed", "The owner finds the cause in the feature server's log.";
     UpstreamAnswer = "upstream-answer", UpstreamFailed, BAD_GATEWAY, "The feature server's answer cannot be checked", "The owner compares the FeatureSet with the feature server.";

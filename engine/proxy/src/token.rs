@@ -53,10 +53,11 @@ impl Held {
         if changed.is_some() && changed == self.changed {
             return;
         }
-        self.changed = changed;
         self.header = std::fs::read_to_string(path)
             .ok()
             .and_then(|text| bearer(text.trim()));
+        // What could not be read, or was half written, is read again at the next look.
+        self.changed = changed.filter(|_| self.header.is_some());
     }
 }
 
@@ -85,6 +86,21 @@ mod tests {
         past.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(token.header(start + LOOK_EVERY).unwrap(), "Bearer two");
         assert!(token.header(start).unwrap().is_sensitive());
+    }
+
+    #[test]
+    fn a_token_that_could_not_be_read_once_is_read_at_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "").unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let token = Token::new(Some(path.clone()));
+        let start = Instant::now();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(token.header(start).is_none());
+        std::fs::write(&path, "one").unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(token.header(start + LOOK_EVERY).unwrap(), "Bearer one");
     }
 
     #[test]

@@ -5,13 +5,14 @@
 mod chains;
 mod scene;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chains::{DOMAIN, PRICING, SCORING, live};
 use featward_proxy::credentials::Credentials;
 use scene::policy::CONV;
 use scene::wire::Wire;
 use scene::{Scene, ask, post};
+use serde_json::json;
 
 #[test]
 fn a_peer_that_is_no_longer_trusted_is_cut_off() {
@@ -77,4 +78,15 @@ fn late_in_a_certificates_life_answers_close_and_at_its_end_the_connection_is_cu
     );
     assert!(used.is_closed());
     assert!(silent.is_closed());
+}
+
+#[test]
+fn a_connection_in_steady_use_outlives_its_idle_time_again_and_again() {
+    let scene = Scene::with(|_| {}, json!({"idle_seconds": 0.1, "header_seconds": 0.1}));
+    let mut busy = scene.pricing();
+    let begun = Instant::now();
+    // Without a pause, so that the alarm for silence nearly always finds a request under way.
+    while begun.elapsed() < Duration::from_secs(2) {
+        assert_eq!(post(&mut busy, &ask(&[CONV], 1)).status, 200);
+    }
 }

@@ -153,3 +153,18 @@ fn refused_handshakes_are_recorded_and_cannot_fill_the_disk() {
             .all(|line| line["kind"] == "handshake" && line["source"] == "127.0.0.1")
     );
 }
+
+#[test]
+fn refusals_of_callers_without_identity_cannot_fill_the_disk() {
+    let scene = Scene::new(|_| {});
+    let mut wire = scene.nobody();
+    for _ in 0..150 {
+        assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 403);
+    }
+    let lines = scene.record().len();
+    assert!((100..150).contains(&lines), "{lines}");
+    let dropped = format!("featward_records_dropped_total {}", 150 - lines);
+    assert!(scene.proxy.metrics().contains(&dropped));
+    assert_eq!(post(&mut scene.pricing(), &ask(&[SECRET], 1)).status, 403);
+    assert_eq!(scene.record().len(), lines + 1);
+}

@@ -4,7 +4,7 @@ use featward_proxy::dialer;
 use pyo3::prelude::*;
 
 use crate::credentials::Credentials;
-use crate::listener::config_error;
+use crate::errors::config_error;
 
 /// A UNIX socket (0600) whose far end is verified mTLS to one address.
 #[pyclass(module = "featward_engine", frozen)]

@@ -1,6 +1,8 @@
 //! The exceptions that Python sees, and the one place where errors of the other crates become them. Panics become
 //! `pyo3_runtime.PanicException` by PyO3's own doing.
 
+use std::time::Duration;
+
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::{PyErr, create_exception};
@@ -42,4 +44,15 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Raise what the policy crate refuses. By value, as `map_err` hands it over.
 pub(crate) fn policy_error(error: featward_policy::PolicyError) -> PyErr {
     PolicyError::new_err(error.to_string())
+}
+
+/// Raise what the proxy crate refuses to make or start. By value, as `map_err` hands it over.
+pub(crate) fn config_error(error: featward_proxy::config::ConfigError) -> PyErr {
+    ConfigError::new_err(error.to_string())
+}
+
+/// The time that stopping may take.
+pub(crate) fn grace(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| ConfigError::new_err(format!("grace is {seconds}, expected seconds, 0 or more")))
 }

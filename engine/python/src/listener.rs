@@ -1,14 +1,11 @@
 //! `Listener`.
 
-use std::time::Duration;
-
-use featward_proxy::address::SocketError;
 use featward_proxy::listener;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::credentials::Credentials;
-use crate::errors::{ConfigError, EngineError};
+use crate::errors::{self, EngineError, config_error};
 
 /// Ends TLS for a gRPC server of ours and forwards HTTP/2 to its UNIX socket.
 #[pyclass(module = "featward_engine", frozen)]
@@ -30,8 +27,7 @@ impl Listener {
 
     /// Take no new calls, wait up to `grace` seconds for those under way, then cut.
     fn stop(&self, py: Python<'_>, grace: f64) -> PyResult<()> {
-        let grace = Duration::try_from_secs_f64(grace)
-            .map_err(|_| ConfigError::new_err(format!("grace is {grace}, expected seconds, 0 or more")))?;
+        let grace = errors::grace(grace)?;
         py.detach(|| self.0.stop(grace));
         Ok(())
     }
@@ -42,8 +38,4 @@ impl Listener {
             .map_err(|error| EngineError::new_err(error.to_string()))?;
         Ok(PyBytes::new(py, &json))
     }
-}
-
-pub(crate) fn config_error(error: SocketError) -> PyErr {
-    ConfigError::new_err(error.to_string())
 }

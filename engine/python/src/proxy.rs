@@ -1,14 +1,11 @@
 //! `Proxy`.
 
-use std::time::Duration;
-
-use featward_proxy::config;
 use featward_proxy::proxy;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::credentials::Credentials;
-use crate::errors::{ConfigError, policy_error};
+use crate::errors::{self, config_error, policy_error};
 
 /// The data plane of one sidecar: serving side, outbound side, health and admin.
 #[pyclass(module = "featward_engine", frozen)]
@@ -31,8 +28,7 @@ impl Proxy {
 
     /// Drain, wait up to `grace` seconds, then cut.
     fn stop(&self, py: Python<'_>, grace: f64) -> PyResult<()> {
-        let grace = Duration::try_from_secs_f64(grace)
-            .map_err(|_| ConfigError::new_err(format!("grace is {grace}, expected seconds, 0 or more")))?;
+        let grace = errors::grace(grace)?;
         py.detach(|| self.0.stop(grace));
         Ok(())
     }
@@ -62,9 +58,4 @@ impl Proxy {
     fn drain_events<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.drain_events())
     }
-}
-
-/// By value, as `map_err` hands it over.
-fn config_error(error: config::ConfigError) -> PyErr {
-    ConfigError::new_err(error.to_string())
 }

@@ -49,10 +49,10 @@ impl Route {
         }
     }
 
-    /// The adapter that the route belongs to, as endpoints in a FeatureSet name it.
-    pub fn adapter(self) -> &'static str {
+    /// Whether it only reads, and may be sent again after a pooled connection turned out to be closed.
+    pub fn only_reads(self) -> bool {
         match self {
-            Route::GetOnlineFeatures => feast_http::NAME,
+            Route::GetOnlineFeatures => true,
         }
     }
 }

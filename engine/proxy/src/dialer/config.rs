@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use featward_policy::SpiffeId;
 use serde::Deserialize;
 
-use crate::address::{Address, SocketError};
+use crate::address::Address;
+use crate::config::ConfigError;
 use crate::hex;
 use crate::tls::Expect;
 
@@ -30,12 +31,12 @@ pub struct Config {
 
 impl Config {
     /// Read and check a configuration.
-    pub fn read(json: &[u8]) -> Result<Config, SocketError> {
+    pub fn read(json: &[u8]) -> Result<Config, ConfigError> {
         let config: Config = serde_json::from_slice(json)?;
         if !config.socket.is_absolute() {
-            return Err(wrong(
+            return Err(ConfigError::value(
                 "socket",
-                &config.socket.display().to_string(),
+                config.socket.display(),
                 "an absolute path",
             ));
         }
@@ -45,25 +46,24 @@ impl Config {
         Ok(config)
     }
 
-    pub(super) fn expectation(&self) -> Result<Expect, SocketError> {
+    pub(super) fn expectation(&self) -> Result<Expect, ConfigError> {
         let expect = self.expect.as_deref().unwrap_or_default();
         let identity = SpiffeId::parse(expect).map_err(|_| {
-            wrong(
+            ConfigError::value(
                 "expect",
                 expect,
                 "the server's SPIFFE ID, such as spiffe://prod.acme.example/featward/ca",
             )
         })?;
-        let root_sha256 =
-            match self.root_sha256.as_deref() {
-                None => None,
-                Some(text) => {
-                    let digest = hex::decode_sha256(text);
-                    Some(digest.ok_or_else(|| {
-                        wrong("root_sha256", text, "the 64 hexadecimal digits of a SHA-256")
-                    })?)
-                }
-            };
+        let root_sha256 = match self.root_sha256.as_deref() {
+            None => None,
+            Some(text) => {
+                let digest = hex::decode_sha256(text);
+                Some(digest.ok_or_else(|| {
+                    ConfigError::value("root_sha256", text, "the 64 hexadecimal digits of a SHA-256")
+                })?)
+            }
+        };
         Ok(Expect {
             identity,
             root_sha256,
@@ -73,12 +73,4 @@ impl Config {
 
 fn yes() -> bool {
     true
-}
-
-fn wrong(setting: &'static str, value: &str, expected: &'static str) -> SocketError {
-    SocketError::Value {
-        setting,
-        value: value.to_owned(),
-        expected,
-    }
 }

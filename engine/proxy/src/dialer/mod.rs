@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::UnixListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 pub use config::Config;
 
-use crate::address::{Address, SocketError, listen_unix};
+use crate::address::{Address, listen_unix};
+use crate::config::ConfigError;
 use crate::credentials::Credentials;
 use crate::drain::{Drain, Draining};
 use crate::relay::{Lane, LastError, Limits, Near, Target};
@@ -42,11 +43,10 @@ const LIMITS: Limits = Limits {
 };
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const CUT_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Dialer {
     /// A dialer as this JSON says; nothing is opened yet.
-    pub fn new(credentials: Credentials, config: &[u8]) -> Result<Dialer, SocketError> {
+    pub fn new(credentials: Credentials, config: &[u8]) -> Result<Dialer, ConfigError> {
         let config = Config::read(config)?;
         let target = Arc::new(match config.address.clone() {
             Address::Unix(path) => Target::Unix(path),
@@ -71,10 +71,10 @@ impl Dialer {
     }
 
     /// Open the socket; returns its path. Nothing is dialled before the first call.
-    pub fn start(&self) -> Result<String, SocketError> {
+    pub fn start(&self) -> Result<String, ConfigError> {
         let mut running = self.running.lock();
         if running.is_some() {
-            return Err(SocketError::Started);
+            return Err(ConfigError::Started);
         }
         let _runtime = runtime::handle().enter();
         let path = self.config.socket.clone();
@@ -98,9 +98,7 @@ impl Dialer {
         };
         // Somebody may have removed it before us.
         let _ = std::fs::remove_file(path);
-        drain.cut();
-        // A task that still has not ended then holds nothing that anybody waits for.
-        let _ = runtime::handle().block_on(async { timeout(CUT_DEADLINE, drain.finished()).await });
+        runtime::handle().block_on(drain.end_now());
     }
 
     /// Why the newest attempt to reach the far side failed, one sentence; None after one that held.

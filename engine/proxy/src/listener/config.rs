@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::address::{Address, SocketError};
+use crate::address::Address;
+use crate::config::{ConfigError, check_connections, check_seconds};
 use crate::tls::ClientCertificate;
 
 /// The configuration of one listener, read strictly: a misspelt setting is an error.
@@ -65,43 +66,36 @@ impl Default for Limits {
 
 impl Config {
     /// Read and check a configuration.
-    pub fn read(json: &[u8]) -> Result<Config, SocketError> {
+    pub fn read(json: &[u8]) -> Result<Config, ConfigError> {
         let config: Config = serde_json::from_slice(json)?;
         config.check()?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), SocketError> {
+    fn check(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let seconds = [
+        check_seconds(&[
             ("limits.handshake_seconds", limits.handshake_seconds),
             ("limits.header_seconds", limits.header_seconds),
             ("limits.idle_seconds", limits.idle_seconds),
-        ];
-        for (setting, value) in seconds {
-            if !(value > 0.0 && value <= LONGEST) {
-                return Err(wrong(setting, value, "more than 0 and at most 86400 seconds"));
-            }
-        }
-        if limits.connections == 0 || limits.connections > tokio::sync::Semaphore::MAX_PERMITS {
-            return Err(wrong("limits.connections", limits.connections, "at least 1"));
-        }
+        ])?;
+        check_connections(limits.connections)?;
         if limits.streams == 0 || limits.header_bytes < 1024 {
-            return Err(wrong(
+            return Err(ConfigError::value(
                 "limits",
                 format!("{limits:?}"),
                 "at least 1 stream and 1024 header_bytes",
             ));
         }
         if self.expired_grace_seconds < 0 {
-            return Err(wrong(
+            return Err(ConfigError::value(
                 "expired_grace_seconds",
                 self.expired_grace_seconds,
                 "0 or more",
             ));
         }
         if !self.forward.is_absolute() {
-            return Err(wrong(
+            return Err(ConfigError::value(
                 "forward",
                 self.forward.display(),
                 "the absolute path of a socket",
@@ -111,21 +105,10 @@ impl Config {
     }
 }
 
-/// A day; beyond it a limit is none.
-const LONGEST: f64 = 86_400.0;
-
 fn required() -> ClientCertificate {
     ClientCertificate::Required
 }
 
 fn everybody() -> u32 {
     0o666
-}
-
-fn wrong(setting: &'static str, value: impl ToString, expected: &'static str) -> SocketError {
-    SocketError::Value {
-        setting,
-        value: value.to_string(),
-        expected,
-    }
 }

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::timeout;
 
 pub use config::{Config, Limits};
 pub use tally::Tally;
 
-use crate::address::{Address, SocketError, listen_tcp, listen_unix};
+use crate::address::{Address, listen_tcp, listen_unix};
+use crate::config::ConfigError;
 use crate::credentials::Credentials;
 use crate::drain::Drain;
 use crate::relay::{LastError, Target};
@@ -41,12 +41,9 @@ struct Running {
     socket: Option<PathBuf>,
 }
 
-/// Connections that outlive the grace have been told to end; this is for their tasks to notice.
-const CUT_DEADLINE: Duration = Duration::from_secs(5);
-
 impl Listener {
     /// A listener as this JSON says; nothing is opened yet.
-    pub fn new(credentials: Credentials, config: &[u8]) -> Result<Listener, SocketError> {
+    pub fn new(credentials: Credentials, config: &[u8]) -> Result<Listener, ConfigError> {
         let config = Config::read(config)?;
         Ok(Listener {
             credentials,
@@ -57,21 +54,17 @@ impl Listener {
     }
 
     /// Bind and serve; returns the bound address, as in the configuration. Blocks for as long as binding takes.
-    pub fn start(&self) -> Result<String, SocketError> {
+    pub fn start(&self) -> Result<String, ConfigError> {
         let mut running = self.running.lock();
         if running.is_some() {
-            return Err(SocketError::Started);
+            return Err(ConfigError::Started);
         }
         let drain = Drain::new();
         let front = self.front();
         let _runtime = runtime::handle().enter();
         let (bound, socket) = match &self.config.listen {
             Address::Tcp(address) => {
-                let listener = runtime::handle().block_on(listen_tcp(address))?;
-                let bound = listener.local_addr().map_err(|error| SocketError::Bind {
-                    address: address.clone(),
-                    error,
-                })?;
+                let (listener, bound) = runtime::handle().block_on(listen_tcp(address))?;
                 runtime::handle().spawn(front.serve_tls(listener, self.acceptor(), drain.hold()));
                 (bound.to_string(), None)
             }
@@ -91,14 +84,7 @@ impl Listener {
             return;
         };
         running.remove_socket();
-        running.drain.begin();
-        runtime::handle().block_on(async {
-            if timeout(grace, running.drain.finished()).await.is_err() {
-                running.drain.cut();
-                // A task that still has not ended then holds nothing that anybody waits for.
-                let _ = timeout(CUT_DEADLINE, running.drain.finished()).await;
-            }
-        });
+        runtime::handle().block_on(running.drain.end(grace));
     }
 
     /// Handshakes so far, accepted and by cause of refusal.

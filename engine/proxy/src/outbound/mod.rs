@@ -203,7 +203,8 @@ fn unread(why: Unread) -> Unreached {
 
 /// Reads may be sent again after a pooled connection turned out to be closed.
 fn is_repeatable(head: &Parts) -> bool {
-    matches!(head.method, Method::GET | Method::HEAD) || Route::find(&head.method, &head.uri).is_some()
+    matches!(head.method, Method::GET | Method::HEAD)
+        || Route::find(&head.method, &head.uri).is_some_and(Route::only_reads)
 }
 
 fn passed_on(head: &Parts, body: &Bytes, authority: &HeaderValue) -> Sent {

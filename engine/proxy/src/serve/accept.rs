@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Ended, Serving};
+use super::sources::Sources;
 use super::{exchange, note};
 use crate::drain::Draining;
 use crate::metrics::Socket;
@@ -24,15 +25,31 @@ pub(crate) struct Door {
     pub(crate) name: &'static str,
     /// None on the plain port.
     pub(crate) acceptor: Option<Acceptor>,
+    room: Arc<Semaphore>,
+    handshaking: Sources,
 }
 
 /// Accepting fails when file descriptors run out; trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Where there are so few places that half of them would hinder one honest caller, it may have this many.
+const LEAST: usize = 16;
+
 impl Door {
+    pub(crate) fn new(state: Arc<State>, name: &'static str, acceptor: Option<Acceptor>) -> Door {
+        let connections = state.config.limits.connections;
+        Door {
+            state,
+            name,
+            acceptor,
+            room: Arc::new(Semaphore::new(connections)),
+            handshaking: Sources::new(connections),
+        }
+    }
+
     /// Accept until draining begins.
     pub(crate) async fn open(self, listener: TcpListener, mut draining: Draining) {
-        let room = Arc::new(Semaphore::new(self.state.config.limits.connections));
+        let room = Arc::clone(&self.room);
         let door = Arc::new(self);
         loop {
             let accepted = tokio::select! {
@@ -79,10 +96,15 @@ impl Door {
         from: SocketAddr,
         mut draining: Draining,
     ) {
+        let shaking = self.handshaking.begin(from.ip());
+        if !shaking.fits(self.room.available_permits()) {
+            return self.state.metrics.unwelcome(self.name, "too-many-handshakes");
+        }
         let accepted = tokio::select! {
             accepted = acceptor.accept(stream) => accepted,
             () = draining.begun() => return,
         };
+        drop(shaking);
         match accepted {
             Ok(accepted) => {
                 Box::pin(self.converse(accepted.stream, from, accepted.peer, accepted.http, draining)).await
@@ -105,6 +127,11 @@ impl Door {
             .as_ref()
             .map(|peer| PeerWatch::new(&self.state.credentials, peer));
         let visitor = Arc::new(Visitor::new(peer, from.ip(), self.name, &self.state.callers));
+        // The other half is for other callers, however many connections this one opens and keeps.
+        let half = (self.state.config.limits.connections / 2).max(LEAST);
+        let Some(_connected) = visitor.caller.connect(half) else {
+            return self.state.metrics.unwelcome(self.name, "too-many-of-one-caller");
+        };
         let leave = || visitor.close_soon();
         let serving = Serving {
             limits: &self.state.config.limits,

@@ -12,7 +12,7 @@ use super::judge::Judged;
 use super::refuse::Refusal;
 use crate::active::Active;
 use crate::clock;
-use crate::record::Line;
+use crate::record::{Line, shortened};
 use crate::refusal::{Kind, Reason};
 use crate::request_id::RequestId;
 use crate::state::State;
@@ -28,6 +28,7 @@ pub(crate) struct Account {
     /// When its head was here.
     pub(crate) started: Instant,
     line: Option<Line>,
+    active: Option<Arc<Active>>,
     route: &'static str,
     judged: Option<Judged>,
     label: Option<Arc<str>>,
@@ -61,6 +62,7 @@ impl Account {
             id,
             started: Instant::now(),
             line,
+            active: None,
             route: NO_ROUTE,
             judged: None,
             label: None,
@@ -71,11 +73,9 @@ impl Account {
     }
 
     /// Which policy judges it.
-    pub(crate) fn under(&mut self, active: &Active) {
+    pub(crate) fn under(&mut self, active: &Arc<Active>) {
         self.label = Some(Arc::clone(active.label(None)));
-        if let Some(line) = &mut self.line {
-            line.text("policy", active.policy.digest());
-        }
+        self.active = Some(Arc::clone(active));
     }
 
     /// Which route it is on.
@@ -90,8 +90,9 @@ impl Account {
             self.missing = decision
                 .missing
                 .iter()
+                .take(LISTED)
                 .filter_map(name)
-                .map(str::to_owned)
+                .map(|name| shortened(name).into_owned())
                 .collect();
         }
         let Some(line) = &mut self.line else { return };
@@ -112,7 +113,7 @@ impl Account {
             }
             Features::Service(service) => {
                 line.list("features", std::iter::empty());
-                line.text("service", service);
+                line.name("service", service);
             }
         }
         line.number("granted", decision.granted.len() as u64);
@@ -139,7 +140,13 @@ impl Account {
     pub(crate) fn close(&mut self, status: StatusCode, refusal: Option<&Refusal>) -> Result<(), Refusal> {
         self.closed = true;
         let judged = self.end(refusal).judged;
-        let written = self.write(judged, Some(status));
+        let written = match refusal {
+            Some(refusal) if self.is_one_too_many(refusal) => {
+                self.state.metrics.records_dropped.inc();
+                Ok(())
+            }
+            _ => self.write(judged, Some(status)),
+        };
         let unrecorded = written.is_err() && refusal.is_none() && judged.mode != Mode::Observe;
         let end = self.end(refusal);
         let (tally, counted) = match unrecorded {
@@ -158,6 +165,12 @@ impl Account {
         } else {
             Ok(())
         }
+    }
+
+    /// Whoever has proven nothing and gets nothing may not fill the disk either: without one no answer goes out.
+    fn is_one_too_many(&self, refusal: &Refusal) -> bool {
+        let stranger = self.visitor.peer.is_none() && refusal.reason.row().kind != Kind::UpstreamFailed;
+        stranger && self.state.recorder.is_on() && !self.state.strangers.may_write()
     }
 
     fn end<'e>(&'e self, refusal: Option<&'e Refusal>) -> End<'e> {
@@ -195,6 +208,9 @@ impl Account {
         let Some(mut line) = self.line.take() else {
             return Ok(());
         };
+        if let Some(active) = &self.active {
+            line.text("policy", active.policy.digest());
+        }
         line.text("route", self.route);
         line.text("mode", judged.mode.as_str());
         line.text("outcome", judged.outcome);

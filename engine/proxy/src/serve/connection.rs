@@ -5,20 +5,19 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
 use super::activity::{Activity, Told};
 use super::answer::Answer;
+use super::conversation::{Conversation, either, one, two};
 use crate::config::{Limits, seconds};
 use crate::drain::Draining;
 use crate::peer::{PeerWatch, Verdict};
@@ -136,8 +135,8 @@ impl<L: Fn()> Serving<'_, L> {
                     leave();
                     conversation.as_mut().drain();
                 }
-                Event::Alarm if activity.head_since().is_some() || !activity.is_idle() => return Ended::Late,
-                Event::Alarm if quiet(activity, limits) => {
+                Event::Alarm if head_is_late(activity, limits) => return Ended::Late,
+                Event::Alarm if activity.is_idle() && quiet(activity, limits) => {
                     conversation.as_mut().drain();
                     alarm.as_mut().reset((Instant::now() + GOODBYE).into());
                     let ended = poll_fn(|cx| match conversation.as_mut().poll_end(cx) {
@@ -146,9 +145,8 @@ impl<L: Fn()> Serving<'_, L> {
                     });
                     return ended.await;
                 }
-                Event::Alarm => alarm
-                    .as_mut()
-                    .reset((activity.last_io() + seconds(limits.idle_seconds)).into()),
+                // A request under way has deadlines of its own for its body and its answer.
+                Event::Alarm => alarm.as_mut().reset(quiet_from(activity, limits).into()),
             }
         }
     }
@@ -175,6 +173,22 @@ fn arm(mut alarm: Pin<&mut Sleep>, activity: &Activity, limits: &Limits) {
     }
 }
 
+fn head_is_late(activity: &Activity, limits: &Limits) -> bool {
+    activity
+        .head_since()
+        .is_some_and(|since| since.elapsed() >= seconds(limits.header_seconds))
+}
+
+/// The next moment at which the connection can have been quiet for too long.
+fn quiet_from(activity: &Activity, limits: &Limits) -> Instant {
+    let busy_until = if activity.is_idle() {
+        activity.last_io()
+    } else {
+        Instant::now()
+    };
+    busy_until + seconds(limits.idle_seconds)
+}
+
 fn quiet(activity: &Activity, limits: &Limits) -> bool {
     activity.last_io().elapsed() >= seconds(limits.idle_seconds)
 }
@@ -192,114 +206,3 @@ async fn order(draining: &mut Draining, given: bool) {
     }
     draining.begun().await;
 }
-
-/// What the three kinds of hyper's connections have in common.
-trait Conversation {
-    /// Go on until the end.
-    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended>;
-    /// Finish what is under way, and take nothing new.
-    fn drain(self: Pin<&mut Self>);
-}
-
-macro_rules! conversation {
-    ($type:ty, $ended:expr) => {
-        impl<I, S, B> Conversation for $type
-        where
-            I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-            S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
-            S::Future: Send + 'static,
-            S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-            B: http_body::Body + Send + 'static,
-            B::Data: Send,
-            B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-        {
-            fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-                self.poll(cx).map($ended)
-            }
-
-            fn drain(self: Pin<&mut Self>) {
-                self.graceful_shutdown();
-            }
-        }
-    };
-}
-
-conversation!(http1::Connection<I, S>, of_hyper);
-conversation!(http2::Connection<I, S, TokioExecutor>, of_hyper);
-conversation!(auto::Connection<'_, I, S, TokioExecutor>, of_either);
-
-fn of_hyper(result: hyper::Result<()>) -> Ended {
-    match result {
-        Err(error) if error.is_parse() => Ended::Unreadable,
-        _ => Ended::Closed,
-    }
-}
-
-fn of_either(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> Ended {
-    match result {
-        Err(error)
-            if error
-                .downcast_ref::<hyper::Error>()
-                .is_some_and(hyper::Error::is_parse) =>
-        {
-            Ended::Unreadable
-        }
-        _ => Ended::Closed,
-    }
-}
-
-fn one(limits: &Limits) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .header_read_timeout(None)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
-    builder
-}
-
-fn two(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(header_list(limits))
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(4 * WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
-    builder
-}
-
-fn either(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(header_list(limits))
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(4 * WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
-    builder
-}
-
-fn header_list(limits: &Limits) -> u32 {
-    u32::try_from(limits.header_bytes).unwrap_or(u32::MAX)
-}
-
-/// Streams that a client may reset before we saw them, and that our own errors may reset: beyond it the connection
-/// ends (CVE-2023-44487, "MadeYouReset"). Honest clients stay below; h2's own default is 20 and 1024.
-const RESETS: usize = 50;
-/// Feature requests are small; a client that sends more is slowed down, not buffered.
-const WINDOW: u32 = 256 << 10;
-/// Of an answer, what HTTP/2 may hold back while the client's window is shut.
-const SEND_BUFFER: usize = 256 << 10;
-/// Answers of 20 KB go out in one write, with smaller buffers they would not.
-const LEAST_BUFFER: usize = 32 << 10;

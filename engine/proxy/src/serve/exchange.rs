@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, Version};
@@ -20,7 +21,7 @@ use super::refuse::{About, Refusal};
 use crate::active::Active;
 use crate::adapter::Route;
 use crate::clock;
-use crate::config::seconds;
+use crate::config::{Limits, seconds};
 use crate::refusal::Reason;
 use crate::state::State;
 use crate::visitor::Visitor;
@@ -84,19 +85,51 @@ async fn pass(
     let Ok(_busy) = state.busy.try_acquire() else {
         return Err(Refusal::plain(Reason::Overloaded));
     };
-    // Loaded for each request and kept to its end: an edit takes effect on the next one.
+    let limits = &state.config.limits;
+    let active = in_use(state, account)?;
+    let told = |refusal: Refusal, active: &Active| refusal.or_about(|| about(visitor, active));
+    let admitted = bench(state, visitor, &active).admit(head);
+    account.on_route(named(admitted.map_err(|refusal| told(refusal, &active))?));
+    let body = read(body, visitor, limits).await;
+    let body = body.map_err(|refusal| told(refusal, &active))?;
+    // A body may take its time to come; what was taken away meanwhile is gone.
+    let active = in_use(state, account)?;
+    let passed = under(state, visitor, &active, account, head, &body).await;
+    passed.map_err(|refusal| told(refusal, &active))
+}
+
+/// The policy as of now, which an edit replaces at any time.
+fn in_use(state: &State, account: &mut Account) -> Result<Arc<Active>, Refusal> {
     let Some(active) = state.active.load_full() else {
         return Err(Refusal::plain(Reason::NoPolicy));
     };
-    let Some(first) = active.policy.feature_sets().first() else {
+    if active.policy.feature_sets().is_empty() {
         return Err(Refusal::new(
             Reason::NoPolicy,
             "the policy names no feature set that this sidecar serves",
         ));
-    };
+    }
     account.under(&active);
-    let passed = under(state, visitor, &active, account, head, body).await;
-    passed.map_err(|refusal| refusal.or_about(|| visitor.peer.as_ref().map(|_| About::set(first))))
+    Ok(active)
+}
+
+fn about(visitor: &Visitor, active: &Active) -> Option<About> {
+    let first = active.policy.feature_sets().first();
+    visitor.peer.as_ref().and(first).map(About::set)
+}
+
+fn named(route: Option<Route>) -> &'static str {
+    route.map_or("unmanaged", Route::as_str)
+}
+
+fn bench<'p>(state: &'p State, visitor: &'p Visitor, active: &'p Active) -> Bench<'p> {
+    Bench {
+        active,
+        limiter: &state.limiter,
+        visitor,
+        limits: &state.config.limits,
+        now: clock::unix_seconds(clock::now()),
+    }
 }
 
 async fn under(
@@ -105,25 +138,14 @@ async fn under(
     active: &Active,
     account: &mut Account,
     head: &Parts,
-    body: &mut Incoming,
+    body: &Bytes,
 ) -> Result<Response<Answer>, Refusal> {
-    let limits = &state.config.limits;
-    let now = clock::unix_seconds(clock::now());
-    let bench = Bench {
-        active,
-        limiter: &state.limiter,
-        visitor,
-        limits,
-        now,
-    };
+    let bench = bench(state, visitor, active);
     let route = bench.admit(head)?;
-    account.on_route(route.map_or("unmanaged", Route::as_str));
-    let body = body::read(body, limits.body_bytes, seconds(limits.body_seconds))
-        .await
-        .map_err(unread)?;
+    account.on_route(named(route));
     let begun = Instant::now();
     let judged = match route {
-        Some(_) => bench.judge(head, &body, account),
+        Some(route) => bench.judge(route, head, body, account),
         None => bench.unmanaged(head, account),
     };
     state.metrics.decided(begun.elapsed());
@@ -133,9 +155,24 @@ async fn under(
         head,
         account,
     }
-    .run(&body, judged?)
+    .run(body, judged?)
     .await
 }
+
+/// Bodies that do not come cost their sender nothing and hold places that are for all callers, so that one caller
+/// gets only a part of these.
+async fn read(body: &mut Incoming, visitor: &Visitor, limits: &Limits) -> Result<Bytes, Refusal> {
+    let share = limits.connections.div_ceil(CALLERS_SHARE);
+    let Some(_awaited) = visitor.caller.await_body(share) else {
+        return Err(Refusal::plain(Reason::Overloaded));
+    };
+    body::read(body, limits.body_bytes, seconds(limits.body_seconds))
+        .await
+        .map_err(unread)
+}
+
+/// A quarter: far more than an honest caller ever has on its way.
+const CALLERS_SHARE: usize = 4;
 
 fn unread(why: Unread) -> Refusal {
     match why {

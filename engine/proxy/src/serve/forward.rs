@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use featward_policy::UpstreamAuth;
+use featward_policy::{FeatureIndex, Mode, UpstreamAuth};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::judge::{Form, Narrow, Pass};
 use super::refuse::Refusal;
 use crate::active::Active;
+use crate::adapter::Route;
 use crate::adapter::feast_http::Kept;
 use crate::headers;
 use crate::refusal::Reason;
@@ -46,7 +47,12 @@ impl Forward<'_> {
         let token = self.authorization(authorization);
         match form {
             Form::Verbatim => self.verbatim(body, upstream, &token).await,
-            Form::Rewritten { body, narrow } => self.rewritten(body.into(), upstream, &token, narrow).await,
+            Form::Rewritten { route, body, narrow } => {
+                let head = self.head;
+                let (body, host) = (Bytes::from(body), &upstream.authority);
+                let make = || rewritten_request(route, head, &body, host, &token);
+                self.rewritten(route, make, &upstream, narrow).await
+            }
         }
     }
 
@@ -75,17 +81,12 @@ impl Forward<'_> {
 
     async fn rewritten(
         mut self,
-        body: Bytes,
-        upstream: Arc<Upstream>,
-        token: &[HeaderValue],
+        route: Route,
+        make: impl Fn() -> Sent,
+        upstream: &Arc<Upstream>,
         narrow: Option<Box<Narrow<'_>>>,
     ) -> Result<Response<Answer>, Refusal> {
-        let head = self.head;
-        let host = &upstream.authority;
-        // Reads only: the adapter has no other routes.
-        let flowing = self
-            .send(&upstream, || rewritten_request(head, &body, host, token), true)
-            .await?;
+        let flowing = self.send(upstream, make, route.only_reads()).await?;
         check(&flowing)?;
         match narrow {
             None => Ok(json(Answer::Streamed(Box::new(
@@ -98,21 +99,28 @@ impl Forward<'_> {
         }
     }
 
-    /// The answer without what was not granted. Feast adds columns that nobody asked for, so it is filtered even
+    /// The answer without what was not granted, or, where that is only observed, without what the manifest does not
+    /// count to the service. Feast adds columns that nobody asked for, so it is filtered even
     /// where all was granted.
     fn narrowed(&mut self, whole: Bytes, narrow: &Narrow<'_>) -> Result<Response<Answer>, Refusal> {
-        let features = narrow
-            .decision
-            .granted
-            .iter()
-            .map(|grant| &*self.active.policy.feature(grant.feature).name);
-        let kept = Kept::new(&narrow.read, features);
+        let policy = &self.active.policy;
+        let name = |feature: FeatureIndex| &*policy.feature(feature).name;
+        let kept = match narrow.read.service() {
+            Some(service) if narrow.decision.mode != Mode::Enforce => {
+                let all = policy.expand(service).unwrap_or_default();
+                Kept::new(&narrow.read, all.iter().copied().map(name))
+            }
+            _ => {
+                let granted = narrow.decision.granted.iter();
+                Kept::new(&narrow.read, granted.map(|grant| name(grant.feature)))
+            }
+        };
         let filtered = match kept.filter(&whole)? {
             Cow::Borrowed(_) => None,
             Cow::Owned(narrowed) => Some(Bytes::from(narrowed)),
         };
         let mut answer = json(Answer::whole(filtered.unwrap_or(whole)));
-        if !narrow.stripped.is_empty() {
+        if narrow.decision.mode == Mode::Enforce && !narrow.stripped.is_empty() {
             self.state
                 .metrics
                 .stripped(self.active.label(Some(&narrow.decision)), narrow.stripped.len());
@@ -165,10 +173,16 @@ fn verbatim_request(head: &Parts, body: &Bytes, token: &[HeaderValue]) -> Sent {
     request
 }
 
-fn rewritten_request(head: &Parts, body: &Bytes, host: &HeaderValue, token: &[HeaderValue]) -> Sent {
+fn rewritten_request(
+    route: Route,
+    head: &Parts,
+    body: &Bytes,
+    host: &HeaderValue,
+    token: &[HeaderValue],
+) -> Sent {
     let mut request = Request::new(Full::new(body.clone()));
-    *request.method_mut() = head.method.clone();
-    *request.uri_mut() = origin_form(&head.uri);
+    *request.method_mut() = route.method();
+    *request.uri_mut() = Uri::from_static(route.path());
     let to = request.headers_mut();
     *to = headers::rewritten(&head.headers);
     to.entry(ACCEPT).or_insert(JSON);

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use featward_policy::{
-    BindingIndex, Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth,
-};
+use featward_policy::{Decision, DecisionReason, Features, Mode, Outcome, Request, SetIndex, UpstreamAuth};
 use http::request::Parts;
 
 use super::account::Account;
-use super::refuse::{About, Asked, Refusal};
+use super::denial::denial;
+use super::refuse::Refusal;
 use crate::active::Active;
 use crate::adapter::Route;
 use crate::adapter::feast_http::{self, ParseLimits, Read};
@@ -44,8 +43,10 @@ pub(crate) struct Pass<'b> {
 pub(crate) enum Form<'b> {
     /// As it came; its answer passes as it comes (observe).
     Verbatim,
-    /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce).
+    /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce, and services
+    /// beside an enforced set).
     Rewritten {
+        route: Route,
         body: Vec<u8>,
         narrow: Option<Box<Narrow<'b>>>,
     },
@@ -96,6 +97,7 @@ impl<'p> Bench<'p> {
     /// Judge a request on one of our routes.
     pub(crate) fn judge<'b>(
         &self,
+        route: Route,
         head: &Parts,
         body: &'b Bytes,
         account: &mut Account,
@@ -103,8 +105,8 @@ impl<'p> Bench<'p> {
     where
         'p: 'b,
     {
-        match self.parse(head, body) {
-            Ok(read) => self.decide(head, read, account),
+        match self.parse(route, head, body) {
+            Ok(read) => self.decide(route, head, read, account),
             Err(fault) if self.lenient() => {
                 self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
             }
@@ -112,16 +114,18 @@ impl<'p> Bench<'p> {
         }
     }
 
-    fn parse<'b>(&self, head: &Parts, body: &'b Bytes) -> Result<Read<'b>, Fault> {
-        feast_http::check_headers(&head.headers)?;
+    fn parse<'b>(&self, route: Route, head: &Parts, body: &'b Bytes) -> Result<Read<'b>, Fault> {
         let columns = |name: &str| self.active.policy.entity_column(name);
-        feast_http::parse(
-            body,
-            columns,
-            &ParseLimits {
-                depth: self.limits.depth,
-            },
-        )
+        let limits = ParseLimits {
+            depth: self.limits.depth,
+        };
+        // No other arm: every route must say how it is read.
+        match route {
+            Route::GetOnlineFeatures => {
+                feast_http::check_headers(&head.headers)?;
+                feast_http::parse(body, columns, &limits)
+            }
+        }
     }
 
     /// Let pass what was not read: only where every set is observed, and admits the caller.
@@ -155,7 +159,13 @@ impl<'p> Bench<'p> {
         })
     }
 
-    fn decide<'b>(&self, head: &Parts, read: Read<'b>, account: &mut Account) -> Result<Pass<'b>, Refusal> {
+    fn decide<'b>(
+        &self,
+        route: Route,
+        head: &Parts,
+        read: Read<'b>,
+        account: &mut Account,
+    ) -> Result<Pass<'b>, Refusal> {
         let Settled {
             decision,
             upstream,
@@ -164,9 +174,14 @@ impl<'p> Bench<'p> {
             stripped,
         } = self.settle(head, &read, account)?;
         let form = match decision.mode {
-            Mode::Observe => Form::Verbatim,
-            Mode::Shadow => Form::Rewritten { body, narrow: None },
-            Mode::Enforce => Form::Rewritten {
+            Mode::Observe if !self.guarded(&read) => Form::Verbatim,
+            Mode::Shadow if !self.guarded(&read) => Form::Rewritten {
+                route,
+                body,
+                narrow: None,
+            },
+            _ => Form::Rewritten {
+                route,
                 body,
                 narrow: Some(Box::new(Narrow {
                     read,
@@ -201,7 +216,7 @@ impl<'p> Bench<'p> {
         account.asked(&self.active.policy, &request, &decision);
         account.judged(judged, self.active.label(Some(&decision)));
         if judged.applied && decision.outcome != Outcome::Allow {
-            return Err(self.refuse(&request, &decision, wait));
+            return Err(denial(&self.active.policy, &request, &decision, wait));
         }
         let sets = &decision.feature_sets;
         Ok(Settled {
@@ -261,63 +276,19 @@ impl<'p> Bench<'p> {
         }
     }
 
-    fn refuse(&self, request: &Request<'_>, decision: &Decision, wait: Option<Duration>) -> Refusal {
-        let policy = &self.active.policy;
-        let reason = if wait.is_some() {
-            Reason::RateLimited
-        } else {
-            reason(decision.reason)
-        };
-        let refusal = match wait {
-            Some(wait) => Refusal::new(
-                reason,
-                format!(
-                    "the cost limit allows this request in {:.1} s",
-                    wait.as_secs_f64()
-                ),
-            )
-            .wait(wait),
-            None => Refusal::plain(reason),
-        };
-        // The set is taken from what is granted, else it is the first one served: naming the set of a feature that
-        // is not granted would tell that the feature exists.
-        let first = decision
-            .granted
-            .first()
-            .map(|grant| policy.feature(grant.feature).set);
-        let Some(set) = first
-            .map(|set| policy.feature_set(set))
-            .or(policy.feature_sets().first())
-        else {
-            return refusal;
-        };
-        let mut about = About::set(set);
-        about.rule = decision.rule.map(|rule| self.binding(rule));
-        (about.missing, about.asked) = match request.features {
-            // What a service holds is not for a caller that only named the service.
-            Features::Service(name) => (Vec::new(), Asked::Service(name.to_owned())),
-            Features::Named(names) => (
-                decision
-                    .missing
-                    .iter()
-                    .filter_map(|place| Some((*names.get(*place as usize)?).to_owned()))
-                    .collect(),
-                Asked::Features(names.iter().map(|name| (*name).to_owned()).collect()),
-            ),
-        };
-        refusal.about(about)
+    /// Whether an answer must be narrowed although its set is not enforced. What a service holds is the feature
+    /// server's to say, so that one of an observed set might hold features of an enforced one beside it.
+    fn guarded(&self, read: &Read<'_>) -> bool {
+        read.service().is_some() && self.active.policy.mode() == Mode::Enforce
     }
 
-    fn binding(&self, index: BindingIndex) -> String {
-        self.active.policy.binding(index).name.to_owned()
-    }
-
-    /// The request written anew, without what is left out of it. In observe nobody reads it.
+    /// The request written anew, without what is left out of it. In observe nobody reads it, but for a service
+    /// that is guarded.
     fn body(&self, request: &Request<'_>, read: &Read<'_>, decision: &Decision) -> Vec<u8> {
-        if decision.mode == Mode::Observe {
+        if decision.mode == Mode::Observe && !self.guarded(read) {
             return Vec::new();
         }
-        if decision.mode == Mode::Shadow || decision.stripped.is_empty() {
+        if decision.mode != Mode::Enforce || decision.stripped.is_empty() {
             return read.write(None);
         }
         let granted = decision.granted.iter();
@@ -368,15 +339,4 @@ fn no_server() -> Refusal {
         Reason::UpstreamUnreachable,
         "these features have no feature server in common that this sidecar knows",
     )
-}
-
-fn reason(reason: DecisionReason) -> Reason {
-    match reason {
-        DecisionReason::Granted | DecisionReason::NotGranted => Reason::NotGranted,
-        DecisionReason::BindingExpired => Reason::BindingExpired,
-        DecisionReason::IdentityRequired => Reason::IdentityRequired,
-        DecisionReason::RowsOverLimit => Reason::RowsOverLimit,
-        DecisionReason::CostOverBurst => Reason::CostOverBurst,
-        DecisionReason::NothingLeft => Reason::NothingLeft,
-    }
 }

@@ -1,3 +1,5 @@
+//! An answer keeps what was granted, to the byte, or cannot be checked.
+
 use std::borrow::Cow;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A request has one reading or none, and every refusal its reason.
+
 use super::*;
 
 const ONE: &str = r#"{"features":["v:f"],"entities":{"driver_id":[1001]}}"#;

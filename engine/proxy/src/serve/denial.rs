@@ -1,0 +1,72 @@
+//! What a caller is told of a decision that goes against it: enough to ask for the right binding, and nothing of
+//! what it was not granted.
+
+use std::time::Duration;
+
+use featward_policy::{Decision, DecisionReason, FeatureSet, Features, Policy, Request};
+
+use super::refuse::{About, Asked, Refusal};
+use crate::refusal::Reason;
+
+/// The refusal that a decision means. `wait` is set when the cost limit alone stands against it.
+pub(super) fn denial(
+    policy: &Policy,
+    request: &Request<'_>,
+    decision: &Decision,
+    wait: Option<Duration>,
+) -> Refusal {
+    let refusal = match wait {
+        Some(wait) => {
+            let seconds = wait.as_secs_f64();
+            let detail = format!("the cost limit allows this request in {seconds:.1} s");
+            Refusal::new(Reason::RateLimited, detail).wait(wait)
+        }
+        None => Refusal::plain(reason(decision.reason)),
+    };
+    match named(policy, decision) {
+        Some(set) => refusal.about(about(policy, set, request, decision)),
+        None => refusal,
+    }
+}
+
+/// The set is taken from what is granted, else it is the first one served: naming the set of a feature that is not
+/// granted would tell that the feature exists.
+fn named<'p>(policy: &'p Policy, decision: &Decision) -> Option<&'p FeatureSet> {
+    match decision.granted.first() {
+        Some(grant) => Some(policy.feature_set(policy.feature(grant.feature).set)),
+        None => policy.feature_sets().first(),
+    }
+}
+
+fn about(policy: &Policy, set: &FeatureSet, request: &Request<'_>, decision: &Decision) -> About {
+    let (missing, asked) = match request.features {
+        // What a service holds is not for a caller that only named the service.
+        Features::Service(name) => (Vec::new(), Asked::Service(name.to_owned())),
+        Features::Named(names) => {
+            let places = decision.missing.iter();
+            let missing = places.filter_map(|place| names.get(*place as usize));
+            (owned(missing), Asked::Features(owned(names)))
+        }
+    };
+    About {
+        rule: decision.rule.map(|rule| policy.binding(rule).name.to_owned()),
+        missing,
+        asked,
+        ..About::set(set)
+    }
+}
+
+fn owned<'n>(names: impl IntoIterator<Item = &'n &'n str>) -> Vec<String> {
+    names.into_iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn reason(reason: DecisionReason) -> Reason {
+    match reason {
+        DecisionReason::Granted | DecisionReason::NotGranted => Reason::NotGranted,
+        DecisionReason::BindingExpired => Reason::BindingExpired,
+        DecisionReason::IdentityRequired => Reason::IdentityRequired,
+        DecisionReason::RowsOverLimit => Reason::RowsOverLimit,
+        DecisionReason::CostOverBurst => Reason::CostOverBurst,
+        DecisionReason::NothingLeft => Reason::NothingLeft,
+    }
+}
