@@ -41,6 +41,19 @@ def test_a_service_asks_for_a_mapped_join_key_by_its_new_name(registry: Registry
     assert Column("origin_id", "int64") in service.entities
 
 
+def test_a_service_with_an_alias_is_kept_and_noted_with_what_will_be_missing(
+    registry: Registry,
+) -> None:
+    changed = registry()
+    projection = changed.feature_services[0].spec.features[0]
+    projection.feature_view_name_alias = "old"
+    catalogue = read(changed.SerializeToString())
+    (note,) = catalogue.notes
+    assert f"calls view {projection.feature_view_name} old" in note
+    assert "full_feature_names" in note
+    assert len(catalogue.services) == 1
+
+
 def test_a_view_that_is_not_online_is_left_out_with_its_services_and_a_note(
     registry: Registry,
 ) -> None:
