@@ -84,7 +84,7 @@ def _key_usage(profile: Profile) -> x509.KeyUsage:
 
 def _issuer_key(issuer: x509.Certificate) -> ec.EllipticCurvePublicKey:
     key = issuer.public_key()
-    assert isinstance(key, ec.EllipticCurvePublicKey), "our authorities have P-256 keys"  # noqa: S101
+    assert isinstance(key, ec.EllipticCurvePublicKey), "our authorities have P-256 keys"  # noqa: S101  # narrows a type
     return key
 
 

@@ -71,7 +71,9 @@ class IdentityKeeper:
                 self._watch()
             except (CallError, EvidenceError, EngineError, OSError) as error:
                 self._wait_after(error)
-            except Exception as error:
+            except (
+                Exception
+            ) as error:  # a defect of ours must not end renewal: it is shown and tried again
                 log.exception("identity thread stumbled")
                 self._wait_after(error)
         self._authority.close()

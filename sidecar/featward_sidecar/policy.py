@@ -97,7 +97,9 @@ class PolicyKeeper:
             self._wake.clear()
             try:
                 self._look(sink)
-            except Exception as error:
+            except (
+                Exception
+            ) as error:  # a defect of ours must not end the watch: the last policy stays
                 log.exception("policy thread stumbled")
                 self._status.update("policy", last_error=failure(str(error)))
 

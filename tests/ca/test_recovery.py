@@ -92,7 +92,7 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
     core = await open_core()
 
     def insert(number: int, table: str = "trust") -> Awaitable[int]:
-        statement = text(f"INSERT INTO {table} VALUES (:n)")  # noqa: S608
+        statement = text(f"INSERT INTO {table} VALUES (:n)")  # noqa: S608  # the table is ours
         return core.writer.run(lambda c: c.execute(statement, {"n": number}).rowcount)
 
     outcomes = await asyncio.gather(

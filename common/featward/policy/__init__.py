@@ -7,7 +7,7 @@ not load the models as well.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featward.policy.compiler import Compiled, Compiler, compile  # noqa: A004
+    from featward.policy.compiler import Compiled, Compiler, compile  # noqa: A004  # the name says what it does
 
 __all__ = ["Compiled", "Compiler", "compile"]
 

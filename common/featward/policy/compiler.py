@@ -44,7 +44,7 @@ class Compiled:
     findings: tuple[Finding, ...]
 
 
-def compile(loaded: Loaded, workload: SpiffeId, now: int | None = None) -> Compiled:  # noqa: A001
+def compile(loaded: Loaded, workload: SpiffeId, now: int | None = None) -> Compiled:  # noqa: A001  # the verb of the field
     """The snapshot of one workload; a workload that serves nothing gets the addresses of others only.
 
     Raises CompileError, with the findings, when a document is wrong in a way that blocks, or when the workload

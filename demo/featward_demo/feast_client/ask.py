@@ -33,7 +33,7 @@ def answer(store: FeatureStore, question: dict) -> dict:
         columns = store.get_online_features(
             features=features, entity_rows=question["rows"]
         ).to_dict()
-    except Exception as error:
+    except Exception as error:  # whatever the SDK raises is the outcome that is shown
         text = f"{type(error).__name__}: {error}"
         return {"error": text, "seconds": time.perf_counter() - started}
     return {"columns": columns, "seconds": time.perf_counter() - started}
