@@ -5,6 +5,7 @@
 //! bound. The grammar itself is serde_json's; this module adds what serde_json tolerates, and names each fault by
 //! its row of the refusal table.
 
+pub(crate) mod outline;
 mod place;
 mod skim;
 pub(crate) mod write;

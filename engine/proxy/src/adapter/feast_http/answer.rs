@@ -1,8 +1,8 @@
 //! Cuts out of Feast's answer the columns that were not granted.
 //!
 //! `results[i]` is the column that `metadata.feature_names[i]` names, in an order that Feast chooses. Values are
-//! never decoded: a column is kept or dropped as the bytes that it came in. Members that this module does not know
-//! are dropped, because nobody can say whose values they hold.
+//! never decoded, not even looked at: a column is kept or dropped as the bytes that it came in. Members that this
+//! module does not know are dropped, because nobody can say whose values they hold.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +12,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor}
 use serde_json::value::RawValue;
 
 use crate::fault::{Fault, shown};
+use crate::json::outline::{Outline, outline};
 use crate::json::write;
 use crate::json::{Text, Texts};
 use crate::refusal::Reason;
@@ -23,7 +24,7 @@ pub fn filter<'a>(
     keep: &dyn Fn(&str) -> bool,
     keep_view: &dyn Fn(&str) -> bool,
 ) -> Result<Cow<'a, [u8]>, Fault> {
-    let read: Answer<'a> = serde_json::from_slice(answer).map_err(|error| unreadable(&error.to_string()))?;
+    let read = Answer::read(answer)?;
     read.check()?;
     if read.whole(keep, keep_view) {
         Ok(Cow::Borrowed(answer))
@@ -32,12 +33,17 @@ pub fn filter<'a>(
     }
 }
 
+fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
+    serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))
+}
+
 fn unreadable(detail: &str) -> Fault {
     Fault::new(Reason::UpstreamAnswer, detail)
 }
 
 struct Answer<'a> {
-    results: Vec<&'a RawValue>,
+    /// Each as it stands.
+    results: Vec<&'a [u8]>,
     metadata: Metadata<'a>,
     status: Option<bool>,
     unknown: bool,
@@ -56,7 +62,25 @@ struct View<'a> {
     raw: &'a RawValue,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    fn read(text: &'a [u8]) -> Result<Answer<'a>, Fault> {
+        let Outline { skeleton, containers } =
+            outline(text).map_err(|error| unreadable(&error.to_string()))?;
+        let members: Members = read(&skeleton)?;
+        let container = |place: Place| {
+            let found = containers.get(place.0[0]);
+            found.ok_or_else(|| unreadable("a member is not what it should be"))
+        };
+        let results = container(members.results)?.items(text);
+        let metadata = container(members.metadata)?.place.clone();
+        Ok(Answer {
+            results: results.ok_or_else(|| unreadable("the results are not a list of objects"))?,
+            metadata: read(&text[metadata])?,
+            status: members.status,
+            unknown: members.unknown,
+        })
+    }
+
     /// Whether every result has one name and every name one result.
     fn check(&self) -> Result<(), Fault> {
         let (results, names) = (self.results.len(), self.metadata.names.len());
@@ -92,13 +116,15 @@ impl Answer<'_> {
         let kept = || columns().filter(|(name, _)| keep(name));
         let mut out = Vec::with_capacity(capacity);
         out.extend_from_slice(br#"{"results":"#);
-        write::list(&mut out, kept(), |out, (_, raw)| raw_value(out, raw));
+        write::list(&mut out, kept(), |out, (_, raw)| out.extend_from_slice(raw));
         out.extend_from_slice(br#","metadata":{"feature_names":"#);
         write::list(&mut out, kept(), |out, (name, _)| write::text(out, name));
         if let Some(views) = &self.metadata.views {
             let views = views.iter().filter(|view| keep_view(&view.name));
             out.extend_from_slice(br#","feature_view_metadata":"#);
-            write::list(&mut out, views, |out, view| raw_value(out, view.raw));
+            write::list(&mut out, views, |out, view| {
+                out.extend_from_slice(view.raw.get().as_bytes());
+            });
         }
         out.push(b'}');
         if let Some(status) = self.status {
@@ -108,10 +134,6 @@ impl Answer<'_> {
         out.push(b'}');
         out
     }
-}
-
-fn raw_value(out: &mut Vec<u8>, raw: &RawValue) {
-    out.extend_from_slice(raw.get().as_bytes());
 }
 
 /// Fills `slot`, or refuses a member that stands twice: which of the two a client would read, nobody knows.
@@ -131,12 +153,26 @@ fn present<T, E: de::Error>(slot: Option<T>, name: &'static str) -> Result<T, E>
     slot.ok_or_else(|| E::missing_field(name))
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Answer<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+/// The members of an answer in its skeleton.
+struct Members {
+    results: Place,
+    metadata: Place,
+    status: Option<bool>,
+    unknown: bool,
+}
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = Answer<'de>;
+/// Which of the document's containers stands here. In a skeleton only these are lists, so that no number of the
+/// document itself can pass for one.
+#[derive(Clone, Copy, serde::Deserialize)]
+#[serde(transparent)]
+struct Place([usize; 1]);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
@@ -156,7 +192,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Answer<'a> {
                         }
                     }
                 }
-                Ok(Answer {
+                Ok(Members {
                     results: present(results, "results")?,
                     metadata: present(metadata, "metadata")?,
                     status,
@@ -165,7 +201,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Answer<'a> {
             }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(Object)
     }
 }
 

@@ -37,31 +37,32 @@ fn a_column_that_was_not_granted_is_cut_out_by_name() {
 
 #[test]
 fn the_members_may_come_in_either_order() {
-    let answer = r#" {"metadata":{"feature_names":["a","b"]}, "status":true, "results":[ 1 , 2 ]} "#;
+    let answer =
+        r#" {"metadata":{"feature_names":["a","b"]}, "status":true, "results":[ {"a":1} , {"b":2} ]} "#;
     assert_eq!(
         kept(answer, &["b"], &[]).unwrap(),
-        r#"{"results":[2],"metadata":{"feature_names":["b"]},"status":true}"#
+        r#"{"results":[{"b":2}],"metadata":{"feature_names":["b"]},"status":true}"#
     );
 }
 
 #[test]
 fn version_metadata_of_views_that_were_not_granted_is_cut_out() {
     let answer = concat!(
-        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":"#,
         r#"[{"name":"seen","version":2},{"name":"hidden"}]}}"#
     );
     assert_eq!(
         kept(answer, &["a"], &["seen"]).unwrap(),
-        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"name":"seen","version":2}]}}"#
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"name":"seen","version":2}]}}"#
     );
 }
 
 #[test]
 fn members_that_nobody_knows_are_dropped() {
-    let plain = r#"{"results":[1],"metadata":{"feature_names":["a"]}}"#;
+    let plain = r#"{"results":[{}],"metadata":{"feature_names":["a"]}}"#;
     for answer in [
-        r#"{"results":[1],"metadata":{"feature_names":["a"]},"debug":{"hidden":[2]}}"#,
-        r#"{"results":[1],"metadata":{"feature_names":["a"],"rows":[2]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"]},"debug":{"hidden":[2]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"rows":[2]}}"#,
     ] {
         assert_eq!(kept(answer, &["a"], &[]).unwrap(), plain, "{answer}");
     }
@@ -75,21 +76,27 @@ fn an_answer_that_cannot_be_checked_is_a_failure_of_the_upstream() {
         "[]",
         r#""{}""#,
         r#"{"detail":"no"}"#,
-        r#"{"results":[1]}"#,
+        r#"{"results":[{}]}"#,
         r#"{"metadata":{"feature_names":[]}}"#,
-        r#"{"results":[1],"metadata":{}}"#,
-        r#"{"results":[1,2],"metadata":{"feature_names":["a"]}}"#,
-        r#"{"results":[1],"metadata":{"feature_names":["a","b"]}}"#,
-        r#"{"results":[1,2],"metadata":{"feature_names":["a","a"]}}"#,
-        r#"{"results":[1,2],"metadata":{"feature_names":["a","\u0061"]}}"#,
-        r#"{"results":[1],"results":[1],"metadata":{"feature_names":["a"]}}"#,
-        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_names":["a"]}}"#,
-        r#"{"results":[1],"metadata":{"feature_names":["a"]}}{}"#,
-        r#"{"results":[1,],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[{}],"metadata":{}}"#,
+        r#"{"results":[{},{}],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a","b"]}}"#,
+        r#"{"results":[{},{}],"metadata":{"feature_names":["a","a"]}}"#,
+        r#"{"results":[{},{}],"metadata":{"feature_names":["a","\u0061"]}}"#,
+        r#"{"results":[{}],"results":[{}],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_names":["a"]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"]}}{}"#,
+        r#"{"results":[{},],"metadata":{"feature_names":["a"]}}"#,
         r#"{"results":[NaN],"metadata":{"feature_names":["a"]}}"#,
-        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"version":1}]}}"#,
-        r#"{"results":[1],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"name":"a","name":"b"}]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"version":1}]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":[{"name":"a","name":"b"}]}}"#,
         r#"{"results":{"a":1},"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":0,"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[{}],"metadata":1}"#,
+        r#"{"results":[{}],"metadata":[["a"]]}"#,
+        r#"{"results":[{"a":"],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[{],"metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[{}}],"metadata":{"feature_names":["a"]}}"#,
     ] {
         assert_eq!(
             kept(answer, &["a"], &["a"]),
@@ -98,7 +105,7 @@ fn an_answer_that_cannot_be_checked_is_a_failure_of_the_upstream() {
         );
     }
     let latin = filter(
-        b"{\"results\":[\"\xe9\"],\"metadata\":{\"feature_names\":[\"a\"]}}",
+        b"{\"results\":[{\"\xe9\":1}],\"metadata\":{\"feature_names\":[\"a\"]}}",
         &|_| true,
         &|_| true,
     );
