@@ -293,14 +293,17 @@ class _Reader:
                     f"service {spec.name} is left out: {min(names - known)} is not served online"
                 )
                 return None
-            if projection.feature_view_name_alias not in ("", view):
+            alias = projection.feature_view_name_alias
+            if alias not in ("", view):
+                # Feast names the columns after the alias, by which nothing can be granted: callers
+                # would get their keys back and not a feature.
                 self._notes.append(
-                    f"service {spec.name} calls view {view} {projection.feature_view_name_alias}: asked "
-                    f"for with full_feature_names, Feast names its columns "
-                    f"{projection.feature_view_name_alias}__…, which no grant names, and the sidecar leaves "
-                    "them out of answers; let its callers do without full_feature_names, or the service "
-                    "without with_name"
+                    f"service {spec.name} is left out: it calls view {view} {alias} (with_name), and asked "
+                    f"with full_feature_names Feast names its columns {alias}__…, which no grant can name; "
+                    "take with_name out of the service and apply it, or let its callers ask for "
+                    f"{view}:… by features"
                 )
+                return None
             features |= names
             entities |= {
                 Column(projection.join_key_map.get(key.name, key.name), key.type)

@@ -155,7 +155,10 @@ def _services(
         after = services.get(name)
         if after is None:
             yield _change(
-                Kind.SERVICE_REMOVED, name, "Feast no longer has this feature service", hit
+                Kind.SERVICE_REMOVED,
+                name,
+                "Feast no longer has this feature service, or it is left out as a note says",
+                hit,
             )
         elif after != before:
             parts = [f"gains {feature}" for feature in sorted(after - before)]

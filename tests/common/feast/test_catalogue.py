@@ -41,16 +41,23 @@ def test_a_service_asks_for_a_mapped_join_key_by_its_new_name(registry: Registry
     assert Column("origin_id", "int64") in service.entities
 
 
-def test_a_service_with_an_alias_is_kept_and_noted_with_what_will_be_missing(
+def test_a_service_that_renames_a_view_is_left_out_with_a_note_of_what_to_do(
     registry: Registry,
 ) -> None:
     changed = registry()
-    projection = changed.feature_services[0].spec.features[0]
-    projection.feature_view_name_alias = "old"
+    changed.feature_services[0].spec.features[0].feature_view_name_alias = "old"
     catalogue = read(changed.SerializeToString())
     (note,) = catalogue.notes
-    assert f"calls view {projection.feature_view_name} old" in note
-    assert "full_feature_names" in note
+    assert "service activity is left out: it calls view stats old" in note
+    assert "take with_name out" in note
+    assert catalogue.services == ()
+
+
+def test_an_alias_that_is_the_name_of_the_view_renames_nothing(registry: Registry) -> None:
+    changed = registry()
+    changed.feature_services[0].spec.features[0].feature_view_name_alias = "stats"
+    catalogue = read(changed.SerializeToString())
+    assert catalogue.notes == ()
     assert len(catalogue.services) == 1
 
 
