@@ -58,6 +58,14 @@ def feast(
     mode: Annotated[
         str | None, typer.Option(help="observe, shadow or enforce. [default: enforce]")
     ] = None,
+    unidentified_until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="The last day on which callers without identity pass, in observe and shadow, such as "
+            "2027-01-31. [default: they never do]",
+        ),
+    ] = None,
     team: Annotated[
         str | None, typer.Option(help="The owning team. [default: from tags and owners]")
     ] = None,
@@ -107,10 +115,25 @@ def feast(
             return
         if workload is not None and service_account is not None:
             fail("one workload serves a FeatureSet: give --workload or --service-account, not both")
+        if unidentified_until is not None and mode not in ("observe", "shadow"):
+            fail(
+                "in enforce a caller without identity is refused whatever the date: give "
+                "--mode observe or --mode shadow with --unidentified-until"
+            )
         server = {"name": workload} if workload else {"serviceAccount": service_account or "feast"}
         chosen = (name or [catalogue.project.replace("_", "-")])[0]
         placement = Placement(
-            namespace, chosen, server, host, port, address, version, mode, team, contact
+            namespace=namespace,
+            name=chosen,
+            workload=server,
+            host=host,
+            port=port,
+            address=address,
+            version=version,
+            mode=mode,
+            unidentified_until=unidentified_until,
+            team=team,
+            contact=contact,
         )
         _write(catalogue, placement, manifests, into, output)
     except (FeatwardError, OSError) as error:
@@ -135,10 +158,17 @@ def _write(
     into: Path | None,
     output: Output,
 ) -> None:
+    from featward.cli.console import errors
     from featward.feast.manifest import checked, earlier, feature_set
     from featward.manifests import dump
 
-    document = feature_set(catalogue, placement, earlier(manifests, placement))
+    before = earlier(manifests, placement)
+    if placement.mode is not None and "enforcement" in (before or {}).get("spec", {}):
+        errors.print(
+            "note: the FeatureSet of this name says how it is enforced, and that is kept: change it there",
+            soft_wrap=True,
+        )
+    document = feature_set(catalogue, placement, before)
     model = checked(document)
     text = dump(model) if output is Output.TABLE else json.dumps(document, indent=2) + "\n"
     if into is None:

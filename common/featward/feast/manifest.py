@@ -44,6 +44,8 @@ class Placement:
     address: str | None = None
     version: str = "1.0.0"
     mode: str | None = None
+    # The last day on which callers without identity pass, "2027-01-31"; None: not at all.
+    unidentified_until: str | None = None
     team: str | None = None
     contact: str | None = None
 
@@ -62,8 +64,8 @@ def feature_set(
         "owner": known.get("owner") or _owner(catalogue, placement),
         "serving": known.get("serving") or _serving(placement),
     }
-    if placement.mode is not None or "enforcement" in known:
-        spec["enforcement"] = known.get("enforcement") or {"mode": placement.mode}
+    if enforcement := known.get("enforcement") or _enforcement(placement):
+        spec["enforcement"] = enforcement
     entities = [key for view in views for key in view.entities]
     entities += [key for service in services for key in service.entities]
     spec["entities"] = _columns(entities, "entity")
@@ -93,6 +95,13 @@ def _serving(placement: Placement) -> dict[str, Any]:
         "endpoints": [{"adapter": ADAPTER, "host": placement.host, "port": placement.port}],
     }
     return serving if placement.address is None else {**serving, "address": placement.address}
+
+
+def _enforcement(placement: Placement) -> dict[str, Any]:
+    enforcement: dict[str, Any] = {} if placement.mode is None else {"mode": placement.mode}
+    if placement.unidentified_until is not None:
+        enforcement["unidentified"] = {"allow": True, "until": placement.unidentified_until}
+    return enforcement
 
 
 def _owner(catalogue: FeastCatalogue, placement: Placement) -> dict[str, str]:

@@ -93,6 +93,39 @@ def test_what_an_owner_wrote_by_hand_is_kept(repository: Path, tmp_path: Path) -
     assert {f.name: f.sensitivity for f in spec.features}["stats:trips"] == 3
 
 
+def test_callers_without_identity_are_let_in_until_the_day_that_is_given(
+    repository: Path, tmp_path: Path
+) -> None:
+    manifests = tmp_path / "manifests"
+    place = ("--manifests", manifests, "--into", manifests / "s.yaml")
+    given = ("--mode", "observe", "--unidentified-until", "2027-01-31")
+    done = run(repository, *place, *given)
+    assert done.exit_code == 0, done.output
+    enforcement = written(manifests).enforcement
+    assert (enforcement.mode, enforcement.unidentified.until) == ("observe", "2027-01-31")
+    assert enforcement.unidentified.allow
+    # What is there is its owner's, and not given up without a word.
+    again = run(repository, *place, "--mode", "shadow", "--unidentified-until", "2028-01-31")
+    assert "is kept" in again.stderr
+    assert written(manifests).enforcement == enforcement
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (("--mode", "observe", "--unidentified-until", "soon"), "until"),
+        (("--mode", "enforce", "--unidentified-until", "2027-01-31"), "--mode observe"),
+        (("--unidentified-until", "2027-01-31"), "--mode observe"),
+    ],
+)
+def test_a_day_that_means_nothing_is_refused(
+    repository: Path, given: tuple[str, ...], reason: str
+) -> None:
+    done = run(repository, *given)
+    assert done.exit_code == 1
+    assert reason in done.stderr
+
+
 def test_check_ends_with_0_until_feast_drifts_and_then_with_1(
     repository: Path, tmp_path: Path, registry: Registry
 ) -> None:
