@@ -148,5 +148,11 @@ def test_a_service_whose_columns_feast_names_after_an_alias_is_left_out(shop: Pa
     # The reason: no FeatureSet has a feature `history:vip`, and Feast refuses to be asked for one.
     assert "history__vip" in json.loads(done.stdout.splitlines()[-1])
     catalogue = read(open_repository(shop).registry, "shop")
-    assert [service.name for service in catalogue.services] == ["checkout_v1"]
+    assert [service.name for service in catalogue.services] == ["checkout_v1", "risk_v1"]
     assert any("history_v1 is left out" in note for note in catalogue.notes)
+
+
+def test_sources_that_a_service_of_an_on_demand_view_has_not_are_noted(shop: Path) -> None:
+    catalogue = read(open_repository(shop).registry, "shop")
+    (note,) = (note for note in catalogue.notes if " computes " in note)
+    assert note.startswith("service risk_v1 computes basket_risk from order_history:orders_30d,")

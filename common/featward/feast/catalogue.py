@@ -5,7 +5,7 @@ both the import and the comparison work on the same picture. Pure: no files, no 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.message import DecodeError
 
@@ -62,6 +62,8 @@ class View:
     inputs: tuple[Column, ...] = ()
     # The views that an on-demand view computes from; their join keys are needed too.
     computed_from: tuple[str, ...] = ()
+    # The features that it computes from, where they are read when it is asked for: its sources.
+    sources: tuple[str, ...] = ()
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -239,6 +241,8 @@ class _Reader:
                 features=_features(spec.name, spec.features, ", ".join(sources), spec.tags),
                 inputs=tuple(sorted(self._inputs(spec))),
                 computed_from=tuple(sources),
+                # One that Feast computes when it is written is read like any stored view.
+                sources=() if spec.write_to_online_store else tuple(sorted(_source_features(spec))),
                 owner=spec.owner,
                 tags=dict(spec.tags),
             )
@@ -270,15 +274,7 @@ class _Reader:
         keys = {
             key for source in views if source.name in view.computed_from for key in source.entities
         }
-        return View(
-            view.name,
-            view.features,
-            tuple(sorted(keys)),
-            view.inputs,
-            view.computed_from,
-            view.owner,
-            view.tags,
-        )
+        return replace(view, entities=tuple(sorted(keys)))
 
     def _service(
         self, spec: pb.FeatureService.Spec, views: Mapping[str, View], known: set[str]
@@ -309,7 +305,19 @@ class _Reader:
                 Column(projection.join_key_map.get(key.name, key.name), key.type)
                 for key in views[view].entities
             }
+        self._note_sources(spec.name, features, views)
         return Service(spec.name, tuple(sorted(features)), tuple(sorted(entities)))
+
+    def _note_sources(self, service: str, features: set[str], views: Mapping[str, View]) -> None:
+        """Older SDKs of Feast (0.58) read the sources of an on-demand view themselves."""
+        for view in sorted({name.partition(":")[0] for name in features}):
+            if missing := set(views[view].sources) - features:
+                self._notes.append(
+                    f"service {service} computes {view} from {', '.join(sorted(missing))}, which the service "
+                    "has not: an older SDK of Feast (0.58) asks for these itself and is refused where the "
+                    "service alone is granted; for such callers grant these beside it, or name only the "
+                    "columns needed in the sources of the on-demand view and have them in the service"
+                )
 
 
 def _features(
@@ -320,6 +328,13 @@ def _features(
         for f in fields
     )
     return tuple(sorted(made, key=lambda feature: feature.name))
+
+
+def _source_features(spec: pb.OnDemandFeatureView.Spec) -> Iterator[str]:
+    for source in spec.sources.values():
+        projection = source.feature_view_projection
+        for column in projection.feature_columns or source.feature_view.spec.features:
+            yield f"{_source_view(source)}:{column.name}"
 
 
 def _source_view(source: pb.OnDemandSource) -> str:

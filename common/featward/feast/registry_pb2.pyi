@@ -208,7 +208,7 @@ class LabelView(_message.Message):
 class OnDemandFeatureView(_message.Message):
     __slots__ = ("spec",)
     class Spec(_message.Message):
-        __slots__ = ("name", "project", "features", "sources", "tags", "owner", "disabled")
+        __slots__ = ("name", "project", "features", "sources", "tags", "owner", "write_to_online_store", "disabled")
         class SourcesEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +229,7 @@ class OnDemandFeatureView(_message.Message):
         SOURCES_FIELD_NUMBER: _ClassVar[int]
         TAGS_FIELD_NUMBER: _ClassVar[int]
         OWNER_FIELD_NUMBER: _ClassVar[int]
+        WRITE_TO_ONLINE_STORE_FIELD_NUMBER: _ClassVar[int]
         DISABLED_FIELD_NUMBER: _ClassVar[int]
         name: str
         project: str
@@ -236,8 +237,9 @@ class OnDemandFeatureView(_message.Message):
         sources: _containers.MessageMap[str, OnDemandSource]
         tags: _containers.ScalarMap[str, str]
         owner: str
+        write_to_online_store: bool
         disabled: bool
-        def __init__(self, name: _Optional[str] = ..., project: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., sources: _Optional[_Mapping[str, OnDemandSource]] = ..., tags: _Optional[_Mapping[str, str]] = ..., owner: _Optional[str] = ..., disabled: _Optional[bool] = ...) -> None: ...
+        def __init__(self, name: _Optional[str] = ..., project: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., sources: _Optional[_Mapping[str, OnDemandSource]] = ..., tags: _Optional[_Mapping[str, str]] = ..., owner: _Optional[str] = ..., write_to_online_store: _Optional[bool] = ..., disabled: _Optional[bool] = ...) -> None: ...
     SPEC_FIELD_NUMBER: _ClassVar[int]
     spec: OnDemandFeatureView.Spec
     def __init__(self, spec: _Optional[_Union[OnDemandFeatureView.Spec, _Mapping]] = ...) -> None: ...

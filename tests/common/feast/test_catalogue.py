@@ -53,6 +53,24 @@ def test_a_service_that_renames_a_view_is_left_out_with_a_note_of_what_to_do(
     assert catalogue.services == ()
 
 
+def test_sources_of_an_on_demand_view_that_its_service_has_not_are_noted(
+    registry: Registry,
+) -> None:
+    changed = registry()
+    computed = changed.on_demand_feature_views[0].spec
+    source = computed.sources["stats"].feature_view_projection
+    source.feature_columns.add(name="rate")
+    assert read(changed.SerializeToString()).notes == ()
+    source.feature_columns.add(name="trips")
+    catalogue = read(changed.SerializeToString())
+    (note,) = catalogue.notes
+    assert note.startswith("service activity computes plus from stats:trips, which")
+    assert len(catalogue.services) == 1
+    # Such a view is computed when it is written: nobody reads its sources.
+    computed.write_to_online_store = True
+    assert read(changed.SerializeToString()).notes == ()
+
+
 def test_an_alias_that_is_the_name_of_the_view_renames_nothing(registry: Registry) -> None:
     changed = registry()
     changed.feature_services[0].spec.features[0].feature_view_name_alias = "stats"

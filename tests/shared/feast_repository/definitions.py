@@ -70,6 +70,9 @@ checkout_v1 = FeatureService(
     name="checkout_v1", features=[order_history[["orders_30d"]], basket_risk]
 )
 history_v1 = FeatureService(name="history_v1", features=[order_history.with_name("history")])
+# An on-demand view without what it computes from.
+risk_v1 = FeatureService(name="risk_v1", features=[basket_risk])
+SERVICES = [checkout_v1, history_v1, risk_v1]
 
 
 def main() -> None:
@@ -80,7 +83,7 @@ def main() -> None:
     pd.DataFrame({**orders, "at": now}).to_parquet("orders.parquet")
     pd.DataFrame({"store_id": range(5), "queue": 3, "at": now}).to_parquet("stores.parquet")
     feast = FeatureStore(".")
-    feast.apply([customer, store, order_history, store_load, basket_risk, checkout_v1, history_v1])
+    feast.apply([customer, store, order_history, store_load, basket_risk, *SERVICES])
     feast.materialize(start_date=now - timedelta(days=1), end_date=now + timedelta(hours=1))
 
 
