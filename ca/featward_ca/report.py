@@ -4,11 +4,11 @@ import datetime
 import json
 
 from google.protobuf.json_format import MessageToDict
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from featward.authority.v1 import authority_pb2
+from featward.cli.columns import columns
 
 
 def as_json(answer: authority_pb2.ShowResponse) -> str:
@@ -35,7 +35,7 @@ def as_json(answer: authority_pb2.ShowResponse) -> str:
 def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     """A table of authorities, and the rest in a few lines."""
     console.print(f"environment {answer.environment}, trust domain {answer.trust_domain}")
-    console.print(_table(answer))
+    console.print("\n", _table(answer), "\n", sep="")
     runway = (
         f"{span(answer.runway_seconds)} if the CA stopped now"
         if answer.runway_seconds >= 0
@@ -56,17 +56,10 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
 
 
-def _table(answer: authority_pb2.ShowResponse) -> Table:
-    """All columns keep their whole width on a narrow terminal, but for the last."""
+def _table(answer: authority_pb2.ShowResponse) -> Text:
     headings = ("of", "state", "may sign", "ends", "in", "authority")
     rows = [_row(authority, answer.server_time) for authority in answer.authorities]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading, *cells in zip(headings, *rows, strict=True):
-        width = None if heading == headings[-1] else max(map(len, (heading, *cells)))
-        table.add_column(heading, no_wrap=True, min_width=width)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return columns(rows, headings)
 
 
 def _row(authority: authority_pb2.Authority, now: float) -> tuple[str, ...]:

@@ -5,13 +5,16 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
+from rich.text import Text
 
+from featward.cli.columns import columns, wrapped
 from featward_demo.command_line import command
 from featward_demo.ports import HOST
 from featward_demo.stack import Stack
 from featward_demo.tour import Outcome
+
+# The width of "came back" and of the gap after it.
+LABEL = 11
 
 
 def show(console: Console, outcome: Outcome) -> None:
@@ -21,27 +24,19 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(
         f"\n[bold]{outcome.number}. {outcome.step.title}[/]  {mark}, {_span(seen.seconds)}"
     )
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("tried", escape(seen.tried))
-    table.add_row("came back", escape(seen.came_back))
-    table.add_row("why", escape(seen.why))
-    console.print(Padding(table, (0, 0, 0, 3)))
+    told = (("tried", seen.tried), ("came back", seen.came_back), ("why", seen.why))
+    for label, text in told:
+        console.print(f"   [dim]{label:<{LABEL}}[/]{escape(wrapped(text, console, 3 + LABEL))}")
 
 
 def summary(console: Console, outcomes: Sequence[Outcome]) -> None:
     """All steps in one table."""
-    table = Table(title="The tour", title_justify="left")
-    table.add_column("")
-    table.add_column("step")
-    table.add_column("time", justify="right")
-    table.add_column("behaved")
-    for outcome in outcomes:
-        behaved = "[green]yes[/]" if outcome.seen.behaved else "[bold red]no[/]"
-        table.add_row(str(outcome.number), outcome.step.title, _span(outcome.seen.seconds), behaved)
-    console.print()
-    console.print(table)
+    rows = [
+        (str(one.number), one.step.title, _span(one.seen.seconds), _behaved(one.seen.behaved))
+        for one in outcomes
+    ]
+    console.print("\n[bold]The tour[/]")
+    console.print(columns(rows, ("", "step", "time", "behaved"), right=(0, 2)))
 
 
 def by_hand(console: Console, stack: Stack) -> None:
@@ -119,6 +114,10 @@ def facts(stack: Stack, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "steps": [{"title": outcome.step.title, **vars(outcome.seen)} for outcome in outcomes],
         "behaved": all(outcome.seen.behaved for outcome in outcomes),
     }
+
+
+def _behaved(well: bool) -> Text:
+    return Text("yes", style="green") if well else Text("no", style="bold red")
 
 
 def _span(seconds: float) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from featward.cli.columns import Cell, columns
 
 __all__ = ["render", "span"]
 
@@ -61,16 +62,11 @@ def _title(status: Row, agent: Row) -> Text:
     return title
 
 
-def _health(status: Row, agent: Row) -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in _identity(status, agent):
-        table.add_row(name, value)
-    table.add_row("policy", _policy(status, agent))
+def _health(status: Row, agent: Row) -> Text:
+    rows = [*_identity(status, agent), ("policy", _policy(status, agent))]
     if dropped := status.get("records_dropped"):
-        table.add_row("records dropped", Text(str(dropped), style="red"))
-    return table
+        rows.append(("records dropped", Text(str(dropped), style="red")))
+    return columns((Text(name, style="bold"), value) for name, value in rows)
 
 
 def _identity(status: Row, agent: Row) -> Iterator[tuple[str, Text]]:
@@ -112,20 +108,22 @@ def _policy(status: Row, agent: Row) -> Text:
     return text
 
 
-def _feature_sets(sets: Sequence[Row], now: float) -> Table:
-    table = _table("feature set", "version", "mode", "without identity", "owner")
-    for each in sets:
-        style = {"enforce": "green", "shadow": "yellow", "observe": "yellow"}.get(each["mode"], "")
-        until = each.get("unidentified_until")
-        owner = each.get("owner") or {}
-        table.add_row(
-            _verbatim(each["name"]),
-            _verbatim(each["version"]),
-            Text(each["mode"], style=style),
-            f"allowed for {span(until - now)}" if until and until > now else "refused",
-            _verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
-        )
-    return table
+def _feature_sets(sets: Sequence[Row], now: float) -> Text:
+    headings = ("feature set", "version", "mode", "without identity", "owner")
+    return _table(headings, [_feature_set(each, now) for each in sets])
+
+
+def _feature_set(each: Row, now: float) -> tuple[Cell, ...]:
+    style = {"enforce": "green", "shadow": "yellow", "observe": "yellow"}.get(each["mode"], "")
+    until = each.get("unidentified_until")
+    owner = each.get("owner") or {}
+    return (
+        _verbatim(each["name"]),
+        _verbatim(each["version"]),
+        Text(each["mode"], style=style),
+        f"allowed for {span(until - now)}" if until and until > now else "refused",
+        _verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
+    )
 
 
 def _callers(status: Row) -> Iterator[RenderableType]:
@@ -137,31 +135,30 @@ def _callers(status: Row) -> Iterator[RenderableType]:
     )
     for title, rows in titles:
         if rows:
-            yield _caller_table(title, rows, now)
+            yield from _caller_table(title, rows, now)
 
 
-def _caller_table(title: str, rows: Sequence[Row], now: float) -> Table:
-    table = _table("caller", "last seen", "requests", "decisions", "newest refusal")
-    table.title, table.title_justify, table.title_style = f"\n{title} ({len(rows)})", "left", "bold"
-    for row in rows[:SHOWN]:
-        decisions = ", ".join(
-            f"{name} {count}" for name, count in (row.get("decisions") or {}).items()
-        )
-        who = row.get("identity") or row.get("source") or "a UNIX socket"
-        seen = _ago(row["last_seen"], now)
-        trouble = _verbatim(_trouble(row.get("newest_trouble")))
-        table.add_row(_verbatim(who), seen, str(row["requests"]), decisions, trouble)
+def _caller_table(title: str, rows: Sequence[Row], now: float) -> Iterator[Text]:
+    yield Text(f"\n{title} ({len(rows)})", style="bold")
+    headings = ("caller", "last seen", "requests", "decisions", "newest refusal")
+    yield _table(headings, [_caller(row, now) for row in rows[:SHOWN]])
     if len(rows) > SHOWN:
-        table.caption = f"and {len(rows) - SHOWN} more: --output json"
-    return table
+        yield Text(f" and {len(rows) - SHOWN} more: --output json", style="dim")
 
 
-def _table(*headings: str) -> Table:
-    """Columns that fold, because half of a SPIFFE ID helps nobody."""
-    table = Table(box=None)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
+def _caller(row: Row, now: float) -> tuple[Cell, ...]:
+    counts = (row.get("decisions") or {}).items()
+    return (
+        _verbatim(row.get("identity") or row.get("source") or "a UNIX socket"),
+        _ago(row["last_seen"], now),
+        str(row["requests"]),
+        ", ".join(f"{name} {count}" for name, count in counts),
+        _verbatim(_trouble(row.get("newest_trouble"))),
+    )
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Text:
+    return columns(rows, headings, indent=1)
 
 
 def _verbatim(text: str) -> Text:

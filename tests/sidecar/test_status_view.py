@@ -68,7 +68,8 @@ STATUS: dict[str, Any] = {
 
 def shown(status: dict[str, Any], width: int = 200) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(render(status))
+    # As the command line's own console is.
+    Console(file=out, width=width, color_system=None, soft_wrap=True).print(render(status))
     return out.getvalue()
 
 
@@ -124,8 +125,12 @@ def test_what_is_wrong_stands_out() -> None:
         assert sentence in text
 
 
-def test_nothing_is_cut_off_on_a_narrow_terminal() -> None:
-    assert "…" not in shown(STATUS, width=60)
+def test_nothing_is_cut_or_folded_on_a_narrow_terminal() -> None:
+    long = "spiffe://prod.acme.example/bu/payments/ns/pricing-and-risk/sa/pricing-api"
+    callers = [{**STATUS["callers"][0], "identity": long}]
+    lines = shown({**STATUS, "callers": callers}, width=30).splitlines()
+    assert any(line.split() == [long, "5", "s", "ago", "7", "allow", "7"] for line in lines)
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_a_sidecar_without_anything_yet_can_be_shown() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from featward.cli.columns import columns
 from featward.cli.console import console
 
 __all__ = ["show_decision", "show_grants", "show_readers"]
@@ -33,13 +34,14 @@ def show_readers(feature: str, readers: list[dict[str, Any]]) -> None:
     if not readers:
         console.print(f"Nobody can read {feature} now.", markup=False)
         return
-    _show_table(
-        ("kind", "who", "binding", "purpose", "until"),
+    table = columns(
         [
             (one["kind"], one["subject"], one["binding"], one["purpose"], _day(one["expires"]))
             for one in readers
         ],
+        ("kind", "who", "binding", "purpose", "until"),
     )
+    console.print(table)
 
 
 def show_grants(identity: str, grants: list[dict[str, Any]]) -> None:
@@ -47,8 +49,7 @@ def show_grants(identity: str, grants: list[dict[str, Any]]) -> None:
     if not grants:
         console.print(f"{identity} can read nothing now.", markup=False)
         return
-    _show_table(
-        ("feature", "feature set", "binding", "purpose", "until"),
+    table = columns(
         [
             (
                 one["feature"],
@@ -59,7 +60,9 @@ def show_grants(identity: str, grants: list[dict[str, Any]]) -> None:
             )
             for one in grants
         ],
+        ("feature", "feature set", "binding", "purpose", "until"),
     )
+    console.print(table)
 
 
 def _rows(decision: dict[str, Any]) -> list[tuple[str, str]]:
@@ -90,13 +93,3 @@ def _nearest(binding: dict[str, Any]) -> str:
 def _day(expires: int) -> str:
     """The last day on which it holds; `expires` is the second after it."""
     return datetime.fromtimestamp(expires - 1, UTC).date().isoformat()
-
-
-def _show_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Columns as wide as they must be: names are copied from here, so they are never cut or folded."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    for number, row in enumerate([columns, *rows]):
-        line = "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        console.print(line, style="dim" if number == 0 else None, markup=False)
