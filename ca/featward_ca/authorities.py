@@ -15,6 +15,7 @@ from functools import partial
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from featward.logs import fields
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory, path_prefix
 from featward_ca.errors import ConfigurationError, NoAuthorityError
@@ -197,7 +198,7 @@ class Authorities:
         request = Request(f"{state}-authority", _SCHEDULE)
         await self._issuance.issue(request, order, signer, complete=complete)
         _log.info(
-            "authority made", extra={"owner": owner, "authority": authority_id, "state": str(state)}
+            "authority made", extra=fields(owner=owner, authority=authority_id, state=str(state))
         )
         await self.load()
 
@@ -211,7 +212,7 @@ class Authorities:
     async def _activate(self, row: AuthorityRow) -> None:
         now = self._clock.now()
         await self._writer.run(lambda connection: authority_rows.activate(connection, row, now))
-        _log.info("authority activated", extra={"owner": row.owner, "authority": row.id})
+        _log.info("authority activated", extra=fields(owner=row.owner, authority=row.id))
         await self.load()
 
     async def _expire(self) -> None:
@@ -219,7 +220,7 @@ class Authorities:
         for row in [row for row in self._rows if row.not_after <= now]:
             await self._writer.run(partial(authority_rows.expire, row=row))
             self._signers.pop(row.id, None)
-            _log.info("authority expired", extra={"owner": row.owner, "authority": row.id})
+            _log.info("authority expired", extra=fields(owner=row.owner, authority=row.id))
         await self.load()
 
     def _due(self, owners: Mapping[str, str], lifetimes: Lifetimes) -> list[float]:

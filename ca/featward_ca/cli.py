@@ -11,6 +11,7 @@ import typer
 
 from featward.cli.console import console, errors, fail
 from featward.cli.output import Output
+from featward.logs import Form, Level, set_up
 
 if TYPE_CHECKING:
     import grpc
@@ -65,6 +66,16 @@ def serve(
     health: Annotated[
         str | None, typer.Option(help="Where /healthz and /metrics are; empty for nowhere.")
     ] = "127.0.0.1:8080",
+    log_format: Annotated[
+        Form,
+        typer.Option(
+            envvar="FEATWARD_CA_LOG_FORMAT",
+            help="How lines of the log look; auto: console on a terminal, else JSON.",
+        ),
+    ] = Form.AUTO,
+    log_level: Annotated[
+        Level, typer.Option(envvar="FEATWARD_CA_LOG_LEVEL", help="The least severe level written.")
+    ] = Level.INFO,
     unsafe_short_lives: Annotated[
         bool,
         typer.Option("--unsafe-short-lives", help="Allow lifetimes of seconds. For tests only."),
@@ -74,7 +85,6 @@ def serve(
     import asyncio
 
     from featward.descriptors import raise_limit
-    from featward_ca.logs import set_up_logs
     from featward_ca.server import serve as run
     from featward_ca.settings import ServeSettings
 
@@ -89,7 +99,7 @@ def serve(
         health=health or None,
         unsafe_short_lives=unsafe_short_lives,
     )
-    set_up_logs()
+    set_up(log_format, log_level)
     raise_limit()
     asyncio.run(run(settings, _announce))
 

@@ -10,6 +10,7 @@ import logging
 import os
 from pathlib import Path
 
+from featward.logs import fields
 from featward_ca.attest.join_token import JoinTokens
 from featward_ca.attest.renewal import Renewals
 from featward_ca.authorities import Authorities
@@ -71,17 +72,17 @@ class Core:
             _log.warning(
                 "UNSAFE SHORT LIVES: lifetimes below the floors are allowed and back-dating is"
                 " shrunk; for tests only",
-                extra={
-                    "svid_seconds": self.situation.lifetimes.svid,
-                    "backdate_seconds": self.situation.lifetimes.backdate,
-                },
+                extra=fields(
+                    svid_seconds=self.situation.lifetimes.svid,
+                    backdate_seconds=self.situation.lifetimes.backdate,
+                ),
             )
         await self.writer.run(
             lambda c: bind_environment(c, directory.environment, directory.trust_domain, now)
         )
         interrupted = await self.writer.run(lambda c: _close_interrupted(c, now))
         if interrupted:
-            _log.warning("intents without outcome closed", extra={"count": interrupted})
+            _log.warning("intents without outcome closed", extra=fields(count=interrupted))
         await self.authorities.load()
         self._due = await self.authorities.tend(directory, self.situation.lifetimes)
         self.trust = TrustBroadcast(self.authorities.trust(directory.trust_domain))
@@ -99,7 +100,7 @@ class Core:
         try:
             self._due = await self.authorities.tend(directory, self.situation.lifetimes)
         except CaError as error:
-            _log.error("rotation failed", extra={"error": str(error)})
+            _log.error("rotation failed", extra=fields(error=str(error)))
             self._due = self.clock.now() + _RETRY_SECONDS
         self.trust.publish(self.authorities.trust(directory.trust_domain))
         return self._due

@@ -11,6 +11,7 @@ import logging
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from featward.logs import fields
 from featward_ca.core import Core
 from featward_ca.errors import CaError, ConfigurationError
 
@@ -66,7 +67,7 @@ class Health:
                 situation.directory.trust_domain, self._key, situation.lifetimes
             )
         except CaError as error:
-            _log.error("canary failed", extra={"error": str(error)})
+            _log.error("canary failed", extra=fields(error=str(error)))
             return str(error)
         return None
 

@@ -6,6 +6,7 @@ The key is the engine's and never leaves it; Listeners pick a new SVID up by the
 import logging
 
 from featward.identity.spiffe import SpiffeId
+from featward.logs import fields
 from featward_ca.attest import Attested, Method
 from featward_ca.authorities import PLATFORM
 from featward_ca.core import Core
@@ -42,7 +43,7 @@ class OwnIdentity:
         self._credentials.set_identity(pending, list(issued.chain))
         self._renew_at = issued.row.renew_at
         self._core.metrics.expiry.labels("svid", "featward/ca").set(issued.row.not_after)
-        _log.info("own identity renewed", extra={"serial": issued.row.serial})
+        _log.info("own identity renewed", extra=fields(serial=issued.row.serial))
 
     def apply_trust(self) -> None:
         """Judge callers by the newest roots and scopes."""
@@ -58,7 +59,7 @@ class OwnIdentity:
             try:
                 await self.renew()
             except CaError as error:
-                _log.error("own identity not renewed", extra={"error": str(error)})
+                _log.error("own identity not renewed", extra=fields(error=str(error)))
                 self._renew_at = self._core.clock.now() + _RETRY_SECONDS
 
     async def keep_trust(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 
+from featward.logs import fields
 from featward_ca.clock import Clock
 from featward_ca.errors import CaError, StoreError
 from featward_ca.issuance import Issuance, Prepared, Signer, der
@@ -151,12 +152,12 @@ class RecordedIssuance:
         interrupted.
         """
         self._metrics.signatures.labels(intent.profile, "failed").inc()
-        _log.error("signing failed", extra={"serial": intent.serial, "error": str(error)})
+        _log.error("signing failed", extra=fields(serial=intent.serial, error=str(error)))
         failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
         try:
             await self._writer.run(lambda connection: _both(connection, abandon, failed))
         except StoreError:
-            _log.error("failed signing not recorded", extra={"serial": intent.serial})
+            _log.error("failed signing not recorded", extra=fields(serial=intent.serial))
 
 
 def serial_text(serial: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
+from featward.logs import fields
 from featward_ca.clock import Clock, SystemClock
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError
@@ -103,7 +104,7 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         # Undone first: streams end by themselves no sooner than their clients do.
         stack.callback(identity.close)
         _log.info(
-            "serving", extra={"environment": settings.environment, "listen": addresses.listen}
+            "serving", extra=fields(environment=settings.environment, listen=addresses.listen)
         )
         yield addresses
 
@@ -119,7 +120,7 @@ async def _open_core(
         _log.warning(
             "key-encryption key made: keep a copy of it away from this machine, without it the CA's"
             " keys are lost",
-            extra={"file": str(settings.kek_file)},
+            extra=fields(file=str(settings.kek_file)),
         )
     stack.callback(os.close, lock_data(settings.data))
     core = await Core.open(settings.database, EncryptedKeyStore(kek), situation, clock)
@@ -187,11 +188,12 @@ async def _follow_manifests(settings: ServeSettings, core: Core) -> None:
         try:
             core.take_over(read_directory(settings.manifests, settings.environment))
             _log.info(
-                "manifests reloaded", extra={"workloads": len(core.situation.directory.workloads)}
+                "manifests reloaded",
+                extra=fields(workloads=len(core.situation.directory.workloads)),
             )
         except ConfigurationError as error:
             core.metrics.manifest_errors.inc()
-            _log.error("edit of the manifests not taken over", extra={"error": str(error)})
+            _log.error("edit of the manifests not taken over", extra=fields(error=str(error)))
 
 
 def _descriptor(module: Any, name: str) -> Any:

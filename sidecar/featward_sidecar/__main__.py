@@ -10,10 +10,10 @@ import os
 import sys
 
 from featward.descriptors import raise_limit
+from featward.logs import Form, Level, fields, set_up
 from featward_sidecar.agent import run
 from featward_sidecar.configuration import Configuration
 from featward_sidecar.errors import StartError
-from featward_sidecar.logs import fields, set_up
 
 log = logging.getLogger("featward_sidecar")
 
@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
         return 2
     with os.fdopen(int(arguments[1]), encoding="utf-8") as file:
         configuration = Configuration.from_json(file.read())
-    set_up(configuration.logging)
+    set_up(Form(configuration.logging.format), Level(configuration.logging.level))
+    logging.getLogger("hpack").setLevel(logging.WARNING)  # its debug lines show every header's bits
     raise_limit()
     try:
         return run(configuration)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from featward.logs import fields
 from featward_engine import ConfigError, Credentials, Proxy
 from featward_sidecar.agent_status import AgentStatus
 from featward_sidecar.authority import Authority
@@ -24,7 +25,6 @@ from featward_sidecar.events import log_events
 from featward_sidecar.evidence import JoinTokenEvidence, evidence_for, workload_id
 from featward_sidecar.folder import FolderWatch
 from featward_sidecar.identity import IdentityKeeper
-from featward_sidecar.logs import fields
 from featward_sidecar.policy import PolicyKeeper
 from featward_sidecar.snapshots import SnapshotFolder
 from featward_sidecar.state_folder import StateFolder

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from featward.logs import fields
 from featward_sidecar.errors import ManifestsError
-from featward_sidecar.logs import fields
 
 __all__ = ["Compiler"]
 

@@ -8,7 +8,7 @@ information.
 import json
 import logging
 
-from featward_sidecar.logs import fields
+from featward.logs import fields
 
 __all__ = ["log_events"]
 

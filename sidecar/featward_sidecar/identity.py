@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from featward.identity.v1 import identity_pb2
+from featward.logs import fields
 from featward_engine import Credentials, EngineError, PendingIdentity
 from featward_sidecar.agent_status import AgentStatus, failure
 from featward_sidecar.authority import Authority
@@ -21,7 +22,6 @@ from featward_sidecar.backoff import Backoff, renewal_time
 from featward_sidecar.errors import CallError, EvidenceError
 from featward_sidecar.evidence import JoinTokenEvidence, UnixEvidence
 from featward_sidecar.grpc_call import GrpcCall, Status
-from featward_sidecar.logs import fields
 
 __all__ = ["IdentityKeeper"]
 

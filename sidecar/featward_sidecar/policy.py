@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from featward.logs import fields
 from featward_engine import EngineError, Policy
 from featward_sidecar.agent_status import AgentStatus, failure
 from featward_sidecar.compiler import Compiler
 from featward_sidecar.errors import ManifestsError, SidecarError, SnapshotError
 from featward_sidecar.folder import FolderWatch
-from featward_sidecar.logs import fields
 from featward_sidecar.snapshots import Header, SnapshotFolder, read_header
 
 __all__ = ["Found", "PolicyKeeper", "Sink"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from pathlib import Path
 
+from featward.logs import Form, Level
 from featward_sidecar.configuration import Limits, Outbound
 
 __all__ = ["ENVIRONMENT_PREFIX", "SETTINGS", "Setting", "UnfitError"]
@@ -255,7 +256,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.listen", "server.listen", read_listen),
     Setting("server.plain", "server.plain", read_optional_listen),
     Setting("outbound", "outbound", read_outbound),
-    Setting("log.format", "logging.format", one_of("auto", "json", "console")),
-    Setting("log.level", "logging.level", one_of("debug", "info", "warning", "error")),
+    Setting("log.format", "logging.format", one_of(*Form)),
+    Setting("log.level", "logging.level", one_of(*Level)),
     *_limits(),
 )

@@ -296,20 +296,42 @@ def featward_ca(*arguments: str) -> list[str]:
     return [sys.executable, "-c", program, "ca", *arguments]
 
 
+@contextlib.contextmanager
+def serving(settings: ServeSettings, *options: str) -> Iterator[list[str]]:
+    """A CA in a process of its own, started by its command; gives what it said until it was ready."""
+    command = featward_ca("serve", "--environment", "prod", "--data", str(settings.data))
+    command += ["--manifests", str(settings.manifests), "--kek-file", str(settings.kek_file)]
+    command += ["--listen", "127.0.0.1:0", "--health", "", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said: list[str] = []
+        try:
+            while "the CA is ready" not in (line := process.stderr.readline()):
+                assert line, "the CA ended before it was ready"
+                said.append(line)
+            yield said
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.stderr.read()
+        assert process.wait(10) == 0
+
+
 @pytest.fixture
 def served(settings: ServeSettings) -> Iterator[ServeSettings]:
     """A CA in a process of its own, started by its command."""
-    command = featward_ca("serve", "--environment", "prod", "--data", str(settings.data))
-    command += ["--manifests", str(settings.manifests), "--kek-file", str(settings.kek_file)]
-    command += ["--listen", "127.0.0.1:0", "--health", ""]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while "the CA is ready" not in (line := process.stderr.readline()):
-            assert line, "the CA ended before it was ready"
+    with serving(settings):
         yield settings
-        process.send_signal(signal.SIGTERM)
-        process.stderr.read()
-        assert process.wait(10) == 0
+
+
+def test_its_log_is_json_in_a_pipe_and_lines_to_read_where_asked_for(
+    settings: ServeSettings,
+) -> None:
+    with serving(settings) as said:
+        lines = [json.loads(line) for line in said if line.startswith("{")]
+        made = {line["owner"] for line in lines if line["message"] == "authority made"}
+        assert made >= {"root", "platform", "prod.payments"}
+    with serving(settings, "--log-format", "console") as said:
+        assert any(" info    own identity renewed" in line for line in said)
 
 
 def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -> None:

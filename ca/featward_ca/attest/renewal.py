@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from featward.logs import fields
 from featward_ca.attest import Attested, Method
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -107,7 +108,7 @@ class Renewals:
         now = self._clock.now()
         await self._writer.run(lambda connection: _taint(connection, old, now))
         self._metrics.cloned.inc()
-        _log.error("svid cloned", extra={"spiffe_id": old.spiffe_id, "serial": old.serial})
+        _log.error("svid cloned", extra=fields(spiffe_id=old.spiffe_id, serial=old.serial))
         raise SvidClonedError(
             f"svid-cloned: {old.spiffe_id} was renewed before for another key, so two parties hold"
             " one SVID; find out who, and attest the workload again with a new join token"

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from featward.logs import fields
 from featward_ca import errors
 from featward_ca.clock import Clock
 from featward_ca.metrics import Metrics
@@ -89,7 +90,7 @@ class Guard:
                 await self._refuse(method.name, call, error)
             except Exception as error:  # a defect of ours: the caller must not read our insides
                 _log.exception(
-                    "call failed", extra={"rpc": method.name, "request": call.request.id}
+                    "call failed", extra=fields(rpc=method.name, request=call.request.id)
                 )
                 await self._refuse(method.name, call, errors.CaError(type(error).__name__))
 

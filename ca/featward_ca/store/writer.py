@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from featward.logs import fields
 from featward_ca.errors import CaError, StoreError
 from featward_ca.store.database import Connection, Engine, SQLAlchemyError
 
@@ -48,7 +49,7 @@ class Writer:
             with self._readers.begin() as connection:
                 return query(connection)
         except SQLAlchemyError as error:
-            _log.error("query failed", extra={"error": str(error)})
+            _log.error("query failed", extra=fields(error=str(error)))
             raise StoreError("the store could not be read; the CA's log says why") from error
 
     async def _drain(self) -> None:
@@ -71,7 +72,7 @@ class Writer:
             with self._engine.begin() as connection:
                 outcomes = [_attempt(connection, work) for work, _ in group]
         except (SQLAlchemyError, StoreError) as error:
-            _log.error("commit failed", extra={"pieces": len(group), "error": str(error)})
+            _log.error("commit failed", extra=fields(pieces=len(group), error=str(error)))
             outcomes = [StoreError("the store could not write; the CA's log says why")] * len(group)
         for (_, future), outcome in zip(group, outcomes, strict=True):
             if future.cancelled():
@@ -93,7 +94,7 @@ def _attempt(connection: Connection, work: _Work) -> Any:
         return error
     except SQLAlchemyError as error:
         savepoint.rollback()
-        _log.error("statement failed", extra={"error": str(error)})
+        _log.error("statement failed", extra=fields(error=str(error)))
         return StoreError("the store could not write; the CA's log says why")
     except Exception as error:  # a defect in one piece of work must not fail its neighbours
         savepoint.rollback()

@@ -2,13 +2,12 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from featward_sidecar.configuration import Logging
-from featward_sidecar.events import log_events
-from featward_sidecar.logs import fields, set_up
+from featward.logs import Form, Level, fields, set_up
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +20,7 @@ def _restore() -> Iterator[None]:
 
 
 def test_a_json_line_has_the_phrase_and_the_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(Logging("json"))
+    set_up(Form.JSON)
     logging.getLogger("a").info("identity issued", extra=fields(serial="01", nothing=None))
     line = json.loads(capsys.readouterr().err)
     assert line.pop("time").endswith("Z")
@@ -31,7 +30,7 @@ def test_a_json_line_has_the_phrase_and_the_fields(capsys: pytest.CaptureFixture
 def test_a_console_line_quotes_what_would_be_read_wrongly(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    set_up(Logging("console"))
+    set_up(Form.CONSOLE)
     logging.getLogger("a").warning(
         "odd", extra=fields(a="two words", b=3, c="plain", d="line\nbreak")
     )
@@ -45,22 +44,18 @@ def test_a_console_line_quotes_what_would_be_read_wrongly(
 
 
 def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(Logging("json", "warning"))
+    set_up(Form.JSON, Level.WARNING)
     logging.getLogger("a").info("quiet")
     assert capsys.readouterr().err == ""
 
 
-def test_events_of_the_engine_become_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(Logging("json"))
-    log_events(
-        json.dumps(
-            [{"kind": "handshake-refused", "source": "127.0.0.1"}, {"kind": "lost", "count": 2}]
-        ).encode()
-    )
-    first, second = map(json.loads, capsys.readouterr().err.splitlines())
-    assert (first["message"], first["source"], first["logger"]) == (
-        "handshake refused",
-        "127.0.0.1",
-        "featward_engine",
-    )
-    assert (second["message"], second["level"], second["count"]) == ("lost", "warning", 2)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_gets_lines_to_read_and_a_file_gets_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    set_up()
+    logging.getLogger("a").info("identity issued", extra=fields(serial="01"))
+    line = capsys.readouterr().err
+    assert line.startswith("{") is not terminal
+    assert "identity issued" in line

@@ -1,8 +1,8 @@
-"""Log lines: a fixed phrase and fields, as JSON for machines or aligned for a terminal.
+"""Log lines of every part: a fixed phrase and fields, as JSON for machines or aligned for a terminal.
 
-Standard library only. Callers write ``log.info("identity renewed", extra=fields(serial=…))``, so that the
-phrase can be searched for and the fields can be read by a program. Key material and tokens are never
-fields.
+Standard library only, as the sidecar's process is to stay small. Callers write
+``log.info("identity renewed", extra=fields(serial=…))``, so that the phrase can be searched for and the fields
+can be read by a program. Key material and tokens are never fields.
 """
 
 import json
@@ -10,12 +10,28 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from enum import StrEnum
 
-from featward_sidecar.configuration import Logging
-
-__all__ = ["fields", "set_up"]
+__all__ = ["Form", "Level", "fields", "set_up"]
 
 _FIELDS = "featward_fields"
+
+
+class Form(StrEnum):
+    """How lines look; AUTO is CONSOLE on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class Level(StrEnum):
+    """The least severe level that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def fields(**values: object) -> dict[str, Mapping[str, object]]:
@@ -23,14 +39,12 @@ def fields(**values: object) -> dict[str, Mapping[str, object]]:
     return {_FIELDS: {name: value for name, value in values.items() if value is not None}}
 
 
-def set_up(settings: Logging) -> None:
-    """Send every logger of this process to standard error in the configured form."""
-    on_terminal = sys.stderr.isatty()
-    as_json = settings.format == "json" or (settings.format == "auto" and not on_terminal)
+def set_up(form: Form = Form.AUTO, level: Level = Level.INFO) -> None:
+    """Send every logger of this process to standard error in this form, from this level on."""
+    as_json = form is Form.JSON or (form is Form.AUTO and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if as_json else _Console())
-    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
-    logging.getLogger("hpack").setLevel(logging.WARNING)  # its debug lines show every header's bits
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 def _of(record: logging.LogRecord) -> Mapping[str, object]:
