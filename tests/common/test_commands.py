@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,32 @@ def test_help_lists_the_commands(run: Run) -> None:
     shown = run("--help").stdout
     for name in ("check", "explain", "init", "request"):
         assert name in shown
+
+
+def test_help_says_what_each_command_does(run: Run) -> None:
+    shown = " ".join(run("--help").stdout.replace("│", " ").split())
+    assert "check Check a folder of manifests: every error with file and line." in shown
+    assert "ca Run and look after the certificate authority." in shown
+
+
+def test_a_command_imports_no_other() -> None:
+    program = (
+        "import sys; from featward.cli import main; sys.argv = ['featward', 'init', '--help']\n"
+        "try: main()\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "featward.cli.init" in done.stderr.split()
+    others = {"featward.cli.check", "featward_ca", "featward_sidecar", "featward_demo"}
+    assert not others & set(done.stderr.split())
+
+
+def test_a_command_that_is_mistyped_is_guessed(run: Run) -> None:
+    done = run("chek")
+    assert done.exit_code == 2
+    assert "Did you mean 'check'?" in done.stderr
 
 
 def test_the_version_is_the_packages(run: Run) -> None:
