@@ -109,7 +109,7 @@ def feast(
     try:
         catalogue = _catalogue(place, project, view or [], feast_python)
         for note in catalogue.notes:
-            errors.print(f"note: {note}", highlight=False, soft_wrap=True)
+            errors.print(f"note: {note}", markup=False)
         if check:
             _show(_changes(catalogue, manifests, name or []), output)
             return
