@@ -28,19 +28,19 @@ class _Commands(Mapping[str, Any]):
     """The subcommands by name; each is imported when it is taken out, once."""
 
     def __init__(self) -> None:
-        self._entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+        self.entries = {entry.name: entry for entry in entry_points(group=GROUP)}
         self._taken: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._taken:
-            self._taken[name] = _command(self._entries[name])
+            self._taken[name] = _command(self.entries[name])
         return self._taken[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._entries))
+        return iter(sorted(self.entries))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
 
 class _Root(TyperGroup):
@@ -50,14 +50,15 @@ class _Root(TyperGroup):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
+        self._installed = _Commands()
         # Typer's type wants a mapping that can be written to; nothing writes to this one.
-        self.commands = _Commands()  # type: ignore[assignment]
+        self.commands = self._installed  # type: ignore[assignment]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         # Completion resolves commands as well, and has nobody to tell.
         if not ctx.resilient_parsing:
-            _require_extras(str(name))
+            _require_extras(self._installed.entries[str(name)])
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -115,11 +116,10 @@ def _command(entry: EntryPoint) -> Any:
     return typer.main.get_group(parent).commands[entry.name]
 
 
-def _require_extras(name: str) -> None:
-    extras = [extra for entry in entry_points(group=GROUP, name=name) for extra in entry.extras]
-    for extra in extras:
+def _require_extras(entry: EntryPoint) -> None:
+    for extra in entry.extras:
         if package := absent(extra):
-            fail(f"{name} needs the package {package}: pip install 'featward[{extra}]'")
+            fail(f"{entry.name} needs the package {package}: pip install 'featward[{extra}]'")
 
 
 _MARKUP: Literal["markdown"] = "markdown"
