@@ -137,6 +137,8 @@ fn shadow_reads_strictly_and_applies_no_decision() {
     assert_eq!(scene.far.last().json()["features"], json!([CONV, SECRET]));
     wire.send(&request("POST", "/get-online-features", &[], b"{"));
     assert_eq!(wire.read().reason(), "malformed-json");
+    let body = json!({"features": [SECRET], "entities": {"driver_id": ["x"]}});
+    assert_eq!(post(&mut wire, &body).reason(), "entity-type");
     wire.send(&request("POST", "/push", &[], b"{}"));
     assert_eq!(wire.read().reason(), "unknown-route");
     let line = &scene.record()[0];

@@ -218,6 +218,61 @@ fn a_request_that_cannot_be_read_is_refused_before_the_server_sees_it() {
 }
 
 #[test]
+fn what_a_catalogue_declares_is_told_to_those_only_who_are_granted_what_they_ask() {
+    let scene = Scene::new(|draft| {
+        draft.rate(1, 60, 1);
+    });
+    let mut wire = scene.pricing();
+    let faulty = [
+        (json!({"driver_id": ["x"]}), "entity-type"),
+        (json!({"driver_id": [1], "other": [1]}), "unknown-entity"),
+        (json!({"driver_id": [u64::MAX]}), "number-out-of-range"),
+    ];
+    let denied = |wire: &mut Wire, entities: &Value| {
+        let mut answer = post(wire, &json!({"features": [SECRET], "entities": entities})).json();
+        answer["request_id"] = Value::Null;
+        answer
+    };
+    let plain = denied(&mut wire, &json!({"driver_id": [1]}));
+    assert_eq!(plain["reason"], "not-granted");
+    for (entities, reason) in &faulty {
+        assert_eq!(denied(&mut wire, entities), plain, "{entities}");
+        let granted = post(&mut wire, &json!({"features": [CONV], "entities": entities}));
+        assert_eq!((granted.status, granted.reason().as_str()), (400, *reason));
+    }
+    assert_eq!(
+        post(&mut wire, &ask(&[CONV], 1)).status,
+        200,
+        "a request that is not sent on costs nothing"
+    );
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_refused_like_one_that_is_not_granted() {
+    let scene = Scene::new(|draft| {
+        let mut other = draft.0.feature_sets[0].clone();
+        other.name = "riders".into();
+        other.features.truncate(2);
+        other.features[0].name = "rider:age".into();
+        other.features[1].name = "rider:score".into();
+        other.services[0].name = "riding".into();
+        other.services[0].features = vec!["rider:age".into(), "rider:score".into()];
+        draft.0.feature_sets.push(other);
+        let mut part = binding("riding", PRICING, &["rider:score"]);
+        part.feature_set_name = "riders".into();
+        draft.0.bindings.push(part);
+    });
+    let told = |service: &str| {
+        let body = json!({"feature_service": service, "entities": {"driver_id": [1]}});
+        let mut problem = post(&mut scene.pricing(), &body).json();
+        assert_eq!(problem["reason"], "not-granted");
+        problem["request_id"] = Value::Null;
+        problem.to_string().replace(service, "X")
+    };
+    assert_eq!(told("riding"), told("nothing"));
+}
+
+#[test]
 fn only_the_adapters_route_exists() {
     let scene = Scene::new(|_| {});
     let mut wire = scene.pricing();

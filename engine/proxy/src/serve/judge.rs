@@ -105,7 +105,13 @@ impl<'p> Bench<'p> {
     where
         'p: 'b,
     {
-        match self.parse(route, head, body) {
+        let parsed = self.parse(route, head, body);
+        // Where nothing is refused, there is nothing to hide, and what cannot be judged is said to be so.
+        let parsed = match self.lenient() {
+            true => parsed.and_then(Read::sound),
+            false => parsed,
+        };
+        match parsed {
             Ok(read) => self.decide(route, head, read, account),
             Err(fault) if self.lenient() => {
                 self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
@@ -211,6 +217,11 @@ impl<'p> Bench<'p> {
             now: self.now,
         };
         let mut decision = self.active.policy.decide(&request);
+        let refused = decision.outcome != Outcome::Allow && self.applies(&decision);
+        // It tells what the catalogue declares, which is not for a caller who may not ask for this.
+        if let Some(fault) = read.objection().filter(|_| !refused) {
+            return Err(fault.clone().into());
+        }
         let wait = self.limit(&mut decision, read.rows(), account.started);
         let judged = self.judged(&decision);
         account.asked(&self.active.policy, &request, &decision);
@@ -253,9 +264,13 @@ impl<'p> Bench<'p> {
     }
 
     /// A refusal is applied in enforce, and for callers without identity whom the sets do not admit.
-    fn judged(&self, decision: &Decision) -> Judged {
+    fn applies(&self, decision: &Decision) -> bool {
         let nobody = self.visitor.peer.is_none() && !decision.unidentified_allowed;
-        let applied = nobody || decision.mode == Mode::Enforce;
+        nobody || decision.mode == Mode::Enforce
+    }
+
+    fn judged(&self, decision: &Decision) -> Judged {
+        let applied = self.applies(decision);
         let tally = match (decision.outcome, applied) {
             (Outcome::Allow, _) => Tally::Allow,
             (Outcome::Limited, true) => Tally::Limited,
