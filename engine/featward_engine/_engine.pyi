@@ -109,7 +109,11 @@ class Proxy:
     def set_policy(self, snapshot: bytes) -> str:
         """Decide by this snapshot from the next request on; returns its digest. Raises PolicyError."""
     def set_agent_status(self, status: bytes) -> None:
-        """JSON object that the admin socket shows under "agent"."""
+        """JSON object that the admin socket shows under "agent".
+
+        Of its members ``policy.refused_edits``, ``identity.renewals`` and ``identity.failed_renewals`` (counts) and
+        ``policy.confirmed_at`` (Unix seconds) are series of `metrics` as well.
+        """
     def metrics(self) -> str:
         """All series in the Prometheus text format."""
     def status(self) -> bytes:

@@ -31,6 +31,16 @@ def ask(address: str, *features: str) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
+def metrics(sidecar: Any) -> list[str]:
+    """The lines of what Prometheus would read."""
+    connection = http.client.HTTPConnection(sidecar.logged("listening")["health"], timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+
+
 def test_an_app_beside_a_client_sidecar_reads_what_was_granted_and_no_more(scene: Any) -> None:
     app = scene.call()
     status, answer = ask(app, GRANTED)
@@ -63,6 +73,7 @@ def test_a_policy_edit_takes_effect_on_connections_that_are_open_and_a_bad_one_h
     assert scene.serving.logged("policy edit refused")["in_use"] == digest
     told = scene.serving.wait(lambda status: status["agent"]["policy"]["refused_edits"] == 1)
     assert "sets.yaml" in told["agent"]["policy"]["last_error"]["message"]
+    assert "featward_policy_edits_refused_total 1" in metrics(scene.serving)
     assert told["policy"]["digest"] == digest
     assert status() == 200
     connection.close()

@@ -19,7 +19,7 @@ use crate::credentials::Credentials;
 use crate::drain::Drain;
 use crate::events::Events;
 use crate::limit::Limiter;
-use crate::metrics::{Metrics, Moment};
+use crate::metrics::{Metrics, Moment, Told};
 use crate::record::Recorder;
 use crate::request_id::RequestIds;
 use crate::strangers::Strangers;
@@ -110,11 +110,18 @@ impl State {
 
     /// All series as text.
     pub(crate) fn render_metrics(&self) -> String {
+        let agent = self.agent.lock().clone();
+        let count = |place| agent.pointer(place).and_then(Value::as_u64).unwrap_or_default();
         self.metrics.render(Moment {
             expiry: self.credentials.identity().map(|identity| identity.not_after),
             now: clock::unix_seconds(clock::now()),
             sequence: self.credentials.sequence(),
-            policy_age: self.policy_age(),
+            policy_age: self.policy_age(&agent),
+            agent: Told {
+                edits_refused: count("/policy/refused_edits"),
+                renewed: count("/identity/renewals"),
+                renewals_failed: count("/identity/failed_renewals"),
+            },
         })
     }
 
@@ -143,8 +150,13 @@ impl State {
         })
     }
 
-    fn policy_age(&self) -> Option<Duration> {
-        self.active.load().as_ref().map(|active| active.since.elapsed())
+    /// Since the agent last knew that the policy in use is the newest; without an agent that says so, since it came.
+    fn policy_age(&self, agent: &Value) -> Option<Duration> {
+        let active = self.active.load();
+        let since = active.as_ref()?.since.elapsed();
+        let confirmed = agent.pointer("/policy/confirmed_at").and_then(Value::as_f64);
+        let ago = confirmed.map(|confirmed| (clock::now().as_secs_f64() - confirmed).max(0.0));
+        Some(ago.map_or(since, |ago| Duration::try_from_secs_f64(ago).unwrap_or(since)))
     }
 
     fn policy_status(&self) -> Value {

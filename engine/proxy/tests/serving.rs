@@ -533,6 +533,28 @@ fn a_server_that_is_down_makes_the_sidecar_unready() {
 }
 
 #[test]
+fn what_the_agent_counts_is_among_the_series() {
+    let scene = Scene::new(|_| {});
+    let has = |line: &str| {
+        let text = scene.proxy.metrics();
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    };
+    has("featward_policy_age_seconds 0");
+    has("featward_policy_edits_refused_total 0");
+    let told = json!({
+        "policy": {"refused_edits": 2, "confirmed_at": scene::policy::now() as f64 - 3599.5},
+        "identity": {"renewals": 3, "failed_renewals": 4},
+    });
+    scene.proxy.set_agent_status(told.to_string().as_bytes()).unwrap();
+    let age = |age: u64| format!("featward_policy_age_seconds {age}");
+    let text = scene.proxy.metrics();
+    assert!(text.contains(&age(3599)) || text.contains(&age(3600)), "{text}");
+    has("featward_policy_edits_refused_total 2");
+    has("featward_identity_renewals_total{result=\"renewed\"} 3");
+    has("featward_identity_renewals_total{result=\"failed\"} 4");
+}
+
+#[test]
 fn the_admin_socket_tells_who_called_and_is_for_our_own_user() {
     use std::os::unix::fs::PermissionsExt;
     let scene = Scene::new(|_| {});
