@@ -148,7 +148,7 @@ impl Proxy {
             };
             addresses.insert(outbound.feature_set.clone(), json!(socket.1));
             bound.outbound.push((
-                Arc::new(Outbound::new(&self.state, &outbound.feature_set)),
+                Arc::new(Outbound::new(&self.state, &outbound.feature_set, &socket.1)),
                 socket.0,
             ));
         }

@@ -20,6 +20,7 @@ use crate::drain::Drain;
 use crate::events::Events;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Moment, Told};
+use crate::outbound::Standing;
 use crate::record::Recorder;
 use crate::request_id::RequestIds;
 use crate::strangers::Strangers;
@@ -42,6 +43,8 @@ pub(crate) struct State {
     pub(crate) drain: Drain,
     /// Requests that are being answered.
     pub(crate) busy: Arc<Semaphore>,
+    /// How each outbound stands.
+    pub(crate) outbound: Mutex<Vec<Arc<Standing>>>,
     /// What the agent says of itself, shown as it is.
     agent: Mutex<Value>,
     /// Held while a policy is taken into use, so that two edits cannot lose each other's buckets.
@@ -76,6 +79,7 @@ impl State {
             ids: RequestIds::new(),
             drain: Drain::new(),
             busy,
+            outbound: Mutex::default(),
             agent: Mutex::new(Value::Null),
             changing: Mutex::new(()),
             complained: AtomicU64::new(0),
@@ -142,6 +146,7 @@ impl State {
             "identity": self.credentials.identity(),
             "trust": {"trust_domain": self.credentials.trust_domain(), "sequence": self.credentials.sequence()},
             "policy": self.policy_status(),
+            "outbound": self.outbound_status(),
             "callers": callers,
             "unidentified": unidentified,
             "would_refuse": refused,
@@ -157,6 +162,13 @@ impl State {
         let confirmed = agent.pointer("/policy/confirmed_at").and_then(Value::as_f64);
         let ago = confirmed.map(|confirmed| (clock::now().as_secs_f64() - confirmed).max(0.0));
         Some(ago.map_or(since, |ago| Duration::try_from_secs_f64(ago).unwrap_or(since)))
+    }
+
+    fn outbound_status(&self) -> Vec<Value> {
+        let active = self.active.load();
+        let policy = active.as_ref().map(|active| &active.policy);
+        let all = self.outbound.lock();
+        all.iter().map(|standing| standing.report(policy)).collect()
     }
 
     fn policy_status(&self) -> Value {
