@@ -134,6 +134,21 @@ def test_sigterm_drains_and_ends_with_0_and_sighup_reads_policy_again(scene: Any
     assert not (sidecar.state / "ca.sock").exists()
 
 
+def test_a_record_that_was_moved_is_begun_anew_after_sighup_and_no_line_is_lost(scene: Any) -> None:
+    app = scene.call()
+    record = scene.serving.state / "record.jsonl"
+    moved = record.with_name("record.jsonl.1")
+    assert ask(app, GRANTED)[0] == 200
+    record.rename(moved)
+    assert ask(app, GRANTED)[0] == 200
+    scene.serving.process.send_signal(signal.SIGHUP)
+    assert scene.serving.logged("record opened again")["path"] == str(record)
+    assert ask(app, GRANTED)[0] == 200
+    assert len(moved.read_text().splitlines()) == 2
+    assert len(record.read_text().splitlines()) == 1
+    assert record.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_sidecar_starts_without_a_ca_and_gets_its_identity_when_there_is_one(scene: Any) -> None:
     scene.write()
     scene.start_ca()

@@ -55,15 +55,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
-        let recorder = Recorder::open(config.record.as_deref()).map_err(|error| ConfigError::Open {
-            setting: "the record",
-            value: config
-                .record
-                .as_ref()
-                .map(|path| path.display().to_string())
-                .unwrap_or_default(),
-            error,
-        })?;
+        let recorder = Recorder::open(config.record.as_deref());
+        let recorder = recorder.map_err(|error| no_record(&config, error))?;
         let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
             strangers: Strangers::new(),
@@ -95,6 +88,12 @@ impl State {
         self.events
             .push("policy-applied", json!({"digest": active.policy.digest()}));
         self.active.store(Some(Arc::new(active)));
+    }
+
+    /// Append records from now on to the file that has the configured path now.
+    pub(crate) fn reopen_record(&self) -> Result<(), ConfigError> {
+        let reopened = self.recorder.reopen();
+        reopened.map_err(|error| no_record(&self.config, error))
     }
 
     /// Count a record that was not written, and say so once a second at most.
@@ -194,5 +193,14 @@ impl State {
             "bindings": active.policy.bindings_count(),
             "feature_sets": sets,
         })
+    }
+}
+
+fn no_record(config: &Config, error: std::io::Error) -> ConfigError {
+    let path = config.record.as_ref();
+    ConfigError::Open {
+        setting: "the record",
+        value: path.map(|path| path.display().to_string()).unwrap_or_default(),
+        error,
     }
 }
