@@ -108,8 +108,17 @@ class Proxy:
         """Drain (GOAWAY, Connection: close), wait up to `grace` seconds, then cut. Blocks without the GIL."""
     def set_policy(self, snapshot: bytes) -> str:
         """Decide by this snapshot from the next request on; returns its digest. Raises PolicyError."""
+    def reopen_record(self) -> None:
+        """Append records from now on to the file that has the configured path now, after somebody moved it.
+
+        Raises ConfigError where it can't be opened; the one before stays in use.
+        """
     def set_agent_status(self, status: bytes) -> None:
-        """JSON object that the admin socket shows under "agent"."""
+        """JSON object that the admin socket shows under "agent".
+
+        Of its members ``policy.refused_edits``, ``identity.renewals`` and ``identity.failed_renewals``
+        (counts) and ``policy.confirmed_at`` (Unix seconds) are series of `metrics` as well.
+        """
     def metrics(self) -> str:
         """All series in the Prometheus text format."""
     def status(self) -> bytes:

@@ -121,6 +121,18 @@ class Agent:
             if self._signals.take_reread():
                 log.info("reading policy again", extra=fields(signal="SIGHUP"))
                 self._policy.reread()
+                self._reopen(proxy)
+
+    def _reopen(self, proxy: Proxy) -> None:
+        """Let go of a record that was moved away."""
+        path = str(self._configuration.agent.record or "")
+        try:
+            proxy.reopen_record()
+        except ConfigError as error:
+            log.error("record not opened again", extra=fields(path=path, error=str(error)))
+            return
+        if path:
+            log.info("record opened again", extra=fields(path=path))
 
     def _drain(self, proxy: Proxy) -> None:
         """Let requests in flight end; a second signal cuts them off."""

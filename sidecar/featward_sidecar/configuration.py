@@ -91,7 +91,7 @@ class Limits:
     answer_bytes: int = 67_108_864
     """Largest answer of the feature server. 64 MiB."""
     header_bytes: int = 32_768
-    """All headers of one request together. Envoy has 60 KiB, nginx 32."""
+    """All headers of one request together, at least 8192. Envoy has 60 KiB, nginx 32."""
     rows: int = 1000
     """Rows of one request, whatever a binding says."""
     depth: int = 8

@@ -235,6 +235,8 @@ class IdentityKeeper:
         left = self._not_after - self._now() if self._not_after else None
         delay = self._backoff.next(self._life, left)
         self._status.update("ca", connected=False, since=None, failures=self._backoff.failures)
+        if self._now() >= self._renew_at:
+            self._status.count("identity", "failed_renewals")
         section, level, phrase = self._judge(error, left)
         self._status.update(section, last_error=failure(str(error)))
         expires_in = None if left is None else round(left)

@@ -8,6 +8,12 @@ from featward_sidecar.configuration import Configuration
 
 __all__ = ["become_sidecar"]
 
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "2097152"}
+"""glibc raises these to 32 and 64 MiB by itself once a block of such a size was freed. From then on the tables
+of each new policy are made in the heap, where something small above them keeps them from ever going back: with
+100,000 bindings a sidecar of 57 MB grew to 88 at the second edit and 123 at the eighth. Once they are set, they
+stay. Bodies of up to a mebibyte, the default limit, still come from the heap. Other C libraries ignore them."""
+
 
 def become_sidecar(configuration: Configuration) -> NoReturn:
     """Replace this process: the same process id, so that supervisors notice nothing.
@@ -22,7 +28,8 @@ def become_sidecar(configuration: Configuration) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     # -P: a folder of our name where we are started must not be taken for us.
-    os.execv(  # noqa: S606 -- ourselves, by absolute path
+    os.execve(  # noqa: S606 -- ourselves, by absolute path
         sys.executable,
         [sys.executable, "-P", "-m", "featward_sidecar", "--configuration-fd", str(descriptor)],
+        MALLOC | os.environ,
     )

@@ -44,6 +44,8 @@ class Found:
     header: Header
     source: str
     """``manifests`` or ``kept``."""
+    confirmed_at: float
+    """When it was last known to be what the manifests say."""
 
 
 class PolicyKeeper:
@@ -130,7 +132,12 @@ class PolicyKeeper:
             "policy applied" if changed else "policy unchanged",
             extra=fields(digest=digest, source=found.source, workload=found.header.workload),
         )
-        self._status.update("policy", source=found.source, applied_at=time.time())
+        self._status.update(
+            "policy",
+            source=found.source,
+            applied_at=time.time(),
+            confirmed_at=found.confirmed_at,
+        )
         if self._current:
             self._status.update("policy", last_error=None)
 
@@ -156,7 +163,7 @@ class PolicyKeeper:
         warnings = self._compiler.compile(self._kept.incoming)
         snapshot = self._kept.incoming.read_bytes()
         self._status.update("policy", warnings=warnings)
-        return Found(snapshot, read_header(snapshot), "manifests")
+        return Found(snapshot, read_header(snapshot), "manifests", time.time())
 
     def _newest_kept(self) -> Found:
         digest, snapshot = self._kept.newest()
@@ -170,7 +177,7 @@ class PolicyKeeper:
             raise SnapshotError(
                 f"the snapshot kept from an earlier run is damaged: {actual} is not {digest}"
             )
-        return Found(snapshot, read_header(snapshot), "kept")
+        return Found(snapshot, read_header(snapshot), "kept", self._kept.confirmed_at(digest))
 
     def _refuse(self, error: Exception) -> None:
         if self._stopped:
@@ -183,10 +190,10 @@ class PolicyKeeper:
         log.error("policy edit refused", extra=fields(error=str(error), in_use=self._digest))
 
     def _confirm(self) -> None:
-        if (
-            self._current
-            and self._digest
-            and time.monotonic() - self._confirmed_at > CONFIRM_SECONDS
-        ):
+        """The folder was looked at and still says what it said when it compiled."""
+        if not (self._current and self._digest):
+            return
+        self._status.update("policy", confirmed_at=time.time())
+        if time.monotonic() - self._confirmed_at > CONFIRM_SECONDS:
             self._kept.confirm(self._digest)
             self._confirmed_at = time.monotonic()

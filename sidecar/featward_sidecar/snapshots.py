@@ -101,6 +101,10 @@ class SnapshotFolder:
         """This snapshot is current as of now."""
         os.utime(self._path(digest), (self._now(), self._now()))
 
+    def confirmed_at(self, digest: str) -> float:
+        """When this snapshot was last current, Unix seconds."""
+        return self._path(digest).stat().st_mtime
+
     def newest(self) -> tuple[str, bytes]:
         """Digest and bytes of the newest one. Raises SnapshotError when there is none that is young enough."""
         paths = self._newest_first()

@@ -26,6 +26,8 @@ def render(status: Row) -> Group:
     parts: list[RenderableType] = [_title(status, agent), _health(status, agent)]
     if sets := (status.get("policy") or {}).get("feature_sets"):
         parts.append(_feature_sets(sets, status["time"]))
+    if outbound := status.get("outbound"):
+        parts.append(_outbound(outbound, status["time"]))
     parts += _callers(status)
     parts += _errors(agent, status["time"])
     return Group(*parts)
@@ -91,21 +93,25 @@ def _ca(ca: Row, now: float) -> Text:
     address = ca.get("address", "")
     if ca.get("connected"):
         return Text(f"{address}, connected for {span(now - ca['since'])}")
-    return Text(f"{address}, not connected ({ca.get('failures', 0)} failures)", style="yellow")
+    failures = _count(ca.get("failures", 0), "failure")
+    return Text(f"{address}, not connected ({failures})", style="yellow")
 
 
 def _policy(status: Row, agent: Row) -> Text:
     policy, told = status.get("policy"), agent.get("policy") or {}
     if policy is None:
         return Text("none yet", style="red")
-    text = Text(
-        f"{policy['digest'][:12]}, {policy['bindings']} bindings, applied {span(policy['age_seconds'])} ago"
-    )
+    bindings = _count(policy["bindings"], "binding")
+    text = Text(f"{policy['digest'][:12]}, {bindings}, applied {span(policy['age_seconds'])} ago")
     if told.get("source") == "kept":
         text.append(", kept from an earlier run: the manifests do not compile", style="yellow")
     if told.get("refused_edits"):
-        text.append(f", {told['refused_edits']} edits refused", style="yellow")
+        text.append(f", {_count(told['refused_edits'], 'edit')} refused", style="yellow")
     return text
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 
 def _feature_sets(sets: Sequence[Row], now: float) -> Text:
@@ -124,6 +130,31 @@ def _feature_set(each: Row, now: float) -> tuple[Cell, ...]:
         f"allowed for {span(until - now)}" if until and until > now else "refused",
         _verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
     )
+
+
+def _outbound(outbound: Sequence[Row], now: float) -> Text:
+    headings = ("outbound", "apps call", "server", "identity", "last answer", "last failure")
+    return _table(headings, [_outbound_set(each, now) for each in outbound])
+
+
+def _outbound_set(each: Row, now: float) -> tuple[Cell, ...]:
+    server, failure = each.get("server") or {}, each.get("last_failure")
+    answered = each.get("last_answer")
+    # What has been answered since is over.
+    current = failure and failure["time"] >= (answered or 0)
+    return (
+        _verbatim(each["feature_set"]),
+        _verbatim(each["listen"]),
+        _verbatim(server["address"]) if server else Text("none known", style="red"),
+        _verbatim(server.get("spiffe_id", "")),
+        _ago(answered, now) if answered else "none yet",
+        Text(_failure(failure, now), style="red" if current else "dim") if failure else "",
+    )
+
+
+def _failure(failure: Row, now: float) -> str:
+    words = f"{_ago(failure['time'], now)}: {failure['reason']}: {failure['detail']}"
+    return _verbatim(words).plain
 
 
 def _callers(status: Row) -> Iterator[RenderableType]:

@@ -237,6 +237,8 @@ def test_an_identity_that_expired_while_the_ca_was_away_is_renewed_without_a_new
     keeping.connected()
     authority.kill()
     before = keeping.identity()
+    assert keeping.status["identity"]["failed_renewals"] == 0
+    keeping.wait(lambda status: status["identity"]["failed_renewals"] >= 2, 20)
     keeping.wait(lambda _: time.time() > before["not_after"] + 0.5, 20)
     authority.start()
     keeping.wait(lambda status: status["ca"]["connected"] and status["identity"]["renewals"] >= 1)

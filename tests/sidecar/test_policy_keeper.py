@@ -1,6 +1,7 @@
 """Policy from a folder, with the real compiler in its own process and the engine's real snapshot reader."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,6 +60,28 @@ class Published:
         return policy
 
 
+class Watch(FolderWatch):
+    """Lets a test wait for looks at the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.looks = 0
+        self.news = threading.Condition()
+
+    def changed(self) -> bool:
+        found = super().changed()
+        with self.news:
+            self.looks += 1
+            self.news.notify_all()
+        return found
+
+    def wait(self, looks: int) -> None:
+        """Wait for so many more; what follows from all but the last has then been done."""
+        with self.news:
+            enough = self.looks + looks
+            assert self.news.wait_for(lambda: self.looks >= enough, timeout=30)
+
+
 class Setup:
     """A keeper with its folders."""
 
@@ -66,9 +89,8 @@ class Setup:
         self.status = AgentStatus(WORKLOAD, "ca:1", str(folder))
         self.published = Published(self.status)
         self.kept = SnapshotFolder(state)
-        self.keeper = PolicyKeeper(
-            Compiler(folder, WORKLOAD), FolderWatch(folder), self.kept, self.status
-        )
+        self.watch = Watch(folder)
+        self.keeper = PolicyKeeper(Compiler(folder, WORKLOAD), self.watch, self.kept, self.status)
         self.sink = Sink()
         self.thread = threading.Thread(
             target=self.keeper.run, args=(self.sink, "prod.acme.example"), daemon=True
@@ -140,20 +162,41 @@ def test_a_bad_edit_is_refused_counted_and_explained_and_the_next_good_one_appli
     assert "sets.yaml:" in status["last_error"]["message"]
     assert "conv_rat" in status["last_error"]["message"]
     assert setup.sink.applied == [good]
+    refused_at = status["last_error"]["time"]
+    assert setup.published.now["policy"]["confirmed_at"] <= refused_at
     manifests(features='"driver_hourly_stats:acc_rate"')
     setup.sink.wait(2)
-    assert setup.published.wait(lambda policy: policy["last_error"] is None)["refused_edits"] == 1
+    status = setup.published.wait(lambda policy: policy["last_error"] is None)
+    assert status["refused_edits"] == 1
+    assert status["confirmed_at"] > refused_at
+
+
+def test_a_policy_is_confirmed_while_the_folder_says_the_same_and_not_after_a_bad_edit(
+    manifests: Manifests, make: Make
+) -> None:
+    setup = make(manifests())
+    setup.thread.start()
+    first = setup.published.wait(lambda policy: policy["confirmed_at"])["confirmed_at"]
+    setup.published.wait(lambda policy: policy["confirmed_at"] > first)
+    manifests(features="broken")
+    last = setup.published.wait(lambda policy: policy["last_error"])["confirmed_at"]
+    setup.watch.wait(looks=2)
+    assert setup.published.now["policy"]["confirmed_at"] == last
 
 
 def test_a_restart_with_broken_manifests_uses_what_was_kept(
-    manifests: Manifests, make: Make
+    manifests: Manifests, make: Make, tmp_path: Path
 ) -> None:
     first = make(manifests())
     first.keeper.use(first.sink, first.keeper.find())
     manifests(features="broken")
     second = make(manifests(features="broken"))
+    current = time.time() - 7200
+    (path,) = (tmp_path / "snapshots").glob("*.snapshot")
+    os.utime(path, (current, current))
     found = second.keeper.find()
     assert found.source == "kept"
+    assert found.confirmed_at == pytest.approx(current)
     assert Policy(found.snapshot).digest == first.sink.applied[0].digest
 
 

@@ -31,6 +31,16 @@ def ask(address: str, *features: str) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
+def metrics(sidecar: Any) -> list[str]:
+    """The lines of what Prometheus would read."""
+    connection = http.client.HTTPConnection(sidecar.logged("listening")["health"], timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+
+
 def test_an_app_beside_a_client_sidecar_reads_what_was_granted_and_no_more(scene: Any) -> None:
     app = scene.call()
     status, answer = ask(app, GRANTED)
@@ -63,6 +73,7 @@ def test_a_policy_edit_takes_effect_on_connections_that_are_open_and_a_bad_one_h
     assert scene.serving.logged("policy edit refused")["in_use"] == digest
     told = scene.serving.wait(lambda status: status["agent"]["policy"]["refused_edits"] == 1)
     assert "sets.yaml" in told["agent"]["policy"]["last_error"]["message"]
+    assert "featward_policy_edits_refused_total 1" in metrics(scene.serving)
     assert told["policy"]["digest"] == digest
     assert status() == 200
     connection.close()
@@ -121,6 +132,21 @@ def test_sigterm_drains_and_ends_with_0_and_sighup_reads_policy_again(scene: Any
     assert sidecar.end(signal.SIGTERM) == 0
     assert [line["message"] for line in sidecar.lines[-2:]] == ["draining", "stopped"]
     assert not (sidecar.state / "ca.sock").exists()
+
+
+def test_a_record_that_was_moved_is_begun_anew_after_sighup_and_no_line_is_lost(scene: Any) -> None:
+    app = scene.call()
+    record = scene.serving.state / "record.jsonl"
+    moved = record.with_name("record.jsonl.1")
+    assert ask(app, GRANTED)[0] == 200
+    record.rename(moved)
+    assert ask(app, GRANTED)[0] == 200
+    scene.serving.process.send_signal(signal.SIGHUP)
+    assert scene.serving.logged("record opened again")["path"] == str(record)
+    assert ask(app, GRANTED)[0] == 200
+    assert len(moved.read_text().splitlines()) == 2
+    assert len(record.read_text().splitlines()) == 1
+    assert record.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_sidecar_starts_without_a_ca_and_gets_its_identity_when_there_is_one(scene: Any) -> None:

@@ -133,6 +133,39 @@ def test_nothing_is_cut_or_folded_on_a_narrow_terminal() -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_a_client_shows_where_its_sets_are_and_how_the_last_calls_went() -> None:
+    server = {"address": "10.0.0.7:15443", "spiffe_id": "spiffe://prod.acme.example/bu/p/svc/feast"}
+    failure = {"time": NOW - 7, "reason": "server-unreachable", "detail": "gone\x1b[2J"}
+    known = {"feature_set": "driver-stats", "listen": "127.0.0.1:15100", "server": server}
+    unknown = {"feature_set": "riders", "listen": "unix:/run/r.sock", "server": None}
+    never: dict[str, Any] = {"last_answer": None, "last_failure": None}
+    policy = {"digest": "ab" * 32, "age_seconds": 60.0, "bindings": 0, "feature_sets": []}
+    outbound = [known | {"last_answer": NOW - 60, "last_failure": failure}, unknown | never]
+    text = shown(STATUS | {"policy": policy, "outbound": outbound}, width=300)
+    (first,) = (line for line in text.splitlines() if "127.0.0.1:15100" in line)
+    for word in (
+        "driver-stats",
+        "10.0.0.7:15443",
+        "spiffe://prod.acme.example/bu/p/svc/feast",
+        "1 min ago",
+        "7 s ago: server-unreachable: gone?[2J",
+    ):
+        assert word in first
+    (second,) = (line for line in text.splitlines() if "unix:/run/r.sock" in line)
+    assert "none known" in second
+    assert "none yet" in second
+    assert "no bindings" in text
+    assert "…" not in shown(STATUS | {"outbound": outbound}, width=60)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "no bindings"), (1, "1 binding"), (2, "2 bindings")]
+)
+def test_one_is_not_many(count: int, words: str) -> None:
+    policy = STATUS["policy"] | {"bindings": count}
+    assert f", {words}, applied" in shown(STATUS | {"policy": policy})
+
+
 def test_a_sidecar_without_anything_yet_can_be_shown() -> None:
     text = shown({"version": "0.1.0", "time": NOW, "identity": None, "policy": None, "agent": None})
     assert text.count("none yet") == 2

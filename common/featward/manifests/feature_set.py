@@ -82,7 +82,7 @@ class Serving(Model):
         default="none",
         description="What becomes of the `Authorization` header on the way to the feature server: `none` "
         "drops it, `passthrough` keeps the caller's (unsigned tokens are refused), `token` sets the "
-        "sidecar's own.",
+        "sidecar's own. Both need endpoints on loopback: this way is not encrypted.",
     )
     address: Address | None = Field(
         default=None,

@@ -141,6 +141,9 @@ CODES: dict[str, Code] = {
     "endpoint-conflict": Code(
         "Two feature sets of one serving workload name different feature servers."
     ),
+    "token-in-clear": Code(
+        "`upstreamAuth` would send a token unencrypted to a feature server on another machine."
+    ),
     "address-missing": _warning(
         "Clients can't find the feature set: `serving.address` is missing."
     ),

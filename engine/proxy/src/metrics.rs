@@ -4,6 +4,7 @@
 mod labels;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::tally::Tally;
 pub(crate) use labels::Socket;
-use labels::{Called, Digest, Ended, Purpose, Set, Unwelcome};
+use labels::{Called, Digest, Ended, Purpose, Renewal, Set, Unwelcome};
 
 /// All series of one proxy.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Metrics {
     sequence: Gauge,
     policy: Family<Digest, Gauge>,
     policy_age: Gauge,
+    edits_refused: Counter,
+    renewals: Family<Renewal, Counter>,
     /// The digest and the sets of the policy in use.
     current: Mutex<(String, Vec<Arc<str>>)>,
 }
@@ -50,8 +53,18 @@ pub(crate) struct Moment {
     pub(crate) now: i64,
     /// The sequence of the trust in use.
     pub(crate) sequence: u64,
-    /// How long the policy has been in use.
+    /// How long ago the policy in use was known to be the newest.
     pub(crate) policy_age: Option<Duration>,
+    /// What the agent counts.
+    pub(crate) agent: Told,
+}
+
+/// What the agent counts, since it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) edits_refused: u64,
+    pub(crate) renewed: u64,
+    pub(crate) renewals_failed: u64,
 }
 
 /// 50 µs to 13 s, each twice the last: below lies noise, above every deadline has struck.
@@ -136,8 +149,20 @@ impl Metrics {
             policy_age: add(
                 r,
                 "policy_age_seconds",
-                "How long the policy has been in use",
+                "Since the manifests were last seen to say what the policy in use says: below a minute, or an edit was refused",
                 Gauge::default(),
+            ),
+            edits_refused: add(
+                r,
+                "policy_edits_refused",
+                "Edits of the manifests that were refused, so that the policy before stays in use",
+                Counter::default(),
+            ),
+            renewals: add(
+                r,
+                "identity_renewals",
+                "Renewals of the identity by result; a first identity that does not come counts as failed",
+                Family::default(),
             ),
             current: Mutex::default(),
             registry,
@@ -227,11 +252,21 @@ impl Metrics {
             .set(i64::try_from(moment.sequence).unwrap_or(i64::MAX));
         self.policy_age
             .set(moment.policy_age.map_or(0, |age| age.as_secs().cast_signed()));
+        let told = moment.agent;
+        set(&self.edits_refused, told.edits_refused);
+        for (result, count) in [("renewed", told.renewed), ("failed", told.renewals_failed)] {
+            set(&self.renewals.get_or_create(&Renewal { result }), count);
+        }
         let mut text = String::new();
         // A String takes every character, so encoding cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
+}
+
+/// What somebody else counts.
+fn set(counter: &Counter, count: u64) {
+    counter.inner().store(count, Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -256,6 +291,11 @@ mod tests {
             now: 40,
             sequence: 7,
             policy_age: None,
+            agent: Told {
+                edits_refused: 2,
+                renewed: 3,
+                renewals_failed: 4,
+            },
         });
         for line in [
             "featward_requests_total{feature_set=\"ml/driver-stats\",operation=\"get-online-features\",decision=\"allow\",reason=\"granted\"} 1",
@@ -264,6 +304,9 @@ mod tests {
             "featward_identity_runway_seconds 60",
             "featward_bundle_sequence 7",
             "featward_policy_info{digest=\"abc\"} 1",
+            "featward_policy_edits_refused_total 2",
+            "featward_identity_renewals_total{result=\"renewed\"} 3",
+            "featward_identity_renewals_total{result=\"failed\"} 4",
             "featward_request_duration_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

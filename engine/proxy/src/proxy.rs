@@ -99,6 +99,12 @@ impl Proxy {
         Ok(digest)
     }
 
+    /// Append records from now on to the file that has the configured path now: another one has moved it. Where it
+    /// cannot be opened, the one before stays in use.
+    pub fn reopen_record(&self) -> Result<(), ConfigError> {
+        self.state.reopen_record()
+    }
+
     /// JSON that the admin socket shows under "agent".
     pub fn set_agent_status(&self, status: &[u8]) -> Result<(), ConfigError> {
         self.state.set_agent(serde_json::from_slice(status)?);
@@ -148,7 +154,7 @@ impl Proxy {
             };
             addresses.insert(outbound.feature_set.clone(), json!(socket.1));
             bound.outbound.push((
-                Arc::new(Outbound::new(&self.state, &outbound.feature_set)),
+                Arc::new(Outbound::new(&self.state, &outbound.feature_set, &socket.1)),
                 socket.0,
             ));
         }

@@ -3,18 +3,30 @@
 //! A line is one `write(2)` to a file opened for appending, so that lines of several threads never mix and a
 //! killed process loses none: what the kernel has is not ours to lose. There is no buffer, on purpose. The line
 //! names features and rows, never the values of entities.
+//!
+//! Whoever rotates the file renames it and asks for it to be opened again. A line that is being written meanwhile
+//! goes whole to the file before, so that none is lost between the two.
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
 
 /// Where lines go.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    file: Option<File>,
+    path: Option<PathBuf>,
+    file: ArcSwapOption<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
     /// The last line was written in part (a full disk), so the next must begin on its own.
     torn: AtomicBool,
 }
@@ -25,42 +37,60 @@ const NAME_BYTES: usize = 256;
 impl Recorder {
     /// Append to this file, or record nothing without one.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Recorder> {
-        let file = path
-            .map(|path| {
-                OpenOptions::new()
-                    .read(true)
-                    .append(true)
-                    .create(true)
-                    .mode(0o600)
-                    .open(path)
-            })
-            .transpose()?;
-        let torn = file.as_ref().is_some_and(ends_torn);
+        let opened = path.map(Opened::open).transpose()?;
         Ok(Recorder {
-            file,
-            torn: AtomicBool::new(torn),
+            path: path.map(Path::to_owned),
+            file: ArcSwapOption::new(opened.map(Arc::new)),
         })
+    }
+
+    /// Append from now on to the file that has the path now. Where it cannot be opened, the one before stays.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            self.file.store(Some(Arc::new(Opened::open(path)?)));
+        }
+        Ok(())
     }
 
     /// Whether anything is kept at all.
     pub(crate) fn is_on(&self) -> bool {
-        self.file.is_some()
+        self.path.is_some()
     }
 
     /// Write one finished line.
     pub(crate) fn write(&self, line: &[u8]) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        match &*self.file.load() {
+            Some(opened) => opened.write(line),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Opened {
+    fn open(path: &Path) -> io::Result<Opened> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        let torn = AtomicBool::new(ends_torn(&file));
+        Ok(Opened { file, torn })
+    }
+
+    fn write(&self, line: &[u8]) -> io::Result<()> {
         if self.torn.swap(false, Ordering::AcqRel) {
             let fresh = [b"\n", line].concat();
-            let written = self.write_once(file, &fresh);
+            let written = self.write_once(&fresh);
             // As long as the disk takes nothing, the torn line is still the last one.
             self.torn.fetch_or(written.is_err(), Ordering::AcqRel);
             return written;
         }
-        self.write_once(file, line)
+        self.write_once(line)
     }
 
-    fn write_once(&self, mut file: &File, line: &[u8]) -> io::Result<()> {
+    fn write_once(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = &self.file;
         loop {
             match file.write(line) {
                 Ok(written) if written == line.len() => return Ok(()),
@@ -270,6 +300,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_moved_gets_lines_until_the_path_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("record.jsonl"), folder.path().join("record.1"));
+        let recorder = Recorder::open(Some(&path)).unwrap();
+        recorder.write(b"one\n").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        recorder.write(b"two\n").unwrap();
+        recorder.reopen().unwrap();
+        recorder.write(b"three\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_opened_again_leaves_the_file_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        let moved = folder.path().join("record.1");
+        let recorder = Recorder::open(Some(&path)).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(recorder.reopen().is_err());
+        recorder.write(b"one\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\n");
+    }
+
+    #[test]
     fn a_disk_that_takes_nothing_is_an_error() {
         let recorder = Recorder::open(Some(Path::new("/dev/full"))).unwrap();
         assert!(recorder.write(b"x\n").is_err());
@@ -300,10 +357,10 @@ mod tests {
 
     #[test]
     fn a_torn_line_is_remembered_until_the_disk_takes_a_whole_one() {
-        let recorder = Recorder::open(Some(Path::new("/dev/full"))).unwrap();
-        recorder.torn.store(true, Ordering::Release);
-        assert!(recorder.write(b"{}\n").is_err());
-        assert!(recorder.torn.load(Ordering::Acquire));
+        let opened = Opened::open(Path::new("/dev/full")).unwrap();
+        opened.torn.store(true, Ordering::Release);
+        assert!(opened.write(b"{}\n").is_err());
+        assert!(opened.torn.load(Ordering::Acquire));
     }
 
     #[test]
@@ -319,10 +376,10 @@ mod tests {
     fn a_line_after_a_torn_one_begins_on_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
-        let recorder = Recorder::open(Some(&path)).unwrap();
-        recorder.write(b"{\"torn\":").unwrap();
-        recorder.torn.store(true, Ordering::Release);
-        recorder.write(b"{}\n").unwrap();
+        let opened = Opened::open(&path).unwrap();
+        opened.write(b"{\"torn\":").unwrap();
+        opened.torn.store(true, Ordering::Release);
+        opened.write(b"{}\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"torn\":\n{}\n");
     }
 }

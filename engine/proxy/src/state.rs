@@ -19,7 +19,8 @@ use crate::credentials::Credentials;
 use crate::drain::Drain;
 use crate::events::Events;
 use crate::limit::Limiter;
-use crate::metrics::{Metrics, Moment};
+use crate::metrics::{Metrics, Moment, Told};
+use crate::outbound::Standing;
 use crate::record::Recorder;
 use crate::request_id::RequestIds;
 use crate::strangers::Strangers;
@@ -42,6 +43,8 @@ pub(crate) struct State {
     pub(crate) drain: Drain,
     /// Requests that are being answered.
     pub(crate) busy: Arc<Semaphore>,
+    /// How each outbound stands.
+    pub(crate) outbound: Mutex<Vec<Arc<Standing>>>,
     /// What the agent says of itself, shown as it is.
     agent: Mutex<Value>,
     /// Held while a policy is taken into use, so that two edits cannot lose each other's buckets.
@@ -52,15 +55,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
-        let recorder = Recorder::open(config.record.as_deref()).map_err(|error| ConfigError::Open {
-            setting: "the record",
-            value: config
-                .record
-                .as_ref()
-                .map(|path| path.display().to_string())
-                .unwrap_or_default(),
-            error,
-        })?;
+        let recorder = Recorder::open(config.record.as_deref());
+        let recorder = recorder.map_err(|error| no_record(&config, error))?;
         let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
             strangers: Strangers::new(),
@@ -76,6 +72,7 @@ impl State {
             ids: RequestIds::new(),
             drain: Drain::new(),
             busy,
+            outbound: Mutex::default(),
             agent: Mutex::new(Value::Null),
             changing: Mutex::new(()),
             complained: AtomicU64::new(0),
@@ -91,6 +88,12 @@ impl State {
         self.events
             .push("policy-applied", json!({"digest": active.policy.digest()}));
         self.active.store(Some(Arc::new(active)));
+    }
+
+    /// Append records from now on to the file that has the configured path now.
+    pub(crate) fn reopen_record(&self) -> Result<(), ConfigError> {
+        let reopened = self.recorder.reopen();
+        reopened.map_err(|error| no_record(&self.config, error))
     }
 
     /// Count a record that was not written, and say so once a second at most.
@@ -110,11 +113,18 @@ impl State {
 
     /// All series as text.
     pub(crate) fn render_metrics(&self) -> String {
+        let agent = self.agent.lock().clone();
+        let count = |place| agent.pointer(place).and_then(Value::as_u64).unwrap_or_default();
         self.metrics.render(Moment {
             expiry: self.credentials.identity().map(|identity| identity.not_after),
             now: clock::unix_seconds(clock::now()),
             sequence: self.credentials.sequence(),
-            policy_age: self.policy_age(),
+            policy_age: self.policy_age(&agent),
+            agent: Told {
+                edits_refused: count("/policy/refused_edits"),
+                renewed: count("/identity/renewals"),
+                renewals_failed: count("/identity/failed_renewals"),
+            },
         })
     }
 
@@ -135,6 +145,7 @@ impl State {
             "identity": self.credentials.identity(),
             "trust": {"trust_domain": self.credentials.trust_domain(), "sequence": self.credentials.sequence()},
             "policy": self.policy_status(),
+            "outbound": self.outbound_status(),
             "callers": callers,
             "unidentified": unidentified,
             "would_refuse": refused,
@@ -143,8 +154,20 @@ impl State {
         })
     }
 
-    fn policy_age(&self) -> Option<Duration> {
-        self.active.load().as_ref().map(|active| active.since.elapsed())
+    /// Since the agent last knew that the policy in use is the newest; without an agent that says so, since it came.
+    fn policy_age(&self, agent: &Value) -> Option<Duration> {
+        let active = self.active.load();
+        let since = active.as_ref()?.since.elapsed();
+        let confirmed = agent.pointer("/policy/confirmed_at").and_then(Value::as_f64);
+        let ago = confirmed.map(|confirmed| (clock::now().as_secs_f64() - confirmed).max(0.0));
+        Some(ago.map_or(since, |ago| Duration::try_from_secs_f64(ago).unwrap_or(since)))
+    }
+
+    fn outbound_status(&self) -> Vec<Value> {
+        let active = self.active.load();
+        let policy = active.as_ref().map(|active| &active.policy);
+        let all = self.outbound.lock();
+        all.iter().map(|standing| standing.report(policy)).collect()
     }
 
     fn policy_status(&self) -> Value {
@@ -170,5 +193,14 @@ impl State {
             "bindings": active.policy.bindings_count(),
             "feature_sets": sets,
         })
+    }
+}
+
+fn no_record(config: &Config, error: std::io::Error) -> ConfigError {
+    let path = config.record.as_ref();
+    ConfigError::Open {
+        setting: "the record",
+        value: path.map(|path| path.display().to_string()).unwrap_or_default(),
+        error,
     }
 }

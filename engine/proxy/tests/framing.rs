@@ -6,6 +6,7 @@ mod chains;
 mod scene;
 
 use scene::policy::CONV;
+use scene::wire::Wire;
 use scene::{Scene, ask, post, request};
 
 fn body() -> String {
@@ -106,14 +107,16 @@ fn a_body_shorter_than_it_says_reaches_nobody() {
 #[test]
 fn headers_beyond_the_limit_are_refused() {
     let scene = Scene::with(|_| {}, serde_json::json!({"header_bytes": 8192}));
-    let mut wire = scene.pricing();
-    wire.send(&request(
-        "POST",
-        "/get-online-features",
-        &[("x", &"a".repeat(40_000))],
-        body().as_bytes(),
-    ));
-    assert_eq!(wire.read().status, 431);
+    let ports = || [scene.pricing(), scene.nobody(), Wire::tcp(scene.health)];
+    for mut wire in ports() {
+        wire.send(&request("GET", "/livez", &[("x", &"a".repeat(8_300))], b""));
+        assert_eq!(wire.read().status, 431);
+        assert!(wire.is_closed());
+    }
+    for mut wire in ports() {
+        wire.send(&request("GET", "/livez", &[("x", &"a".repeat(8_000))], b""));
+        assert_ne!(wire.read().status, 431);
+    }
     assert!(scene.far.seen().is_empty());
 }
 

@@ -84,6 +84,27 @@ fn the_plain_port_knows_http_2_by_its_preface() {
 }
 
 #[test]
+fn headers_beyond_the_limit_are_refused_on_both_ports() {
+    let change = |draft: &mut scene::policy::Draft| {
+        draft.mode(Mode::Observe).admit_unidentified(3600);
+    };
+    let scene = Scene::with(change, serde_json::json!({"header_bytes": 8192}));
+    for mut client in [pricing(&scene), client(scene.nobody())] {
+        let mut status = |size: usize| {
+            let mut request = asking(CONV);
+            request
+                .headers_mut()
+                .insert("x", "a".repeat(size).parse().unwrap());
+            let answer = runtime::handle().block_on(client.send_request(request));
+            answer.unwrap().status()
+        };
+        assert_eq!(status(7_500), StatusCode::OK);
+        assert_eq!(status(8_300), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    assert_eq!(scene.far.seen().len(), 2);
+}
+
+#[test]
 fn a_host_that_differs_from_the_authority_is_refused() {
     let scene = Scene::new(|_| {});
     let mut request = asking(CONV);

@@ -6,7 +6,7 @@ mod chains;
 mod scene;
 
 use chains::PRICING;
-use featward_policy::v1::Mode;
+use featward_policy::v1::{Mode, UpstreamAuth};
 use http::Response;
 use scene::policy::{CONV, SECRET};
 use scene::{Scene, ask, post, request};
@@ -78,6 +78,48 @@ fn observe_records_what_enforcing_would_do() {
 }
 
 #[test]
+fn observe_records_a_token_that_nobody_signed_whatever_else_it_has_to_say() {
+    let forged = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.";
+    let scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe).upstream_auth(UpstreamAuth::Passthrough);
+    });
+    let mut wire = scene.pricing();
+    let mut sent = |path: &str, body: &str, token: &str| {
+        wire.send(&request(
+            "POST",
+            path,
+            &[("authorization", token)],
+            body.as_bytes(),
+        ));
+        assert_eq!(wire.read().status, 200);
+        assert_eq!(scene.far.last().headers["authorization"], token);
+        let line = scene.record().pop().unwrap();
+        (
+            line["outcome"].clone(),
+            line["reason"].clone(),
+            line["applied"].clone(),
+        )
+    };
+    let found = (json!("deny"), json!("unsigned-token"), json!(false));
+    let (granted, not) = (ask(&[CONV], 1).to_string(), ask(&[SECRET], 1).to_string());
+    assert_eq!(sent("/get-online-features", &granted, forged), found);
+    assert_eq!(sent("/get-online-features", &not, forged), found);
+    assert_eq!(sent("/get-online-features", "{", forged), found);
+    assert_eq!(sent("/push", "{}", forged), found);
+    assert_eq!(
+        sent("/get-online-features", &granted, "Bearer opaque").0,
+        json!("allow")
+    );
+    let status = scene.status();
+    assert_eq!(status["callers"][0]["decisions"]["would-deny"], 4);
+    let trouble = &status["would_refuse"][0]["newest_trouble"];
+    assert_eq!(
+        (&trouble["reason"], &trouble["decision"]),
+        (&json!("unsigned-token"), &json!("would-deny"))
+    );
+}
+
+#[test]
 fn observe_passes_routes_that_enforcing_would_close() {
     let scene = Scene::new(|draft| {
         draft.mode(Mode::Observe);
@@ -137,6 +179,8 @@ fn shadow_reads_strictly_and_applies_no_decision() {
     assert_eq!(scene.far.last().json()["features"], json!([CONV, SECRET]));
     wire.send(&request("POST", "/get-online-features", &[], b"{"));
     assert_eq!(wire.read().reason(), "malformed-json");
+    let body = json!({"features": [SECRET], "entities": {"driver_id": ["x"]}});
+    assert_eq!(post(&mut wire, &body).reason(), "entity-type");
     wire.send(&request("POST", "/push", &[], b"{}"));
     assert_eq!(wire.read().reason(), "unknown-route");
     let line = &scene.record()[0];

@@ -18,6 +18,40 @@ use scene::wire::Wire;
 use scene::{Scene, ask, post, request};
 use serde_json::{Value, json};
 
+#[test]
+fn the_status_says_where_each_set_is_called_who_serves_it_and_how_that_went() {
+    let scene = Scene::new(|_| {});
+    let credentials = scene.caller(PRICING);
+    let change = |config: &mut Value, _: &PathBuf| {
+        let more = json!({"feature_set": "riders", "listen": "127.0.0.1:0"});
+        config["outbound"].as_array_mut().unwrap().push(more);
+    };
+    let server = scene.mtls.to_string();
+    let client = Client::configured(&scene, credentials, SCORING, &server, change);
+    let outbound = |at: usize| {
+        let status: Value = serde_json::from_slice(&client.proxy.status()).unwrap();
+        status["outbound"][at].clone()
+    };
+    let address = client.address.unwrap();
+    assert_eq!(
+        outbound(0),
+        json!({"feature_set": "drivers", "listen": address.to_string(), "last_answer": null, "last_failure": null,
+               "server": {"address": server, "spiffe_id": SCORING}})
+    );
+    assert_eq!(outbound(1)["server"], json!(null));
+    let mut wire = Wire::tcp(address);
+    assert_eq!(post(&mut wire, &ask(&[SECRET], 1)).status, 403);
+    assert!(outbound(0)["last_answer"].as_i64().unwrap() >= scene::policy::now() - 60);
+    assert_eq!(outbound(0)["last_failure"], json!(null), "a refusal is an answer");
+    let other = remotes(&scene, &[("drivers", &server, PRICING)]);
+    client.proxy.set_policy(&other).unwrap();
+    assert_eq!(post(&mut wire, &ask(&[CONV], 1)).reason(), "server-not-trusted");
+    let failure = outbound(0)["last_failure"].clone();
+    assert_eq!(failure["reason"], "server-not-trusted");
+    assert!(failure["detail"].as_str().unwrap().contains(&server));
+    assert!(failure["time"].as_i64().unwrap() >= scene::policy::now() - 60);
+}
+
 /// A client's sidecar before the scene's server.
 struct Client {
     proxy: Proxy,

@@ -218,6 +218,61 @@ fn a_request_that_cannot_be_read_is_refused_before_the_server_sees_it() {
 }
 
 #[test]
+fn what_a_catalogue_declares_is_told_to_those_only_who_are_granted_what_they_ask() {
+    let scene = Scene::new(|draft| {
+        draft.rate(1, 60, 1);
+    });
+    let mut wire = scene.pricing();
+    let faulty = [
+        (json!({"driver_id": ["x"]}), "entity-type"),
+        (json!({"driver_id": [1], "other": [1]}), "unknown-entity"),
+        (json!({"driver_id": [u64::MAX]}), "number-out-of-range"),
+    ];
+    let denied = |wire: &mut Wire, entities: &Value| {
+        let mut answer = post(wire, &json!({"features": [SECRET], "entities": entities})).json();
+        answer["request_id"] = Value::Null;
+        answer
+    };
+    let plain = denied(&mut wire, &json!({"driver_id": [1]}));
+    assert_eq!(plain["reason"], "not-granted");
+    for (entities, reason) in &faulty {
+        assert_eq!(denied(&mut wire, entities), plain, "{entities}");
+        let granted = post(&mut wire, &json!({"features": [CONV], "entities": entities}));
+        assert_eq!((granted.status, granted.reason().as_str()), (400, *reason));
+    }
+    assert_eq!(
+        post(&mut wire, &ask(&[CONV], 1)).status,
+        200,
+        "a request that is not sent on costs nothing"
+    );
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_refused_like_one_that_is_not_granted() {
+    let scene = Scene::new(|draft| {
+        let mut other = draft.0.feature_sets[0].clone();
+        other.name = "riders".into();
+        other.features.truncate(2);
+        other.features[0].name = "rider:age".into();
+        other.features[1].name = "rider:score".into();
+        other.services[0].name = "riding".into();
+        other.services[0].features = vec!["rider:age".into(), "rider:score".into()];
+        draft.0.feature_sets.push(other);
+        let mut part = binding("riding", PRICING, &["rider:score"]);
+        part.feature_set_name = "riders".into();
+        draft.0.bindings.push(part);
+    });
+    let told = |service: &str| {
+        let body = json!({"feature_service": service, "entities": {"driver_id": [1]}});
+        let mut problem = post(&mut scene.pricing(), &body).json();
+        assert_eq!(problem["reason"], "not-granted");
+        problem["request_id"] = Value::Null;
+        problem.to_string().replace(service, "X")
+    };
+    assert_eq!(told("riding"), told("nothing"));
+}
+
+#[test]
 fn only_the_adapters_route_exists() {
     let scene = Scene::new(|_| {});
     let mut wire = scene.pricing();
@@ -475,6 +530,28 @@ fn a_server_that_is_down_makes_the_sidecar_unready() {
     let mut wire = Wire::tcp(scene.health);
     wire.send(&request("GET", "/readyz", &[], b""));
     assert_eq!(wire.read().status, 503);
+}
+
+#[test]
+fn what_the_agent_counts_is_among_the_series() {
+    let scene = Scene::new(|_| {});
+    let has = |line: &str| {
+        let text = scene.proxy.metrics();
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    };
+    has("featward_policy_age_seconds 0");
+    has("featward_policy_edits_refused_total 0");
+    let told = json!({
+        "policy": {"refused_edits": 2, "confirmed_at": scene::policy::now() as f64 - 3599.5},
+        "identity": {"renewals": 3, "failed_renewals": 4},
+    });
+    scene.proxy.set_agent_status(told.to_string().as_bytes()).unwrap();
+    let age = |age: u64| format!("featward_policy_age_seconds {age}");
+    let text = scene.proxy.metrics();
+    assert!(text.contains(&age(3599)) || text.contains(&age(3600)), "{text}");
+    has("featward_policy_edits_refused_total 2");
+    has("featward_identity_renewals_total{result=\"renewed\"} 3");
+    has("featward_identity_renewals_total{result=\"failed\"} 4");
 }
 
 #[test]

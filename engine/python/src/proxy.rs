@@ -38,6 +38,11 @@ impl Proxy {
         py.detach(|| self.0.set_policy(snapshot)).map_err(policy_error)
     }
 
+    /// Append records from now on to the file that has the configured path now.
+    fn reopen_record(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.reopen_record()).map_err(config_error)
+    }
+
     /// JSON object that the admin socket shows under "agent".
     fn set_agent_status(&self, status: &[u8]) -> PyResult<()> {
         self.0.set_agent_status(status).map_err(config_error)

@@ -1,6 +1,7 @@
 """Rules on feature sets: what they list is consistent, and the sets of one serving workload go together."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv6Address, ip_address
 
 from featward.manifests.catalogue import Catalogue, Set
 from featward.manifests.findings import Finding
@@ -18,6 +19,7 @@ def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
         yield from _lists(catalogue, feature_set)
         yield from _mode(catalogue, feature_set, now)
         yield from _reachable(catalogue, feature_set)
+        yield from _in_clear(feature_set)
     for sets in catalogue.served_by.values():
         yield from _claims(sets)
         yield from _columns(sets)
@@ -99,6 +101,34 @@ def _reachable(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
         message = f"clients of {feature_set.name} are not told where its sidecar listens"
         remedy = "add address: host:port"
         yield feature_set.finding("address-missing", ("spec", "serving"), message, remedy)
+
+
+def _in_clear(feature_set: Set) -> Iterator[Finding]:
+    """The way to the feature server is plain HTTP, so a token may not leave the machine on it."""
+    serving = feature_set.model.spec.serving
+    if serving.upstream_auth == "none":
+        return
+    for index, endpoint in enumerate(serving.endpoints):
+        if not _is_loopback(endpoint.host):
+            message = (
+                f"upstreamAuth: {serving.upstream_auth} would send tokens unencrypted to"
+                f" {endpoint.host}, where only loopback (127.0.0.1, ::1 or localhost) is safe"
+            )
+            path: Path = ("spec", "serving", "endpoints", index, "host")
+            remedy = "run the sidecar beside the feature server, or set upstreamAuth: none"
+            yield feature_set.finding("token-in-clear", path, message, remedy)
+
+
+def _is_loopback(host: str) -> bool:
+    """Names are not resolved: what they mean on the sidecar's machine is not known here."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _claims(sets: Sequence[Set]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ use serde_json::Deserializer;
 use serde_json::de::StrRead;
 use serde_json::error::Category;
 
-pub(crate) use place::{AnyScalar, Keys, Scalar, Text, Texts};
+pub(crate) use place::{AnyScalar, Keys, Nested, Scalar, Text, Texts};
 pub(crate) use skim::Skim;
 
 use crate::fault::Fault;
@@ -31,6 +31,7 @@ pub(crate) type Source<'a> = Deserializer<StrRead<'a>>;
 #[derive(Default)]
 pub(crate) struct Reading {
     fault: RefCell<Option<Fault>>,
+    objection: RefCell<Option<Fault>>,
 }
 
 impl Reading {
@@ -39,6 +40,20 @@ impl Reading {
     pub(crate) fn refuse<E: de::Error>(&self, reason: Reason, detail: impl Into<String>) -> E {
         *self.fault.borrow_mut() = Some(Fault::new(reason, detail));
         E::custom(reason.as_str())
+    }
+
+    /// Notes what is wrong with a document that has a meaning all the same, and goes on; the first one counts.
+    #[cold]
+    pub(crate) fn object(&self, reason: Reason, detail: impl Into<String>) {
+        let mut objection = self.objection.borrow_mut();
+        if objection.is_none() {
+            *objection = Some(Fault::new(reason, detail));
+        }
+    }
+
+    /// What was objected to.
+    pub(crate) fn objection(&self) -> Option<Fault> {
+        self.objection.take()
     }
 
     #[cold]

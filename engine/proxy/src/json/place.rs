@@ -7,7 +7,7 @@ use std::fmt;
 use ahash::AHashSet;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-use super::Reading;
+use super::{Reading, Skim};
 use crate::fault::shown;
 use crate::refusal::Reason;
 
@@ -67,6 +67,8 @@ impl<'de> Visitor<'de> for TextsVisitor {
 
 /// A value that is neither list nor object, as it was written: `1001.0` is a float and `"1001"` a string.
 pub(crate) enum Scalar<'a> {
+    /// A list or an object, read past; only where [`Nested::Skimmed`] allows one.
+    Nested,
     Null,
     Boolean(bool),
     Integer(i64),
@@ -77,13 +79,34 @@ pub(crate) enum Scalar<'a> {
     Text(Cow<'a, str>),
 }
 
-/// Reads a [`Scalar`]; lists and objects end the reading with `reason`.
+/// Reads a [`Scalar`].
 #[derive(Clone, Copy)]
 pub(crate) struct AnyScalar<'c> {
     pub(crate) reading: &'c Reading,
-    pub(crate) reason: Reason,
-    /// The name of the place, for the sentence.
-    pub(crate) place: &'c str,
+    pub(crate) nested: Nested<'c>,
+}
+
+/// What becomes of a list or an object where a scalar is wanted.
+#[derive(Clone, Copy)]
+pub(crate) enum Nested<'c> {
+    /// It ends the reading; the place is named in the sentence.
+    Refused(Reason, &'c str),
+    /// It is read past, with so many levels inside it, and judged by whoever asked.
+    Skimmed(usize),
+}
+
+impl<'c> AnyScalar<'c> {
+    #[cold]
+    fn nested<E: de::Error>(self, found: &str) -> Result<Skim<'c>, E> {
+        let reading = self.reading;
+        match self.nested {
+            Nested::Skimmed(levels) => Ok(Skim { reading, levels }),
+            Nested::Refused(reason, place) => {
+                let detail = format!("{place}: expected a single value, found {found}");
+                Err(reading.refuse(reason, detail))
+            }
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for AnyScalar<'_> {
@@ -129,14 +152,14 @@ impl<'de> Visitor<'de> for AnyScalar<'_> {
         Ok(Scalar::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-        let detail = format!("{}: expected a single value, found a list", self.place);
-        Err(self.reading.refuse(self.reason, detail))
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        self.nested("a list")?.visit_seq(list).map(|()| Scalar::Nested)
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-        let detail = format!("{}: expected a single value, found an object", self.place);
-        Err(self.reading.refuse(self.reason, detail))
+    fn visit_map<A: de::MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
+        self.nested("an object")?
+            .visit_map(object)
+            .map(|()| Scalar::Nested)
     }
 }
 

@@ -51,3 +51,9 @@ pub(super) struct Digest {
 pub(super) struct Purpose {
     pub(super) purpose: &'static str,
 }
+
+/// How a renewal of the identity ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Renewal {
+    pub(super) result: &'static str,
+}

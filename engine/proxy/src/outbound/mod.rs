@@ -3,6 +3,7 @@
 //! in words of its own, with a header that tells it from the server's refusals.
 
 mod remote;
+mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::serve::{Answer, Unread, check_framing, discard, problem_answer, read_
 use crate::state::State;
 use crate::upstream::{Sent, Streamed};
 use remote::{Remote, Unreached};
+pub(crate) use standing::Standing;
 
 /// One feature set that local apps call.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct Outbound {
     feature_set: Arc<str>,
     /// Where the policy says it is served, found once for each policy.
     found: Mutex<Found>,
+    standing: Arc<Standing>,
     /// Counts changes of our identity and trust.
     epoch: watch::Receiver<u64>,
 }
@@ -61,10 +64,15 @@ struct Problem<'a> {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Outbound {
-    pub(crate) fn new(state: &Arc<State>, feature_set: &str) -> Outbound {
+    /// An outbound whose local apps call this address.
+    pub(crate) fn new(state: &Arc<State>, feature_set: &str, listen: &str) -> Outbound {
+        let feature_set: Arc<str> = feature_set.into();
+        let standing = Arc::new(Standing::new(Arc::clone(&feature_set), listen));
+        state.outbound.lock().push(Arc::clone(&standing));
         Outbound {
             state: Arc::clone(state),
-            feature_set: feature_set.into(),
+            feature_set,
+            standing,
             found: Mutex::default(),
             epoch: state.credentials.changed(),
         }
@@ -82,6 +90,10 @@ impl Outbound {
             }),
         };
         discard(body);
+        match &ended {
+            Ok(_) => self.standing.answered(),
+            Err(unreached) => self.standing.failed(unreached),
+        }
         let result = ended
             .as_ref()
             .map_or_else(|refused| refused.reason.as_str(), |_| "answered");
@@ -150,14 +162,7 @@ impl Outbound {
     }
 
     fn look_up(&self, policy: &featward_policy::Policy, before: Option<Arc<Remote>>) -> Option<Arc<Remote>> {
-        let wanted = |remote: &&featward_policy::Remote| match self.feature_set.split_once('/') {
-            Some((namespace, name)) => *remote.namespace == *namespace && *remote.name == *name,
-            None => *remote.name == *self.feature_set,
-        };
-        let mut named = policy.remotes().iter().filter(wanted);
-        let (remote, None) = (named.next()?, named.next()) else {
-            return None;
-        };
+        let remote = standing::server(policy, &self.feature_set)?;
         match before {
             Some(same) if same.is(&remote.address, &remote.spiffe_id) => Some(same),
             _ => Remote::new(

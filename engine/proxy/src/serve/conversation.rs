@@ -100,13 +100,14 @@ pub(super) fn two(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Whichever the first bytes speak.
+/// Whichever the first bytes speak. The builder of both knows no largest header section, so that HTTP/1.1's read
+/// buffer is as large as one; its write buffer then is no larger either.
 pub(super) fn either(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes.max(LEAST_BUFFER));
+        .max_buf_size(limits.header_bytes);
     bounded!(builder.http2(), limits);
     builder
 }

@@ -23,16 +23,21 @@ pub(super) fn denial(
         }
         None => Refusal::plain(reason(decision.reason)),
     };
-    match named(policy, decision) {
+    match named(policy, request, decision) {
         Some(set) => refusal.about(about(policy, set, request, decision)),
         None => refusal,
     }
 }
 
 /// The set is taken from what is granted, else it is the first one served: naming the set of a feature that is not
-/// granted would tell that the feature exists.
-fn named<'p>(policy: &'p Policy, decision: &Decision) -> Option<&'p FeatureSet> {
-    match decision.granted.first() {
+/// granted would tell that the feature exists. Nor does what is granted of a service tell its set unless all of it
+/// is: the caller named the service only, and might not know that there is one.
+fn named<'p>(policy: &'p Policy, request: &Request<'_>, decision: &Decision) -> Option<&'p FeatureSet> {
+    let known = match request.features {
+        Features::Named(_) => true,
+        Features::Service(_) => decision.missing.is_empty(),
+    };
+    match decision.granted.first().filter(|_| known) {
         Some(grant) => Some(policy.feature_set(policy.feature(grant.feature).set)),
         None => policy.feature_sets().first(),
     }

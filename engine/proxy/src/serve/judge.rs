@@ -105,7 +105,13 @@ impl<'p> Bench<'p> {
     where
         'p: 'b,
     {
-        match self.parse(route, head, body) {
+        let parsed = self.parse(route, head, body);
+        // Where nothing is refused, there is nothing to hide, and what cannot be judged is said to be so.
+        let parsed = match self.lenient() {
+            true => parsed.and_then(Read::sound),
+            false => parsed,
+        };
+        match parsed {
             Ok(read) => self.decide(route, head, read, account),
             Err(fault) if self.lenient() => {
                 self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
@@ -139,17 +145,14 @@ impl<'p> Bench<'p> {
         if self.visitor.peer.is_none() && !self.active.admits_unidentified(self.now).1 {
             return Err(Refusal::plain(Reason::IdentityRequired));
         }
-        let outcome = tally.as_str();
-        account.judged(
-            Judged {
-                tally,
-                outcome,
-                reason,
-                mode: Mode::Observe,
-                applied: false,
-            },
-            self.active.label(None),
-        );
+        let unread = Judged {
+            tally,
+            outcome: tally.as_str(),
+            reason,
+            mode: Mode::Observe,
+            applied: false,
+        };
+        account.judged(self.token_seen(unread, &[], head), self.active.label(None));
         let upstream = self.active.first_upstream().ok_or_else(no_server)?;
         let authorization = self.authorization(&[], Mode::Observe, head)?;
         Ok(Pass {
@@ -211,8 +214,13 @@ impl<'p> Bench<'p> {
             now: self.now,
         };
         let mut decision = self.active.policy.decide(&request);
+        let refused = decision.outcome != Outcome::Allow && self.applies(&decision);
+        // It tells what the catalogue declares, which is not for a caller who may not ask for this.
+        if let Some(fault) = read.objection().filter(|_| !refused) {
+            return Err(fault.clone().into());
+        }
         let wait = self.limit(&mut decision, read.rows(), account.started);
-        let judged = self.judged(&decision);
+        let judged = self.token_seen(self.judged(&decision), &decision.feature_sets, head);
         account.asked(&self.active.policy, &request, &decision);
         account.judged(judged, self.active.label(Some(&decision)));
         if judged.applied && decision.outcome != Outcome::Allow {
@@ -253,9 +261,13 @@ impl<'p> Bench<'p> {
     }
 
     /// A refusal is applied in enforce, and for callers without identity whom the sets do not admit.
-    fn judged(&self, decision: &Decision) -> Judged {
+    fn applies(&self, decision: &Decision) -> bool {
         let nobody = self.visitor.peer.is_none() && !decision.unidentified_allowed;
-        let applied = nobody || decision.mode == Mode::Enforce;
+        nobody || decision.mode == Mode::Enforce
+    }
+
+    fn judged(&self, decision: &Decision) -> Judged {
+        let applied = self.applies(decision);
         let tally = match (decision.outcome, applied) {
             (Outcome::Allow, _) => Tally::Allow,
             (Outcome::Limited, true) => Tally::Limited,
@@ -308,12 +320,29 @@ impl<'p> Bench<'p> {
 
     /// What becomes of `Authorization`. A token that nobody signed is refused wherever anything is refused.
     fn authorization(&self, sets: &[SetIndex], mode: Mode, head: &Parts) -> Result<UpstreamAuth, Refusal> {
-        let word = self.active.authorization(sets);
-        let passes = word == UpstreamAuth::Passthrough && mode != Mode::Observe;
-        if passes && headers::authorizations(&head.headers).any(headers::is_unsigned_token) {
+        if mode != Mode::Observe && self.passes_unsigned(sets, head) {
             return Err(Refusal::plain(Reason::UnsignedToken));
         }
-        Ok(word)
+        Ok(self.active.authorization(sets))
+    }
+
+    /// In observe such a token passes, as everything does. But no caller from outside has it by mistake, so that it
+    /// is what the record says of the request, whatever else there is to say.
+    fn token_seen(&self, judged: Judged, sets: &[SetIndex], head: &Parts) -> Judged {
+        if judged.mode != Mode::Observe || judged.applied || !self.passes_unsigned(sets, head) {
+            return judged;
+        }
+        Judged {
+            tally: Tally::WouldDeny,
+            outcome: Outcome::Deny.as_str(),
+            reason: Reason::UnsignedToken.as_str(),
+            ..judged
+        }
+    }
+
+    fn passes_unsigned(&self, sets: &[SetIndex], head: &Parts) -> bool {
+        self.active.authorization(sets) == UpstreamAuth::Passthrough
+            && headers::authorizations(&head.headers).any(headers::is_unsigned_token)
     }
 }
 

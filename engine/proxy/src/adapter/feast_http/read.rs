@@ -9,10 +9,10 @@ use ahash::AHashSet;
 use featward_policy::ColumnType;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use self::entities::Entities;
-use super::request::{Column, Read, Selection};
+use self::entities::{Entities, Table};
+use super::request::{Read, Selection};
 use crate::fault::{Fault, shown};
-use crate::json::{self, AnyScalar, Keys, Reading, Scalar, Skim, Text, Texts};
+use crate::json::{self, AnyScalar, Keys, Nested, Reading, Scalar, Skim, Text, Texts};
 use crate::refusal::Reason;
 
 /// The bounds of a body beyond its size in bytes.
@@ -30,26 +30,31 @@ impl Default for ParseLimits {
 }
 
 /// Reads a body. `columns` gives the declared type of a join key or request input; what it does not know is
-/// refused. Values must be of exactly the declared type: where Feast reads `"1001"`, `1001.0` and `1001` as one
+/// objected to. Values must be of exactly the declared type: where Feast reads `"1001"`, `1001.0` and `1001` as one
 /// driver, three spellings would count as three. `null` is no value of any type.
+///
+/// Objections wait in the [`Read`] for the decision, because they tell what the catalogue declares, and a caller
+/// whom nothing is granted may not learn that. A fault that any catalogue would find ends the reading at once.
 pub fn parse<'a>(
     body: &'a [u8],
     columns: impl Fn(&str) -> Option<ColumnType>,
     limits: &ParseLimits,
 ) -> Result<Read<'a>, Fault> {
-    let members = json::document(body, |reading, source| {
+    let (members, objection) = json::document(body, |reading, source| {
         let seed = Members {
             reading,
             columns: &columns,
             limits,
         };
-        seed.deserialize(source)
+        let members = seed.deserialize(source)?;
+        Ok((members, reading.objection()))
     })?;
-    let entities = members.entities.ok_or_else(missing_entities)?;
+    let table = members.entities.ok_or_else(missing_entities)?;
     Ok(Read {
-        rows: rows(&entities)?,
+        rows: rows(&table)?,
         selection: select(members.service, members.features)?,
-        entities,
+        entities: table.columns,
+        objection,
         full_feature_names: members.full_feature_names,
         include_feature_view_version_metadata: members.version_metadata,
     })
@@ -59,17 +64,15 @@ fn missing_entities() -> Fault {
     Fault::new(Reason::MissingField, "the body has no member \"entities\"")
 }
 
-fn rows(entities: &[Column<'_>]) -> Result<u64, Fault> {
-    let mut lengths = entities.iter().map(|column| column.values.len());
-    let rows = lengths.next().unwrap_or(0);
-    if !lengths.all(|length| length == rows) {
+fn rows(table: &Table<'_>) -> Result<u64, Fault> {
+    if table.uneven {
         let detail = "the lists in \"entities\" are not all of one length";
         return Err(Fault::new(Reason::UnevenRows, detail));
     }
-    if rows == 0 {
-        return Err(Fault::new(Reason::NoRows, "\"entities\" holds no row"));
+    match table.rows {
+        None | Some(0) => Err(Fault::new(Reason::NoRows, "\"entities\" holds no row")),
+        Some(rows) => Ok(rows as u64),
     }
-    Ok(rows as u64)
 }
 
 /// Feast lets a service win over features without a word, and falls back to features when the service is empty.
@@ -112,7 +115,7 @@ fn check_features(features: &[Cow<'_, str>]) -> Result<(), Fault> {
 /// The members of the body that Feast knows, as they stand.
 #[derive(Default)]
 struct Found<'a> {
-    entities: Option<Vec<Column<'a>>>,
+    entities: Option<Table<'a>>,
     service: Option<Cow<'a, str>>,
     features: Vec<Cow<'a, str>>,
     full_feature_names: bool,
@@ -161,7 +164,14 @@ impl<F: Fn(&str) -> Option<ColumnType>> Members<'_, F> {
         let Members { reading, columns, .. } = *self;
         match key {
             "entities" => {
-                found.entities = Some(object.next_value_seed(Entities { reading, columns })?);
+                // The body, "entities" and the list of a column are open around a value.
+                let levels = self.limits.depth.saturating_sub(3);
+                let entities = Entities {
+                    reading,
+                    columns,
+                    levels,
+                };
+                found.entities = Some(object.next_value_seed(entities)?);
             }
             "features" => found.features = object.next_value::<Texts<'de>>()?.0,
             "feature_service" => found.service = self.text(key, object)?,
@@ -180,8 +190,7 @@ impl<F: Fn(&str) -> Option<ColumnType>> Members<'_, F> {
     fn scalar<'de, A: MapAccess<'de>>(&self, place: &str, object: &mut A) -> Result<Scalar<'de>, A::Error> {
         object.next_value_seed(AnyScalar {
             reading: self.reading,
-            reason: Reason::WrongType,
-            place,
+            nested: Nested::Refused(Reason::WrongType, place),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::fault::Fault;
 use crate::json::write;
 
 /// A request as it was judged. Everything in here was read from the client's body; nothing else of the body is
@@ -10,6 +11,8 @@ use crate::json::write;
 pub struct Read<'a> {
     pub(super) selection: Selection<'a>,
     pub(super) entities: Vec<Column<'a>>,
+    /// What the catalogue has against the entities; then not all of them are held here.
+    pub(super) objection: Option<Fault>,
     pub(super) rows: u64,
     pub(super) full_feature_names: bool,
     pub(super) include_feature_view_version_metadata: bool,
@@ -37,15 +40,6 @@ pub(super) enum Values<'a> {
 }
 
 impl Values<'_> {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Values::Integers(values) => values.len(),
-            Values::Numbers(values) => values.len(),
-            Values::Texts(values) => values.len(),
-            Values::Booleans(values) => values.len(),
-        }
-    }
-
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Values::Integers(values) => {
@@ -63,6 +57,20 @@ impl Values<'_> {
 }
 
 impl Read<'_> {
+    /// What the catalogue has against the entities. It tells which names and types are declared, so it is for
+    /// callers only who are granted what they ask for.
+    pub fn objection(&self) -> Option<&Fault> {
+        self.objection.as_ref()
+    }
+
+    /// The same request, if there is nothing against its entities.
+    pub fn sound(self) -> Result<Self, Fault> {
+        match self.objection {
+            Some(fault) => Err(fault),
+            None => Ok(self),
+        }
+    }
+
     /// The features that the request names, in its order; empty when it names a service.
     pub fn features(&self) -> Vec<&str> {
         match &self.selection {
@@ -95,8 +103,9 @@ impl Read<'_> {
         self.full_feature_names
     }
 
-    /// The body for Feast: what was asked for, or only these of its features.
+    /// The body for Feast: what was asked for, or only these of its features. Of a sound request only.
     pub fn write(&self, features: Option<&[&str]>) -> Vec<u8> {
+        debug_assert!(self.objection.is_none(), "an objection was not heard");
         let mut out = Vec::with_capacity(INITIAL);
         match (features, &self.selection) {
             (Some(features), _) => write_features(&mut out, features),

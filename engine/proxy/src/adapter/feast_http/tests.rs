@@ -25,8 +25,13 @@ fn columns(name: &str) -> Option<ColumnType> {
     })
 }
 
+/// What is read where the caller may know of the catalogue.
+fn parsed(body: &[u8]) -> Result<Read<'_>, Fault> {
+    parse(body, columns, &ParseLimits::default()).and_then(Read::sound)
+}
+
 fn read(body: &str) -> Result<Read<'_>, Reason> {
-    parse(body.as_bytes(), columns, &ParseLimits::default()).map_err(|fault| fault.reason)
+    parsed(body.as_bytes()).map_err(|fault| fault.reason)
 }
 
 fn written(body: &str) -> String {

@@ -192,16 +192,57 @@ fn deep_nesting_is_refused_wherever_it_stands() {
         r#"{{"features":["v:f"],"entities":{{"driver_id":[{}]}}}}"#,
         deep(100_000)
     );
-    assert_eq!(read(&entity), Err(Reason::EntityType));
+    assert_eq!(read(&entity), Err(Reason::TooDeep));
+}
+
+#[test]
+fn what_the_catalogue_objects_to_waits_and_other_faults_do_not() {
+    let parse = |entities: &str, columns: fn(&str) -> Option<ColumnType>| {
+        let body = format!(r#"{{"features":["v:f"],"entities":{entities}}}"#);
+        parse(body.as_bytes(), columns, &ParseLimits::default())
+            .map(|read| (read.rows(), read.objection().map(|fault| fault.reason)))
+            .map_err(|fault| fault.reason)
+    };
+    for (entities, objection) in [
+        (
+            r#"{"nobody":[1,"x",{"y":[null]}],"driver_id":[1,2,3]}"#,
+            Reason::UnknownEntity,
+        ),
+        (r#"{"driver_id":[1,"x",[2]]}"#, Reason::EntityType),
+        (r#"{"list":[1,2,3]}"#, Reason::EntityType),
+        (
+            r#"{"small":[1,2147483648,true],"nobody":[1,2,3]}"#,
+            Reason::NumberOutOfRange,
+        ),
+    ] {
+        assert_eq!(parse(entities, columns), Ok((3, Some(objection))), "{entities}");
+    }
+    for (entities, fault) in [
+        (r#"{"driver_id":["x"],"nobody":[1,2]}"#, Reason::UnevenRows),
+        (r#"{"driver_id":["x"],"driver_id":[1]}"#, Reason::DuplicateKey),
+        (r#"{"driver_id":["x",{"y":1,"y":2}]}"#, Reason::DuplicateKey),
+        (r#"{"driver_id":"x"}"#, Reason::WrongType),
+        (r#"{"driver_id":["x",1e400]}"#, Reason::NumberOutOfRange),
+        (r#"{"driver_id":["x",[[[[[[1]]]]]]]}"#, Reason::TooDeep),
+        (r#"{"driver_id":["x",]}"#, Reason::MalformedJson),
+        (r#"{"driver_id":["\ud800"]}"#, Reason::MalformedJson),
+    ] {
+        assert_eq!(parse(entities, columns), Err(fault), "{entities}");
+        assert_eq!(
+            parse(entities, |_| None),
+            Err(fault),
+            "{entities} where nothing is declared"
+        );
+    }
 }
 
 #[test]
 fn a_fault_says_where_and_quotes_no_value() {
     let body = r#"{"features":["v:f"],"entities":{"driver_id":[1,"secret-value"]}}"#;
-    let fault = parse(body.as_bytes(), columns, &ParseLimits::default()).unwrap_err();
+    let fault = parsed(body.as_bytes()).unwrap_err();
     assert_eq!(fault.detail, "entities.driver_id[1]: expected int64");
     let body = r#"{"features":["v:f"],"entities":{"driver_id":"secret, expected"}}"#;
-    let fault = parse(body.as_bytes(), columns, &ParseLimits::default()).unwrap_err();
+    let fault = parsed(body.as_bytes()).unwrap_err();
     assert!(!fault.detail.contains("secret"), "{}", fault.detail);
     assert!(
         fault.detail.starts_with("expected a list of values"),
