@@ -20,7 +20,7 @@ fn a_request_under_way_outlives_the_idle_time_of_its_connection() {
     scene.far.answer(|_| {
         std::thread::sleep(Duration::from_millis(1_000));
         http::Response::new(Bytes::from_static(
-            br#"{"metadata": {"feature_names": ["driver_id"]}, "results": [{}]}"#,
+            br#"{"metadata": {"feature_names": ["conv_rate"]}, "results": [{}]}"#,
         ))
     });
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));

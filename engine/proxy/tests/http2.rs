@@ -121,7 +121,7 @@ fn stopping_says_goaway_and_finishes_what_is_under_way() {
     let scene = Scene::new(|_| {});
     scene.far.answer(|_| {
         std::thread::sleep(std::time::Duration::from_millis(300));
-        Response::new(r#"{"metadata": {"feature_names": ["driver_id"]}, "results": [{}]}"#.into())
+        Response::new(r#"{"metadata": {"feature_names": ["conv_rate"]}, "results": [{}]}"#.into())
     });
     let mut client = pricing(&scene);
     let mut calling = client.clone();

@@ -588,7 +588,7 @@ fn stopping_lets_requests_under_way_end_and_then_closes() {
     scene.far.answer(|_| {
         std::thread::sleep(std::time::Duration::from_millis(300));
         Response::new(
-            json!({"metadata": {"feature_names": ["driver_id"]}, "results": [{}]})
+            json!({"metadata": {"feature_names": ["conv_rate"]}, "results": [{}]})
                 .to_string()
                 .into(),
         )
@@ -665,7 +665,7 @@ fn impatient() -> (
                             .unwrap()
                             .to_owned(),
                     );
-                    let body = r#"{"metadata":{"feature_names":["driver_id"]},"results":[{}]}"#;
+                    let body = r#"{"metadata":{"feature_names":["conv_rate"]},"results":[{}]}"#;
                     if number == 0 {
                         write!(
                             stream,

@@ -126,3 +126,26 @@ fn kept_names_follow_the_request() {
     assert!(kept.column("v__f") && kept.column("driver_id"));
     assert!(!kept.column("f") && !kept.column("v__g"));
 }
+
+#[test]
+fn an_answer_without_any_granted_column_is_a_failure_of_the_upstream() {
+    let body = r#"{"features":["v:f","v:g"],"entities":{"driver_id":[1]},"full_feature_names":true}"#;
+    let request = read(body).unwrap();
+    let kept = Kept::new(&request, ["v:f", "v:g"]);
+    let answer = |names: &str| {
+        let names: Vec<&str> = names.split(' ').collect();
+        let results = vec!["{}"; names.len()].join(",");
+        let names = names.join(r#"",""#);
+        format!(r#"{{"results":[{results}],"metadata":{{"feature_names":["{names}"]}}}}"#)
+    };
+    let fault = kept
+        .filter(answer("driver_id renamed__f").as_bytes())
+        .unwrap_err();
+    assert_eq!(fault.reason, Reason::UpstreamAnswer);
+    assert!(kept.filter(answer("driver_id v__g").as_bytes()).is_ok());
+    assert!(
+        Kept::new(&request, [])
+            .filter(answer("driver_id").as_bytes())
+            .is_ok()
+    );
+}
