@@ -42,6 +42,10 @@ def _cpu(row: Row) -> float:
     return row["cpu"]
 
 
+def _rate(row: Row) -> float:
+    return row["rate"]
+
+
 TARGETS = (
     Target(
         "decide + record, CPU, against Envoy + Lua",
@@ -56,10 +60,19 @@ TARGETS = (
     ),
     Target("the same and filter, CPU, against Envoy", "requests", "envoy-rbac", _cpu, 0.65),
     Target(
-        "throughput, against Envoy + OPA",
+        "decide + record, throughput, against Envoy + OPA",
         "requests",
         "envoy-opa",
-        lambda row: row["rate"],
+        _rate,
+        5.0,
+        True,
+        ours=SHADOW,
+    ),
+    Target(
+        "the same and filter, throughput, against Envoy + OPA",
+        "requests",
+        "envoy-opa",
+        _rate,
         5.0,
         True,
     ),
