@@ -67,7 +67,7 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
     async with contextlib.AsyncExitStack() as stack:
         core = await _open_core(settings, clock, stack)
         streams = Streams()
-        guard = Guard(clock, core.metrics, core.issuance)
+        guard = Guard(core.situation.directory.trust_domain, clock, core.metrics, core.issuance)
         identity = IdentityService(
             core.situation,
             core.tokens,

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca_kit import FakeClock, a_directory, a_request
+from ca_kit import TRUST_DOMAIN, FakeClock, a_directory, a_request
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 from featward_ca.core import Core
@@ -74,7 +74,7 @@ def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:
 
 @pytest.fixture
 async def served(core: Core, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Served]:
-    guard, streams = Guard(clock, core.metrics, core.issuance), Streams()
+    guard, streams = Guard(TRUST_DOMAIN, clock, core.metrics, core.issuance), Streams()
     service = IdentityService(
         core.situation,
         core.tokens,
@@ -313,7 +313,20 @@ async def test_a_token_for_nobody_is_not_found(served: Served) -> None:
 def test_a_call_without_a_row_in_the_table_stops_the_start() -> None:
     rows = {path: row for path, row in rpcs.RPCS.items() if not path.endswith("/Show")}
     with pytest.raises(ConfigurationError, match="no row for Show"):
-        rpcs.rows_of(AUTHORITY, rows)
+        rpcs.rows_of(AUTHORITY, {}, rows)
+
+
+def test_a_call_is_either_handled_or_planned() -> None:
+    with pytest.raises(ConfigurationError, match=r"Attest of .* must have a handler or be planned"):
+        rpcs.rows_of(IDENTITY, {"WatchIdentity"})
+    planned = frozenset({f"{IDENTITY.full_name}/Attest"})
+    with pytest.raises(ConfigurationError, match=r"^Attest of .* and not both"):
+        rpcs.rows_of(IDENTITY, {"Attest", "WatchIdentity"}, planned=planned)
+
+
+async def test_a_planned_call_is_unimplemented_for_those_who_may_make_it(served: Served) -> None:
+    code, _ = await refused(served.admin.Backup(authority_pb2.BackupRequest()))
+    assert code is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.usefixtures("served")

@@ -36,6 +36,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.SvidClonedError, grpc.StatusCode.PERMISSION_DENIED),
     (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
+    (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
@@ -58,7 +59,10 @@ Handler = Callable[[Any, Call], Awaitable[Any]]
 class Guard:
     """Wraps handlers; one for all services of a CA."""
 
-    def __init__(self, clock: Clock, metrics: Metrics, issuance: RecordedIssuance) -> None:
+    def __init__(
+        self, trust_domain: str, clock: Clock, metrics: Metrics, issuance: RecordedIssuance
+    ) -> None:
+        self._trust_domain = trust_domain
         self._clock = clock
         self._metrics = metrics
         self._issuance = issuance
@@ -69,9 +73,11 @@ class Guard:
         """All methods of a service behind the table. `fixed`: the caller, where the socket alone
         says who it is.
         """
-        rows = rows_of(descriptor)
+        rows = rows_of(descriptor, handlers)
         guarded = {
-            method.name: self._method(method, rows[method.name], handlers[method.name], fixed)
+            method.name: self._method(
+                method, rows[method.name], handlers.get(method.name, _planned), fixed
+            )
             for method in descriptor.methods
         }
         return grpc.method_handlers_generic_handler(descriptor.full_name, guarded)
@@ -82,7 +88,7 @@ class Guard:
         allowance = Allowance(row.limit)
 
         async def guarded(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            peer = fixed or peer_of(context.invocation_metadata() or ())
+            peer = fixed or peer_of(context.invocation_metadata() or (), self._trust_domain)
             call = Call(peer, Request(row.audit_kind, str(peer)), context)
             try:
                 return await self._run(row, allowance, handler, message, call)
@@ -106,11 +112,11 @@ class Guard:
     async def _run(
         self, row: Rpc, allowance: Allowance, handler: Handler, message: Any, call: Call
     ) -> Any:
-        if call.peer.kind not in row.callers:
+        if not call.peer.kinds & row.callers:
             raise errors.NotPermittedError(
                 f"{call.peer.kind} callers may not call {row.audit_kind}"
             )
-        allowance.enter(call.peer.serial or str(call.peer), self._clock.now())
+        allowance.enter(call.peer.source, self._clock.now())
         try:
             return await handler(message, call)
         finally:
@@ -136,3 +142,7 @@ class Guard:
             else "the CA could not do it; its log says why"
         )
         await call.context.abort(status, f"{told} (request {call.request.id})")
+
+
+async def _planned(_: object, __: Call) -> NoReturn:
+    raise errors.PlannedError("this version of the CA does not offer this call")

@@ -25,7 +25,7 @@ from featward_ca.requests import public_key_of
 from featward_ca.service.guard import Call, Handler
 from featward_ca.service.limits import Allowance
 from featward_ca.service.peers import Peer, PeerKind
-from featward_ca.service.rpcs import Limit
+from featward_ca.service.rpcs import Limit, Rate
 from featward_ca.service.streams import Stream, Streams
 from featward_ca.situation import Situation
 from featward_ca.store.audit import Outcome
@@ -33,7 +33,7 @@ from featward_ca.trust import Trust, TrustBroadcast
 
 # Refusals of callers without identity that get a row in the audit table, which nobody can prune:
 # anybody may cause them. All of them are counted and logged.
-_NOTED = Limit(burst=100, per_second=1, at_once=1)
+_NOTED = Limit(Rate(100, 1), at_once=1)
 # An agent that serves a node has all its workloads at hand after a restart; twenty fill one group
 # commit.
 CSRS_PER_MESSAGE = 20
