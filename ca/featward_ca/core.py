@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from featward.logs import fields
+from featward_ca.attest.evidence import Attestors
 from featward_ca.attest.join_token import JoinTokens
 from featward_ca.attest.renewal import Renewals
 from featward_ca.authorities import Authorities
@@ -47,6 +48,7 @@ class Core:
         self.authorities = Authorities(keys, self.issuance, self.writer, clock, self.metrics)
         self.issuer = Issuer(self.authorities, self.issuance, self.writer, clock)
         self.tokens = JoinTokens(self.writer, clock)
+        self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(self.writer, clock, self.metrics)
         self._edited = asyncio.Event()
         self._due = 0.0

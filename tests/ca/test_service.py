@@ -1,5 +1,6 @@
 """The gRPC services behind their table of calls; the headers are those that a Listener would set."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
 from featward_ca.recorded import serial_text
 from featward_ca.service import rpcs
-from featward_ca.service.admin import AuthorityService
-from featward_ca.service.guard import Guard
-from featward_ca.service.identity import CSRS_PER_MESSAGE, IdentityService
+from featward_ca.service.admin import handlers as admin_handlers
+from featward_ca.service.guard import Call, Guard
+from featward_ca.service.identity import IdentityService
 from featward_ca.service.peers import ADMIN
 from featward_ca.service.sockets import listen
+from featward_ca.service.stream import CSRS_PER_MESSAGE
 from featward_ca.service.streams import Streams
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import audit
@@ -47,6 +49,8 @@ class Served:
     core: Core
     stub: identity_pb2_grpc.IdentityServiceStub
     admin: authority_pb2_grpc.AuthorityServiceStub
+    # The same service where it is reached with an SVID.
+    remote: authority_pb2_grpc.AuthorityServiceStub
     streams: Streams
     service: IdentityService
 
@@ -75,28 +79,21 @@ def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:
 @pytest.fixture
 async def served(core: Core, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Served]:
     guard, streams = Guard(TRUST_DOMAIN, clock, core.metrics, core.issuance), Streams()
-    service = IdentityService(
-        core.situation,
-        core.tokens,
-        core.renewals,
-        core.issuer,
-        core.issuance,
-        core.trust,
-        streams,
-        clock,
-    )
+    service = IdentityService(core, streams)
+    looked_after = admin_handlers(core, streams)
     sockets = tmp_path / "i.sock", tmp_path / "a.sock"
     servers = [
-        await listen(sockets[0], [guard.service(IDENTITY, service.handlers)]),
         await listen(
-            sockets[1], [guard.service(AUTHORITY, AuthorityService(core, streams).handlers, ADMIN)]
+            sockets[0],
+            [guard.service(IDENTITY, service.handlers), guard.service(AUTHORITY, looked_after)],
         ),
+        await listen(sockets[1], [guard.service(AUTHORITY, looked_after, ADMIN)]),
     ]
     async with (
         grpc.aio.insecure_channel(f"unix:{sockets[0]}") as identity,
         grpc.aio.insecure_channel(f"unix:{sockets[1]}") as admin,
     ):
-        yield Served(core, Stub(identity), AdminStub(admin), streams, service)
+        yield Served(core, Stub(identity), AdminStub(admin), AdminStub(identity), streams, service)
     for server in servers:
         await server.stop(0)
 
@@ -351,3 +348,67 @@ async def test_strangers_can_not_fill_the_audit_table(served: Served, clock: Fak
     assert await refused(150) == 100
     clock.advance(10)
     assert await refused(20) == 110
+
+
+def as_spiffe_id(spiffe_id: str) -> Metadata:
+    return (("featward-peer-spiffe-id", spiffe_id), ("featward-peer-serial", "0a"))
+
+
+async def test_the_operator_looks_after_the_ca_with_its_svid_and_nobody_else_does(
+    served: Served,
+) -> None:
+    operator = as_spiffe_id(f"spiffe://{TRUST_DOMAIN}/featward/operator")
+    shown = await served.remote.Show(authority_pb2.ShowRequest(), metadata=operator)
+    assert shown.trust_domain == TRUST_DOMAIN
+    strangers: list[Metadata] = [
+        (),
+        UNIX_HEADERS,
+        (*operator, ("featward-peer-expired", "1")),
+        as_spiffe_id(f"spiffe://{TRUST_DOMAIN}/featward/ca"),
+        as_spiffe_id("spiffe://other.example/featward/operator"),
+    ]
+    for headers in strangers:
+        code, _ = await refused(served.remote.Show(authority_pb2.ShowRequest(), metadata=headers))
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_what_is_the_administrators_alone_is_not_the_operators(served: Served) -> None:
+    operator = as_spiffe_id(f"spiffe://{TRUST_DOMAIN}/featward/operator")
+    request = authority_pb2.CreateJoinTokenRequest(workload=NAME)
+    code, _ = await refused(served.remote.CreateJoinToken(request, metadata=operator))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_source_that_attests_too_often_leaves_the_others_their_turn(
+    served: Served,
+) -> None:
+    bad = identity_pb2.AttestRequest(
+        evidence=identity_pb2.Evidence(join_token="A" * 43), csr=a_request()
+    )
+
+    async def attest(address: str) -> grpc.StatusCode:
+        headers = (("featward-peer-address", address),)
+        return (await refused(served.stub.Attest(bad, metadata=headers)))[0]
+
+    codes = [await attest(f"2001:db8::{number:x}") for number in range(1, 203)]
+    assert codes[:200] == [grpc.StatusCode.UNAUTHENTICATED] * 200
+    assert codes[200:] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    assert await attest("2001:db8:0:1::1") is grpc.StatusCode.UNAUTHENTICATED
+    assert await attest("192.0.2.1") is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_stream_always_ends_in_a_status(core: Core, tmp_path: Path) -> None:
+    async def cut_off(_: object, __: Call) -> None:
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    guard = Guard(TRUST_DOMAIN, core.clock, core.metrics, core.issuance)
+    service = guard.service(IDENTITY, {"Attest": cut_off, "WatchIdentity": cut_off})
+    server = await listen(tmp_path / "c.sock", [service])
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/c.sock") as channel:
+        stub = Stub(channel)
+        code, _ = await refused(stub.WatchIdentity(metadata=as_spiffe_id("spiffe://x/y")).read())
+        assert code is grpc.StatusCode.UNAVAILABLE
+        code, _ = await refused(stub.Attest(identity_pb2.AttestRequest()))
+        assert code is grpc.StatusCode.UNAVAILABLE
+    await server.stop(0)

@@ -7,6 +7,7 @@ ours, stays in the log under the request's number.
 
 from __future__ import annotations  # grpc's classes are generic in their stubs alone
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from featward_ca.service.peers import Peer, peer_of
 from featward_ca.service.rpcs import Rpc, rows_of
 
 _log = logging.getLogger(__name__)
+_CUT_OFF = "the CA has ended this call; connect again"
 
 # First match counts, so the narrow come first.
 _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
@@ -94,6 +96,12 @@ class Guard:
                 return await self._run(row, allowance, handler, message, call)
             except errors.CaError as error:
                 await self._refuse(method.name, call, error)
+            except asyncio.CancelledError:
+                if context.cancelled():  # by the caller, who hears nothing any more
+                    raise
+                # grpc.aio sends no status for a handler that ends so: the caller would wait for
+                # ever.
+                await self._refuse(method.name, call, errors.StoppingError(_CUT_OFF))
             except Exception as error:  # a defect of ours: the caller must not read our insides
                 _log.exception(
                     "call failed", extra=fields(rpc=method.name, request=call.request.id)

@@ -1,0 +1,27 @@
+"""Join tokens on request."""
+
+import hashlib
+from collections.abc import Mapping
+
+from featward.authority.v1 import authority_pb2
+from featward_ca.attest.join_token import LIFETIME
+from featward_ca.service.admin.office import AdminHandler, Office
+from featward_ca.service.guard import Call
+from featward_ca.store.audit import Outcome
+
+
+async def _create_join_token(
+    office: Office, message: authority_pb2.CreateJoinTokenRequest, call: Call
+) -> authority_pb2.CreateJoinTokenResponse:
+    core, directory = office.core, office.core.situation.directory
+    root = hashlib.sha256(core.authorities.root.row.certificate).digest()
+    lifetime = message.lifetime_seconds or LIFETIME
+    token, expires_at = await core.tokens.create(directory, message.workload, lifetime, root)
+    spiffe_id = str(directory.workload(message.workload).spiffe_id)
+    await core.issuance.note(call.request, Outcome.NOTED, f"for {lifetime:g} s", spiffe_id)
+    return authority_pb2.CreateJoinTokenResponse(
+        token=str(token), spiffe_id=spiffe_id, expires_at=expires_at
+    )
+
+
+HANDLERS: Mapping[str, AdminHandler] = {"CreateJoinToken": _create_join_token}
