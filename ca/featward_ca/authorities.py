@@ -28,8 +28,7 @@ from featward_ca.requests import spki_sha256
 from featward_ca.settings import PREPARE_AT_LEFT, Lifetimes
 from featward_ca.store import authority_rows
 from featward_ca.store.authority_rows import AuthorityRow, State
-from featward_ca.store.database import Connection
-from featward_ca.store.writer import Writer
+from featward_ca.store.store import Connection, Store
 from featward_ca.trust import Trust
 
 _log = logging.getLogger(__name__)
@@ -55,13 +54,13 @@ class Authorities:
         self,
         keys: KeyStore,
         issuance: RecordedIssuance,
-        writer: Writer,
+        store: Store,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._keys = keys
         self._issuance = issuance
-        self._writer = writer
+        self._store = store
         self._clock = clock
         self._metrics = metrics
         self._rows: list[AuthorityRow] = []
@@ -70,7 +69,7 @@ class Authorities:
 
     async def load(self) -> None:
         """Read what is stored and open its keys. Raises KeyEncryptionError."""
-        self._rows, self._sequence = await self._writer.run(_read)
+        self._rows, self._sequence = await self._store.run(_read)
         for row in self._rows:
             if row.id not in self._signers and row.key is not None:
                 self._signers[row.id] = self._open(row)
@@ -211,14 +210,14 @@ class Authorities:
 
     async def _activate(self, row: AuthorityRow) -> None:
         now = self._clock.now()
-        await self._writer.run(lambda connection: authority_rows.activate(connection, row, now))
+        await self._store.run(lambda connection: authority_rows.activate(connection, row, now))
         _log.info("authority activated", extra=fields(owner=row.owner, authority=row.id))
         await self.load()
 
     async def _expire(self) -> None:
         now = self._clock.now()
         for row in [row for row in self._rows if row.not_after <= now]:
-            await self._writer.run(partial(authority_rows.expire, row=row))
+            await self._store.run(partial(authority_rows.expire, row=row))
             self._signers.pop(row.id, None)
             _log.info("authority expired", extra=fields(owner=row.owner, authority=row.id))
         await self.load()

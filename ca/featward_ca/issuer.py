@@ -20,9 +20,8 @@ from featward_ca.recorded import RecordedIssuance, Request, serial_text
 from featward_ca.requests import spki_sha256
 from featward_ca.settings import Lifetimes
 from featward_ca.store import svids
-from featward_ca.store.database import Connection
+from featward_ca.store.store import Connection, Store
 from featward_ca.store.svids import LineageRow, SvidRow
-from featward_ca.store.writer import Writer
 
 # Renewal is due at half of the life, give or take a tenth of it, so that what started together does
 # not stay so.
@@ -52,11 +51,11 @@ class Issuer:
     """Issues SVIDs, and canaries that prove it could."""
 
     def __init__(
-        self, authorities: Authorities, issuance: RecordedIssuance, writer: Writer, clock: Clock
+        self, authorities: Authorities, issuance: RecordedIssuance, store: Store, clock: Clock
     ) -> None:
         self._authorities = authorities
         self._issuance = issuance
-        self._writer = writer
+        self._store = store
         self._clock = clock
 
     async def issue(

@@ -21,8 +21,7 @@ from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
 from featward_ca.store import audit
 from featward_ca.store.audit import Entry, Outcome
-from featward_ca.store.database import Connection
-from featward_ca.store.writer import Writer
+from featward_ca.store.store import Connection, Store
 
 _log = logging.getLogger(__name__)
 _Step = Callable[[Connection], None]
@@ -44,9 +43,9 @@ class Request:
 class RecordedIssuance:
     """`Issuance` with the audit table around it."""
 
-    def __init__(self, issuance: Issuance, writer: Writer, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, issuance: Issuance, store: Store, clock: Clock, metrics: Metrics) -> None:
         self._issuance = issuance
-        self._writer = writer
+        self._store = store
         self._clock = clock
         self._metrics = metrics
         self._under_way: set[asyncio.Task[x509.Certificate]] = set()
@@ -90,14 +89,14 @@ class RecordedIssuance:
     ) -> x509.Certificate:
         # 2. The intent, and what the evidence costs (a token, a serial's one renewal), in one
         # transaction.
-        await self._writer.run(lambda connection: _both(connection, intend, intent))
+        await self._store.run(lambda connection: _both(connection, intend, intent))
         try:
             # 3. Sign what was linted, and nothing else.
             certificate = self._issuance.sign(prepared)
             # 4. The outcome; only after this is durable may the certificate leave.
             signed = replace(intent, time=self._clock.now(), outcome=Outcome.SIGNED)
             raw = der(certificate)
-            await self._writer.run(
+            await self._store.run(
                 lambda connection: _both(connection, lambda c: complete(c, raw), signed)
             )
         except CaError as error:
@@ -119,7 +118,7 @@ class RecordedIssuance:
             subject=subject,
             detail=detail,
         )
-        await self._writer.run(lambda connection: audit.append(connection, entry))
+        await self._store.run(lambda connection: audit.append(connection, entry))
 
     def _prepare(self, order: Order, signer: Signer) -> Prepared:
         try:
@@ -155,7 +154,7 @@ class RecordedIssuance:
         _log.error("signing failed", extra=fields(serial=intent.serial, error=str(error)))
         failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
         try:
-            await self._writer.run(lambda connection: _both(connection, abandon, failed))
+            await self._store.run(lambda connection: _both(connection, abandon, failed))
         except StoreError:
             _log.error("failed signing not recorded", extra=fields(serial=intent.serial))
 

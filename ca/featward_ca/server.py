@@ -31,6 +31,7 @@ from featward_ca.service.sockets import listen
 from featward_ca.service.streams import Streams
 from featward_ca.settings import REATTEST_GRACE, ServeSettings
 from featward_ca.situation import Situation
+from featward_ca.store.engines import open_store
 from featward_engine import ConfigError, Credentials, Listener
 
 _log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ async def _open_core(
             extra=fields(file=str(settings.kek_file)),
         )
     stack.callback(os.close, lock_data(settings.data))
-    core = await Core.open(settings.database, EncryptedKeyStore(kek), situation, clock)
+    core = await Core.open(open_store(settings.store), EncryptedKeyStore(kek), situation, clock)
     stack.push_async_callback(core.close)
     return core
 

@@ -133,7 +133,7 @@ async def test_bad_evidence_is_refused_without_a_reason_that_the_log_has(
     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert said.startswith("the evidence was not accepted (request ")
     assert "unknown, used or expired" in [r.__dict__.get("reason", "") for r in caplog.records][-1]
-    last = served.core.writer.read(audit.entries)[-1]
+    last = (await served.core.store.read(audit.entries))[-1]
     assert (last.kind, last.outcome, last.caller) == ("attest", "refused", "anonymous")
 
 
@@ -342,7 +342,7 @@ async def test_strangers_can_not_fill_the_audit_table(served: Served, clock: Fak
         for _ in range(count):
             with pytest.raises(grpc.aio.AioRpcError):
                 await served.stub.Attest(bad)
-        rows = served.core.writer.read(audit.entries)
+        rows = await served.core.store.read(audit.entries)
         return sum(row.outcome is audit.Outcome.REFUSED for row in rows)
 
     assert await refused(150) == 100

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from featward_ca.directory import Workload
-from featward_ca.store.database import Connection
+from featward_ca.store.store import Connection
 
 
 class Method(StrEnum):

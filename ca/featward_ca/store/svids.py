@@ -119,7 +119,7 @@ def live(connection: Connection, now: float) -> Live:
     row = connection.execute(
         select(func.sum(ends.c.svids), func.count(), func.min(ends.c.last)).select_from(ends)
     ).one()
-    return Live(svids=row[0] or 0, identities=row[1], first_end=row[2])
+    return Live(svids=int(row[0] or 0), identities=row[1], first_end=row[2])
 
 
 def tainted_lineages(connection: Connection) -> int:

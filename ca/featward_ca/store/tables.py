@@ -1,8 +1,8 @@
-"""The columns of the schema, for statements. What each one means stands in ``schema/*.sql``,
+"""The columns of the schema, for statements. What each one means stands in ``schema/*/*.sql``,
 which makes them.
 """
 
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Float, LargeBinary, MetaData, Table, Text
 
 _metadata = MetaData()
 
@@ -13,7 +13,7 @@ environment = Table(
     Column("trust_domain", Text),
     Column("created_at", Float),
 )
-trust = Table("trust", _metadata, Column("sequence", Integer))
+trust = Table("trust", _metadata, Column("sequence", BigInteger))
 authority = Table(
     "authority",
     _metadata,
@@ -23,8 +23,8 @@ authority = Table(
     Column("certificate", LargeBinary),
     Column("spki_sha256", LargeBinary),
     Column("path_prefix", Text),
-    Column("not_before", Integer),
-    Column("not_after", Integer),
+    Column("not_before", BigInteger),
+    Column("not_after", BigInteger),
     Column("announced_at", Float),
     Column("activated_at", Float),
     Column("key", LargeBinary),
@@ -56,17 +56,17 @@ svid = Table(
     Column("spiffe_id", Text),
     Column("authority", Text),
     Column("spki_sha256", LargeBinary),
-    Column("issued_at", Integer),
-    Column("not_before", Integer),
-    Column("not_after", Integer),
-    Column("renew_at", Integer),
+    Column("issued_at", BigInteger),
+    Column("not_before", BigInteger),
+    Column("not_after", BigInteger),
+    Column("renew_at", BigInteger),
     Column("certificate", LargeBinary),
     Column("renewed_from", Text),
 )
 audit = Table(
     "audit",
     _metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
     Column("time", Float),
     Column("request", Text),
     Column("kind", Text),

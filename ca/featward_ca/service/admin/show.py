@@ -15,7 +15,7 @@ async def _show(
 ) -> authority_pb2.ShowResponse:
     core, now = office.core, office.core.clock.now()
     directory, sequence = core.situation.directory, core.trust.current.sequence
-    live = core.writer.read(lambda connection: svids.live(connection, now))
+    live = await core.store.read(lambda connection: svids.live(connection, now))
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
@@ -24,11 +24,12 @@ async def _show(
         live_svids=live.svids,
         live_identities=live.identities,
         runway_seconds=-1 if live.first_end is None else live.first_end - now,
-        tainted_lineages=core.writer.read(svids.tainted_lineages),
+        tainted_lineages=await core.store.read(svids.tainted_lineages),
         streams=len(office.streams),
         streams_behind=office.streams.behind(sequence),
         server_time=now,
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
+        store=core.store.kind,
         root_sha256=hashlib.sha256(core.authorities.root.row.certificate).digest(),
     )
 
