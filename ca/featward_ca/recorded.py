@@ -19,6 +19,7 @@ from featward_ca.errors import CaError, StoreError
 from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
+from featward_ca.requests import authority_id
 from featward_ca.store import audit
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
@@ -110,11 +111,12 @@ class RecordedIssuance:
     ) -> None:
         """One row without a signature: a refusal or an event."""
         entry = Entry(
-            self._clock.now(),
-            request.id,
-            request.kind,
-            request.caller,
-            outcome,
+            time=self._clock.now(),
+            replica=self._store.replica,
+            request=request.id,
+            kind=request.kind,
+            caller=request.caller,
+            outcome=outcome,
             subject=subject,
             detail=detail,
         )
@@ -136,6 +138,7 @@ class RecordedIssuance:
         )
         return Entry(
             time=self._clock.now(),
+            replica=self._store.replica,
             request=request.id,
             kind=request.kind,
             caller=request.caller,
@@ -143,6 +146,7 @@ class RecordedIssuance:
             profile=order.purpose,
             subject=subject,
             serial=serial_text(order.serial),
+            authority=authority_id(prepared.signer.public_key),
             tbs_sha256=prepared.tbs_sha256.hex(),
         )
 

@@ -94,7 +94,7 @@ async def test_an_svid_has_the_fields_of_the_profile_and_no_others(core: Core) -
 async def test_openssl_accepts_the_chain_in_strict_mode(core: Core, tmp_path: Path) -> None:
     issued = await issue(core, "prod.payments/pricing-api")
     ders = {"leaf": issued.chain[0], "authority": issued.chain[1]}
-    ders["root"] = core.authorities.root.row.certificate
+    ders["root"] = core.authorities.root.row.der
     for name, der in ders.items():
         certificate = x509.load_der_x509_certificate(der)
         (tmp_path / name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))

@@ -37,7 +37,9 @@ class JoinTokens:
             )
         token = JoinToken(directory.trust_domain, root_sha256, secrets.token_bytes(SECRET_BYTES))
         now = self._clock.now()
-        await self._store.run(lambda c: tokens.add(c, token.secret, workload, now, now + lifetime))
+        await self._store.run(
+            lambda c: tokens.add(c, token.secret, workload, root_sha256, now, now + lifetime)
+        )
         return token, now + lifetime
 
     async def attest(self, directory: Directory, evidence: str) -> Attested:

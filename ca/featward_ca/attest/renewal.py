@@ -105,7 +105,7 @@ class Renewals:
 
     async def _cloned(self, old: SvidRow) -> None:
         now = self._clock.now()
-        await self._store.run(lambda connection: _taint(connection, old, now))
+        await self._store.run(lambda connection: _taint(connection, old, self._store.replica, now))
         self._metrics.cloned.inc()
         _log.error("svid cloned", extra=fields(spiffe_id=old.spiffe_id, serial=old.serial))
         raise SvidClonedError(
@@ -130,10 +130,11 @@ def _compare(successor: SvidRow | None, digest: bytes) -> _Found:
     return _Found.UNDER_WAY if successor.certificate is None else _Found.SAME_KEY
 
 
-def _taint(connection: Connection, old: SvidRow, now: float) -> None:
+def _taint(connection: Connection, old: SvidRow, replica: str, now: float) -> None:
     svids.taint(connection, old.lineage, "svid-cloned", now)
     entry = Entry(
         time=now,
+        replica=replica,
         request=old.serial,
         kind="svid-cloned",
         caller=old.spiffe_id,

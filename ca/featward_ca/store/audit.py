@@ -24,11 +24,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. `request` ties the rows of one request together; `caller` is who asked, never a
-    secret.
+    """One row. `replica` is who wrote it, `request` ties the rows of one request together, and
+    `caller` is who asked, never a secret.
     """
 
     time: float
+    replica: str
     request: str
     kind: str
     caller: str
@@ -36,6 +37,8 @@ class Entry:
     profile: str | None = None
     subject: str | None = None
     serial: str | None = None
+    # Who signs; an id.
+    authority: str | None = None
     tbs_sha256: str | None = None
     detail: str | None = None
 

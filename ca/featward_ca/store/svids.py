@@ -1,15 +1,18 @@
 """Statements over SVIDs and the lineages that they descend in."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from featward_ca.store import tables
 
 
 @dataclass(frozen=True)
 class LineageRow:
-    """One attestation and all that was renewed from it."""
+    """A client: one attestation and all that was renewed from it. What stands behind
+    `taint_reason` is what the client says about itself.
+    """
 
     id: str
     spiffe_id: str
@@ -18,6 +21,21 @@ class LineageRow:
     started_at: float
     tainted_at: float | None = None
     taint_reason: str | None = None
+    cluster: str | None = None
+    serial_in_use: str | None = None
+    acknowledged_sequence: int = 0
+    acknowledged_at: float | None = None
+    seen_at: float | None = None
+    replica: str | None = None
+    version: str | None = None
+    clock_offset_ms: int | None = None
+
+
+class Cap(StrEnum):
+    """Which bound set the expiry of an SVID."""
+
+    SVID_TTL = "svid-ttl"
+    AUTHORITY = "authority"
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,9 @@ class SvidRow:
     not_before: int
     not_after: int
     renew_at: int
+    cap: Cap
+    replica: str
+    superseded_at: float | None = None
     certificate: bytes | None = None
     renewed_from: str | None = None
 
@@ -82,7 +103,7 @@ def find(connection: Connection, serial: str) -> SvidRow | None:
     row = connection.execute(
         select(tables.svid).where(tables.svid.c.serial == serial)
     ).one_or_none()
-    return SvidRow(**row._mapping) if row else None
+    return _svid(row) if row else None
 
 
 def successor(connection: Connection, serial: str) -> SvidRow | None:
@@ -90,7 +111,7 @@ def successor(connection: Connection, serial: str) -> SvidRow | None:
     row = connection.execute(
         select(tables.svid).where(tables.svid.c.renewed_from == serial)
     ).one_or_none()
-    return SvidRow(**row._mapping) if row else None
+    return _svid(row) if row else None
 
 
 def lineage(connection: Connection, lineage_id: str) -> LineageRow:
@@ -130,3 +151,7 @@ def tainted_lineages(connection: Connection) -> int:
         .where(tables.lineage.c.tainted_at.is_not(None))
     )
     return connection.execute(query).scalar_one()
+
+
+def _svid(row: Row[tuple[object, ...]]) -> SvidRow:
+    return SvidRow(**{**row._mapping, "cap": Cap(row.cap)})

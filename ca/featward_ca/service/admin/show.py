@@ -30,7 +30,7 @@ async def _show(
         server_time=now,
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
-        root_sha256=hashlib.sha256(core.authorities.root.row.certificate).digest(),
+        root_sha256=hashlib.sha256(core.authorities.root.row.der).digest(),
     )
 
 
@@ -43,6 +43,10 @@ def _authority(row: AuthorityRow) -> authority_pb2.Authority:
         not_before=row.not_before,
         not_after=row.not_after,
         spki_sha256=row.spki_sha256,
+        issuer=row.issuer or "",
+        announced_sequence=row.announced_sequence or 0,
+        tainted_sequence=row.tainted_sequence or 0,
+        generation=row.generation,
     )
 
 

@@ -14,7 +14,7 @@ async def _create_join_token(
     office: Office, message: authority_pb2.CreateJoinTokenRequest, call: Call
 ) -> authority_pb2.CreateJoinTokenResponse:
     core, directory = office.core, office.core.situation.directory
-    root = hashlib.sha256(core.authorities.root.row.certificate).digest()
+    root = hashlib.sha256(core.authorities.root.row.der).digest()
     lifetime = message.lifetime_seconds or LIFETIME
     token, expires_at = await core.tokens.create(directory, message.workload, lifetime, root)
     spiffe_id = str(directory.workload(message.workload).spiffe_id)
