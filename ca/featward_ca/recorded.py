@@ -107,9 +107,13 @@ class RecordedIssuance:
         return certificate
 
     async def note(
-        self, request: Request, outcome: Outcome, detail: str, subject: str | None = None
+        self,
+        request: Request,
+        outcome: Outcome,
+        detail: str | None = None,
+        subject: str | None = None,
     ) -> None:
-        """One row without a signature: a refusal or an event."""
+        """One row without a signature: a refusal, an event, or a change before and after."""
         entry = Entry(
             time=self._clock.now(),
             replica=self._store.replica,

@@ -215,7 +215,7 @@ async def test_a_ca_with_another_root_gets_no_token(ca: Running, tmp_path: Path)
     with pytest.raises(FetchError):
         await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, tmp_path / "out")
     shown = await ca.admin.Show(authority_pb2.ShowRequest())
-    assert shown.live_identities == 1  # the CA's own
+    assert (shown.live_identities, shown.live_clients) == (1, 0)  # the CA's own
 
 
 async def test_health_signs_a_canary_and_metrics_count_it(started: int, ca: Running) -> None:
@@ -350,6 +350,9 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     assert "once within 10m" in made.stderr
     shown = json.loads(_run("status", *data, "--output", "json").stdout)
     assert {row["owner"] for row in shown["authorities"]} >= {"root", "platform", "prod.payments"}
+    assert shown["authorities"][0]["generation"] == 1
+    assert len(bytes.fromhex(shown["root_sha256"])) == 32
+    assert (shown["store"], shown["live_clients"], shown["halted"]) == ("sqlite", 0, None)
     assert "prod.payments" in _run("status", *data).stdout
     refused = _run("token", "create", "--workload", "prod.payments/nobody", *data, status=1)
     assert refused.stderr.startswith("error: the manifests have no Workload 'prod.payments/nobody'")

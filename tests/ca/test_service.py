@@ -11,12 +11,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca_kit import TRUST_DOMAIN, FakeClock, a_directory, a_request
+from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, a_request
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
-from featward_ca.recorded import serial_text
+from featward_ca.recorded import Request, serial_text
 from featward_ca.service import rpcs
 from featward_ca.service.admin import handlers as admin_handlers
 from featward_ca.service.guard import Call, Guard
@@ -296,7 +296,7 @@ async def test_the_status_shows_authorities_lives_and_runway(
         "prod.payments",
         "prod.risk",
     }
-    assert (shown.live_svids, shown.live_identities) == (1, 1)
+    assert (shown.live_svids, shown.live_identities, shown.live_clients) == (1, 1, 1)
     assert shown.runway_seconds == HOUR - 600
 
 
@@ -412,3 +412,32 @@ async def test_a_stream_always_ends_in_a_status(core: Core, tmp_path: Path) -> N
         code, _ = await refused(stub.Attest(identity_pb2.AttestRequest()))
         assert code is grpc.StatusCode.UNAVAILABLE
     await server.stop(0)
+
+
+async def test_a_change_is_on_record_before_and_after_it(served: Served) -> None:
+    await served.token()
+    await refused(served.admin.CreateJoinToken(authority_pb2.CreateJoinTokenRequest(workload="x")))
+    await served.admin.Show(authority_pb2.ShowRequest())
+    rows = [row for row in await served.core.store.read(audit.entries) if row.profile is None]
+    assert [(row.kind, row.caller, row.outcome) for row in rows] == [
+        ("create-join-token", "admin", audit.Outcome.ASKED),
+        ("create-join-token", "admin", audit.Outcome.DONE),
+        ("create-join-token", "admin", audit.Outcome.ASKED),
+        ("create-join-token", "admin", audit.Outcome.REFUSED),
+    ]
+    assert rows[0].request == rows[1].request != rows[2].request == rows[3].request
+    assert (rows[1].subject or "").endswith("/bu/payments/svc/pricing-api")
+    assert rows[1].detail == "for 3600 s"
+    assert (rows[3].detail or "").startswith("the manifests have no Workload")
+
+
+async def test_a_change_that_was_cut_off_by_a_kill_is_said_to_be_interrupted(
+    open_core: OpenCore,
+) -> None:
+    core = await open_core()
+    await core.issuance.note(Request("halt", "admin"), audit.Outcome.ASKED)
+    await core.close()
+    rows = await (await open_core()).store.read(audit.entries)
+    (row,) = [row for row in rows if row.outcome is audit.Outcome.INTERRUPTED]
+    assert (row.kind, row.caller) == ("halt", "admin")
+    assert "before it was done" in (row.detail or "")

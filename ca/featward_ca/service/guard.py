@@ -10,7 +10,7 @@ from __future__ import annotations  # grpc's classes are generic in their stubs 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
@@ -25,6 +25,7 @@ from featward_ca.recorded import RecordedIssuance, Request
 from featward_ca.service.limits import Allowance
 from featward_ca.service.peers import Peer, peer_of
 from featward_ca.service.rpcs import Rpc, rows_of
+from featward_ca.store.audit import Outcome
 
 _log = logging.getLogger(__name__)
 _CUT_OFF = "the CA has ended this call; connect again"
@@ -47,6 +48,16 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 )
 
 
+@dataclass
+class Remark:
+    """What a handler wants to be said of a change in the audit table: whom it is about, and what
+    it was; never a secret.
+    """
+
+    subject: str | None = None
+    detail: str | None = None
+
+
 @dataclass(frozen=True)
 class Call:
     """What a handler knows about its call besides the message."""
@@ -54,6 +65,7 @@ class Call:
     peer: Peer
     request: Request
     context: grpc.aio.ServicerContext[Any, Any]
+    remark: Remark = field(default_factory=Remark)
 
 
 Handler = Callable[[Any, Call], Awaitable[Any]]
@@ -127,18 +139,34 @@ class Guard:
             )
         allowance.enter(call.peer.source, self._clock.now())
         try:
+            if row.changes:
+                return await self._recorded(handler, message, call)
             return await handler(message, call)
         finally:
             allowance.leave()
 
+    async def _recorded(self, handler: Handler, message: Any, call: Call) -> Any:
+        """A change with its rows in the audit table; without the first one nothing is changed."""
+        await self._issuance.note(call.request, Outcome.ASKED)
+        try:
+            answer = await handler(message, call)
+        except BaseException as error:  # cut off or defective, it has to be on record too
+            outcome = Outcome.REFUSED if isinstance(error, errors.RequestError) else Outcome.FAILED
+            known = isinstance(error, errors.CaError)
+            detail = _reason(error) if known else type(error).__name__
+            await self._issuance.note(call.request, outcome, detail, call.remark.subject)
+            raise
+        remark = call.remark
+        await self._issuance.note(call.request, Outcome.DONE, remark.detail, remark.subject)
+        return answer
+
     async def _refuse(self, name: str, call: Call, error: errors.CaError) -> NoReturn:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        reason = getattr(error, "reason", str(error))
         fields = {
             "rpc": name,
             "caller": str(call.peer),
             "status": status.name,
-            "reason": reason,
+            "reason": _reason(error),
             "request": call.request.id,
         }
         (_log.warning if isinstance(error, errors.RequestError) else _log.error)(
@@ -151,6 +179,11 @@ class Guard:
             else "the CA could not do it; its log says why"
         )
         await call.context.abort(status, f"{told} (request {call.request.id})")
+
+
+def _reason(error: BaseException) -> str:
+    """Why, for ourselves: some errors tell the caller less."""
+    return str(getattr(error, "reason", error))
 
 
 async def _planned(_: object, __: Call) -> NoReturn:

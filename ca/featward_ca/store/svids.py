@@ -31,6 +31,10 @@ class LineageRow:
     clock_offset_ms: int | None = None
 
 
+# The method of the CA's own lineages.
+OWN_METHOD = "self"
+
+
 class Cap(StrEnum):
     """Which bound set the expiry of an SVID."""
 
@@ -60,10 +64,13 @@ class SvidRow:
 
 @dataclass(frozen=True)
 class Live:
-    """How many SVIDs live, of how many identities, and when the first identity runs out."""
+    """How many SVIDs live, of how many identities and clients, and when the first identity runs
+    out.
+    """
 
     svids: int
     identities: int
+    clients: int
     first_end: int | None
 
 
@@ -129,18 +136,29 @@ def taint(connection: Connection, lineage_id: str, reason: str, now: float) -> N
 
 
 def live(connection: Connection, now: float) -> Live:
-    """Count what is unexpired at this moment."""
+    """Count what is unexpired at this moment. The CA itself is an identity and no client."""
     table = tables.svid
+    unexpired = (table.c.not_after > now) & table.c.certificate.is_not(None)
+    clients = (
+        select(func.count(table.c.lineage.distinct()))
+        .join(tables.lineage, tables.lineage.c.id == table.c.lineage)
+        .where(unexpired & (tables.lineage.c.method != OWN_METHOD))
+    )
     ends = (
         select(func.count().label("svids"), func.max(table.c.not_after).label("last"))
-        .where((table.c.not_after > now) & table.c.certificate.is_not(None))
+        .where(unexpired)
         .group_by(table.c.spiffe_id)
         .subquery()
     )
     row = connection.execute(
         select(func.sum(ends.c.svids), func.count(), func.min(ends.c.last)).select_from(ends)
     ).one()
-    return Live(svids=int(row[0] or 0), identities=row[1], first_end=row[2])
+    return Live(
+        svids=int(row[0] or 0),
+        identities=row[1],
+        clients=connection.execute(clients).scalar_one(),
+        first_end=row[2],
+    )
 
 
 def tainted_lineages(connection: Connection) -> int:

@@ -23,6 +23,7 @@ async def _show(
         authorities=[_authority(row) for row in core.authorities.rows],
         live_svids=live.svids,
         live_identities=live.identities,
+        live_clients=live.clients,
         runway_seconds=-1 if live.first_end is None else live.first_end - now,
         tainted_lineages=await core.store.read(svids.tainted_lineages),
         streams=len(office.streams),

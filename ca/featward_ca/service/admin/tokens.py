@@ -7,7 +7,6 @@ from featward.authority.v1 import authority_pb2
 from featward_ca.attest.join_token import LIFETIME
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store.audit import Outcome
 
 
 async def _create_join_token(
@@ -18,7 +17,7 @@ async def _create_join_token(
     lifetime = message.lifetime_seconds or LIFETIME
     token, expires_at = await core.tokens.create(directory, message.workload, lifetime, root)
     spiffe_id = str(directory.workload(message.workload).spiffe_id)
-    await core.issuance.note(call.request, Outcome.NOTED, f"for {lifetime:g} s", spiffe_id)
+    call.remark.subject, call.remark.detail = spiffe_id, f"for {lifetime:g} s"
     return authority_pb2.CreateJoinTokenResponse(
         token=str(token), spiffe_id=spiffe_id, expires_at=expires_at
     )
