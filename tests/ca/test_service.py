@@ -132,7 +132,7 @@ async def test_bad_evidence_is_refused_without_a_reason_that_the_log_has(
     code, said = await refused(served.stub.Attest(request))
     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert said.startswith("the evidence was not accepted (request ")
-    assert "unknown, used or expired" in [r.__dict__.get("reason", "") for r in caplog.records][-1]
+    assert "unknown, used or expired" in str(vars(caplog.records[-1])["featward_fields"])
     last = (await served.core.store.read(audit.entries))[-1]
     assert (last.kind, last.outcome, last.caller) == ("attest", "refused", "anonymous")
 
@@ -441,3 +441,14 @@ async def test_a_change_that_was_cut_off_by_a_kill_is_said_to_be_interrupted(
     (row,) = [row for row in rows if row.outcome is audit.Outcome.INTERRUPTED]
     assert (row.kind, row.caller) == ("halt", "admin")
     assert "before it was done" in (row.detail or "")
+
+
+async def test_a_caller_that_goes_away_is_not_a_refusal(served: Served) -> None:
+    svid = (await served.attest()).svid
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+    await stream.read()
+    stream.cancel()
+    while len(served.streams):  # noqa: ASYNC110  # nothing else tells of the end of a stream
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert b"featward_ca_refusals_total{" not in served.core.metrics.render()

@@ -110,11 +110,9 @@ class Guard:
             except errors.CaError as error:
                 await self._refuse(method.name, call, error)
             except asyncio.CancelledError:
-                if context.cancelled():  # by the caller, who hears nothing any more
-                    raise
-                # grpc.aio sends no status for a handler that ends so: the caller would wait for
-                # ever.
-                await self._refuse(method.name, call, errors.StoppingError(_CUT_OFF))
+                # By the caller, who hears nothing any more; or by us, and then grpc.aio sends no
+                # status and the caller would wait for ever. It does not say which.
+                await context.abort(grpc.StatusCode.UNAVAILABLE, _CUT_OFF)
             except Exception as error:  # a defect of ours: the caller must not read our insides
                 _log.exception(
                     "call failed", extra=fields(rpc=method.name, request=call.request.id)
@@ -162,15 +160,16 @@ class Guard:
 
     async def _refuse(self, name: str, call: Call, error: errors.CaError) -> NoReturn:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        fields = {
-            "rpc": name,
-            "caller": str(call.peer),
-            "status": status.name,
-            "reason": _reason(error),
-            "request": call.request.id,
-        }
-        (_log.warning if isinstance(error, errors.RequestError) else _log.error)(
-            "call refused", extra=fields
+        log = _log.warning if isinstance(error, errors.RequestError) else _log.error
+        log(
+            "call refused",
+            extra=fields(
+                rpc=name,
+                caller=str(call.peer),
+                status=status.name,
+                reason=_reason(error),
+                request=call.request.id,
+            ),
         )
         self._metrics.refusals.labels(name, status.name).inc()
         told = (
