@@ -62,6 +62,39 @@ def test_a_near_miss_is_suggested() -> None:
     assert unknown.remedy == "did you mean name?"
 
 
+def binding(namespace: str, feature: str) -> str:
+    return (
+        "apiVersion: featward.dev/v1alpha1\nkind: FeatureBinding\n"
+        f"metadata: {{name: x, namespace: {namespace}}}\n"
+        "spec: {purpose: p, subjects: [{workload: {businessUnit: prod.payments, name: pricing-api}}],\n"
+        f'  featureSet: {{name: driver-stats}}, features: ["{feature}"], expires: "2027-01-31"}}\n'
+    )
+
+
+def test_only_what_looks_alike_in_the_same_view_is_suggested() -> None:
+    remedies = {}
+    for feature in ("driver_hourly_stats:conv_rte", "driver_hourly_stats:weather"):
+        (finding,) = found_in([("base", BASE), ("x", binding("pricing", feature))])
+        remedies[feature] = finding.remedy
+    assert remedies == {
+        "driver_hourly_stats:conv_rte": "did you mean driver_hourly_stats:conv_rate?",
+        "driver_hourly_stats:weather": "declare the feature, or correct the name",
+    }
+
+
+def test_a_binding_away_from_its_set_is_told_where_the_set_is() -> None:
+    other = (
+        "---\napiVersion: v1\nkind: Namespace\n"
+        "metadata: {name: other, labels: {featward.dev/business-unit: prod.payments}}\n"
+    )
+    findings = found_in(
+        [("base", BASE), ("x", binding("other", "driver_hourly_stats:conv_rate") + other)]
+    )
+    (finding,) = (each for each in findings if each.code == "unknown-feature-set")
+    assert "is in namespace pricing" in finding.message
+    assert "metadata.namespace pricing" in finding.remedy
+
+
 def test_a_malformed_document_does_not_make_its_users_wrong() -> None:
     broken = BASE.replace("kind: BusinessUnit\n", "kind: BusinessUnit\nspek: {}\n")
     assert {finding.code for finding in found_in([("base", broken)])} == {"unknown-key"}

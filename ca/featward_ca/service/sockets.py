@@ -12,10 +12,14 @@ from featward_ca.errors import ConfigurationError
 _LONGEST_PATH = 107
 # The largest message holds twenty certificate requests of four kilobytes and the evidence.
 _LARGEST_MESSAGE = 128 * 1024
+# The Listener in front pings every 30 s to notice a dead far side. By default grpc takes more than two
+# pings without data for an attack ("too_many_pings") and ends the connection with all its streams.
+_PINGS_ARE_NO_ATTACK = 0
 _OPTIONS = [
     ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.so_reuseport", 0),
+    ("grpc.http2.max_ping_strikes", _PINGS_ARE_NO_ATTACK),
 ]
 
 

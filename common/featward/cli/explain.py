@@ -19,7 +19,8 @@ def explain(
     identity: Annotated[
         str | None,
         typer.Option(
-            help="The caller: a SPIFFE ID, <environment>.<unit>/<workload> or <namespace>/<account>."
+            help="The caller: a SPIFFE ID, a workload (prod.payments/pricing-api) or a service account "
+            "(namespace/name)."
         ),
     ] = None,
     feature_set: Annotated[

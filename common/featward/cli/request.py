@@ -19,7 +19,8 @@ def request(
     identity: Annotated[
         str,
         typer.Option(
-            help="Who asks: a SPIFFE ID, <environment>.<unit>/<workload> or <namespace>/<service account>.",
+            help="Who asks: a SPIFFE ID, a workload (prod.payments/pricing-api) or a service account "
+            "(namespace/name).",
             envvar="FEATWARD_IDENTITY",
         ),
     ],

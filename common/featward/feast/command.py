@@ -9,9 +9,19 @@ import typer
 from featward.cli.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
     from featward.feast.catalogue import FeastCatalogue
     from featward.feast.comparison import Change
-    from featward.feast.manifest import Placement
+
+# Members of a FeatureSet that are kept once they are there, and the options that say them first.
+_SAID_BY = {
+    "version": ("version",),
+    "owner": ("team", "contact"),
+    "serving": ("workload", "service_account", "address", "host", "port"),
+    "enforcement": ("mode", "unidentified_until"),
+}
 
 app = typer.Typer(
     no_args_is_help=True, help="Write manifests from what a feature server says of itself."
@@ -25,6 +35,7 @@ def _group() -> None:
 
 @app.command()
 def feast(
+    context: typer.Context,
     place: Annotated[
         Path,
         typer.Argument(
@@ -104,7 +115,7 @@ def feast(
     """
     from featward.cli.console import errors, fail
     from featward.errors import FeatwardError
-    from featward.feast.manifest import Placement
+    from featward.feast.manifest import Placement, earlier, feature_set, owners
 
     try:
         catalogue = _catalogue(place, project, view or [], feast_python)
@@ -135,7 +146,19 @@ def feast(
             team=team,
             contact=contact,
         )
-        _write(catalogue, placement, manifests, into, output)
+        before = earlier(manifests, placement)
+        for note in _kept(context, before, into):
+            errors.print(f"note: {note}", markup=False, soft_wrap=True)
+        document = feature_set(catalogue, placement, before)
+        if (others := owners(catalogue)) and len(others) > 1 and not _says(before, "owner"):
+            chosen = document["spec"]["owner"]["contact"]
+            errors.print(
+                f"note: the views name {len(others)} owners ({', '.join(others)}); the set's is {chosen}:"
+                " give --team and --contact, or a set of its own to each with --view",
+                markup=False,
+                soft_wrap=True,
+            )
+        _write(document, into, output)
     except (FeatwardError, OSError) as error:
         fail(str(error))
 
@@ -151,24 +174,39 @@ def _catalogue(
     return catalogue.only(views) if views else catalogue
 
 
-def _write(
-    catalogue: "FeastCatalogue",
-    placement: "Placement",
-    manifests: Path,
-    into: Path | None,
-    output: Output,
-) -> None:
-    from featward.cli.console import errors
-    from featward.feast.manifest import checked, earlier, feature_set
+def _kept(
+    context: typer.Context, before: "Mapping[str, Any] | None", into: Path | None
+) -> "Iterator[str]":
+    """What was asked for and is not done, because the FeatureSet of this name says it already."""
+    unused = [
+        "--" + option.replace("_", "-")
+        for member, options in _SAID_BY.items()
+        if _says(before, member)
+        for option in options
+        if _is_given(context, option)
+    ]
+    if unused:
+        yield (
+            f"the FeatureSet of this name says it already, and that is kept: {', '.join(unused)} "
+            "had no effect; change it there"
+        )
+    if into is not None and into.exists() and "#" in into.read_text():
+        yield f"comments in {into} are not kept"
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _says(before: "Mapping[str, Any] | None", member: str) -> bool:
+    return member in (before or {}).get("spec", {})
+
+
+def _write(document: dict[str, "Any"], into: Path | None, output: Output) -> None:
+    from featward.feast.manifest import checked
     from featward.manifests import dump
 
-    before = earlier(manifests, placement)
-    if placement.mode is not None and "enforcement" in (before or {}).get("spec", {}):
-        errors.print(
-            "note: the FeatureSet of this name says how it is enforced, and that is kept: change it there",
-            soft_wrap=True,
-        )
-    document = feature_set(catalogue, placement, before)
     model = checked(document)
     text = dump(model) if output is Output.TABLE else json.dumps(document, indent=2) + "\n"
     if into is None:

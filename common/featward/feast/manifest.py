@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from featward.feast.errors import RegistryUnreadableError
 from featward.manifests import load, load_texts
 from featward.manifests.feature_set import FeatureSet
 
-__all__ = ["Placement", "checked", "earlier", "feature_set"]
+__all__ = ["Placement", "checked", "earlier", "feature_set", "owners"]
 
 API_VERSION = "featward.dev/v1alpha1"
 ADAPTER = "feast-http/v1"
@@ -105,27 +106,39 @@ def _enforcement(placement: Placement) -> dict[str, Any]:
 
 
 def _owner(catalogue: FeastCatalogue, placement: Placement) -> dict[str, str]:
-    """The project's owner, else the one that most views name.
+    """The project's owner, else the address that most views name, with the team that goes with it.
 
-    A team from the tag `team`, else from the address.
+    Never one team with another's address: every caller that is refused would ask the wrong people.
     """
-    holders = [
-        (catalogue.owner, catalogue.tags),
-        *((view.owner, view.tags) for view in catalogue.views),
-    ]
-    contact = placement.contact or _most(
-        owner or tags.get(OWNER_TAG, "") for owner, tags in holders
-    )
-    team = (
-        placement.team
-        or _most(tags.get(TEAM_TAG, "") for _, tags in holders)
-        or contact.partition("@")[0]
-    )
+    holders = _holders(catalogue)
+    own = _address(catalogue.owner, catalogue.tags)
+    contact = placement.contact or own or _most(contact for _, contact in holders)
+    teams = (team for team, its in holders if its in (contact, ""))
+    team = placement.team or _most(teams) or contact.partition("@")[0]
     if not contact or not team:
         raise RegistryUnreadableError(
             "Feast's registry names no owner; say who it is with --team and --contact"
         )
     return {"team": team, "contact": contact}
+
+
+def owners(catalogue: FeastCatalogue) -> list[str]:
+    """The addresses that views name as their owners', in order."""
+    return sorted({_address(view.owner, view.tags) for view in catalogue.views} - {""})
+
+
+def _holders(catalogue: FeastCatalogue) -> list[tuple[str, str]]:
+    """Team and address of the project and of each view; "" for what is not said."""
+    project = (catalogue.owner, catalogue.tags)
+    said = [project, *((view.owner, view.tags) for view in catalogue.views)]
+    return [(tags.get(TEAM_TAG, ""), _address(owner, tags)) for owner, tags in said]
+
+
+def _address(owner: str, tags: Mapping[str, str]) -> str:
+    """The bare address: `Guest ML <guest@acme.example>` and `guest@acme.example` are one owner."""
+    said = owner or tags.get(OWNER_TAG, "")
+    address = parseaddr(said)[1]
+    return address if "@" in address else said
 
 
 def _most(names: Iterable[str]) -> str:

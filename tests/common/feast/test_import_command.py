@@ -93,6 +93,38 @@ def test_what_an_owner_wrote_by_hand_is_kept(repository: Path, tmp_path: Path) -
     assert {f.name: f.sensitivity for f in spec.features}["stats:trips"] == 3
 
 
+def test_what_had_no_effect_is_said(repository: Path, tmp_path: Path) -> None:
+    target = tmp_path / "manifests" / "s.yaml"
+    again = (repository, "--name", "stats", "--manifests", target.parent, "--into", target)
+    assert "note:" not in run(*again, "--port", 7000).stderr
+    target.write_text("# ours\n" + target.read_text())
+    said = run(*again, "--port", 7777, "--team", "other", "--mode", "observe").stderr
+    assert "--team, --port had no effect" in said
+    assert f"comments in {target} are not kept" in said
+    assert "--mode" not in said
+    assert "mode: observe" in target.read_text()
+
+
+def test_a_team_is_not_given_the_address_of_another(
+    repository: Path, registry: Registry, tmp_path: Path
+) -> None:
+    changed = registry()
+    for name, address, team in (
+        ("a", "Guest ML <guest@acme.example>", "guest-ml"),
+        ("b", "guest@acme.example", "guest-ml"),
+        ("c", "revenue@acme.example", ""),
+    ):
+        view = changed.feature_views.add().spec
+        view.CopyFrom(changed.feature_views[0].spec)
+        view.name, view.owner, view.tags["team"] = name, address, team
+    del changed.feature_views[0]
+    (repository / "deep" / "registry.pb").write_bytes(changed.SerializeToString())
+    done = run(repository, "--name", "stats", "--into", tmp_path / "m" / "s.yaml")
+    owner = written(tmp_path / "m").owner
+    assert (owner.team, owner.contact) == ("guest-ml", "guest@acme.example")
+    assert "name 2 owners (guest@acme.example, revenue@acme.example)" in done.stderr
+
+
 def test_callers_without_identity_are_let_in_until_the_day_that_is_given(
     repository: Path, tmp_path: Path
 ) -> None:

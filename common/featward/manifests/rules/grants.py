@@ -1,10 +1,11 @@
 """Rules on bindings: what they grant exists, is theirs to grant, and still holds."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
-from featward.manifests.catalogue import Binding, Catalogue, Set
+from featward.manifests.catalogue import Binding, Catalogue, Listing, Set
 from featward.manifests.feature_binding import Subject
 from featward.manifests.findings import Finding
 from featward.manifests.rules.references import declared, undeclared_namespace, unknown
@@ -22,10 +23,7 @@ def grants(catalogue: Catalogue, now: int) -> Iterator[Finding]:
         feature_set = catalogue.feature_set_of(binding)
         if feature_set is None:
             name = binding.model.spec.feature_set.name
-            known = [other for space, other in catalogue.feature_sets if space == namespace]
-            yield from unknown(
-                catalogue, binding, ("spec", "featureSet", "name"), "feature set", name, known
-            )
+            yield from _unknown_set(catalogue, binding, namespace, name)
         else:
             yield from _features(catalogue, binding, feature_set)
             yield from _version(binding, feature_set)
@@ -36,6 +34,31 @@ def grants(catalogue: Catalogue, now: int) -> Iterator[Finding]:
         yield from _dates(catalogue, binding, business_unit, now)
 
 
+def _unknown_set(
+    catalogue: Catalogue, binding: Binding, namespace: str, name: str
+) -> Iterator[Finding]:
+    path = ("spec", "featureSet", "name")
+    elsewhere = [space for space, other in catalogue.feature_sets if other == name]
+    if not elsewhere:
+        known = [other for space, other in catalogue.feature_sets if space == namespace]
+        yield from unknown(catalogue, binding, path, "feature set", name, known)
+        return
+    message = f"feature set {name} is in namespace {elsewhere[0]}, and this binding in {namespace}"
+    remedy = f"a binding stands beside its feature set: give it metadata.namespace {elsewhere[0]}"
+    yield binding.finding("unknown-feature-set", path, message, remedy)
+
+
+def _unknown_feature(
+    catalogue: Catalogue, binding: Binding, path: Path, name: str, listing: Listing
+) -> Iterator[Finding]:
+    # A whole view in common makes any two of its columns look alike, so columns are compared alone.
+    view, _, column = name.partition(":")
+    columns = [other for other in listing.features if other.startswith(view + ":")]
+    near = get_close_matches(column, [other.partition(":")[2] for other in columns], n=1)
+    known = [f"{view}:{near[0]}"] if near else [] if columns else listing.features
+    yield from unknown(catalogue, binding, path, "feature", name, known)
+
+
 def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Iterator[Finding]:
     listing = catalogue.listing_of(feature_set)
     features, services = listing.features, listing.services
@@ -43,7 +66,7 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Itera
     for index, name in enumerate(binding.model.spec.features):
         path: Path = ("spec", "features", index)
         if name not in features:
-            yield from unknown(catalogue, binding, path, "feature", name, features)
+            yield from _unknown_feature(catalogue, binding, path, name, listing)
         granted.append((path, name))
     for index, name in enumerate(binding.model.spec.services):
         path = ("spec", "services", index)
