@@ -4,7 +4,7 @@
 mod labels;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -35,6 +35,8 @@ pub(crate) struct Metrics {
     outbound: Family<Called, Counter>,
     expiry: Family<Purpose, Gauge>,
     runway: Gauge,
+    /// Not a number while the CA's clock is not known: a zero would look like a good clock.
+    clock_offset: Gauge<f64, AtomicU64>,
     sequence: Gauge,
     policy: Family<Digest, Gauge>,
     policy_age: Gauge,
@@ -51,6 +53,8 @@ pub(crate) struct Moment {
     pub(crate) expiry: Option<i64>,
     /// Now, Unix seconds.
     pub(crate) now: i64,
+    /// How far our clock is ahead of the CA's, in seconds.
+    pub(crate) clock_offset: Option<f64>,
     /// The sequence of the trust in use.
     pub(crate) sequence: u64,
     /// How long ago the policy in use was known to be the newest.
@@ -137,6 +141,12 @@ impl Metrics {
                 r,
                 "identity_runway_seconds",
                 "How long the identity in use lasts if no other comes",
+                Gauge::default(),
+            ),
+            clock_offset: add(
+                r,
+                "clock_offset_seconds",
+                "How far our clock is ahead of the CA's (negative: behind), NaN while not known",
                 Gauge::default(),
             ),
             sequence: add(
@@ -248,6 +258,7 @@ impl Metrics {
         }
         self.runway
             .set(moment.expiry.map_or(0, |expiry| (expiry - moment.now).max(0)));
+        self.clock_offset.set(moment.clock_offset.unwrap_or(f64::NAN));
         self.sequence
             .set(i64::try_from(moment.sequence).unwrap_or(i64::MAX));
         self.policy_age
@@ -289,6 +300,7 @@ mod tests {
         let text = metrics.render(Moment {
             expiry: Some(100),
             now: 40,
+            clock_offset: Some(-1.5),
             sequence: 7,
             policy_age: None,
             agent: Told {
@@ -302,6 +314,7 @@ mod tests {
             "featward_records_dropped_total 1",
             "featward_certificate_expiry_timestamp_seconds{purpose=\"workload\"} 100",
             "featward_identity_runway_seconds 60",
+            "featward_clock_offset_seconds -1.5",
             "featward_bundle_sequence 7",
             "featward_policy_info{digest=\"abc\"} 1",
             "featward_policy_edits_refused_total 2",
@@ -311,6 +324,13 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_not_known_has_no_offset() {
+        let metrics = Metrics::new();
+        let text = metrics.render(Moment::default());
+        assert!(text.contains("featward_clock_offset_seconds NaN"), "{text}");
     }
 
     #[test]

@@ -27,6 +27,21 @@ const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// Largest header list of an answer, as of a request.
 const HEADER_BYTES: u32 = 32 * 1024;
 
+/// How much of an answer the far side may send before the near side has taken it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Windows {
+    /// hyper's own, for one near connection: a slow reader only keeps itself waiting.
+    Own,
+    /// For many near connections. Each stream gets little and all together as much as HTTP/2 allows, so that near
+    /// ends that do not read can never use up the connection's window and keep the others waiting.
+    Shared,
+}
+
+/// What one stream of a shared connection may hold of our memory.
+const SHARED_STREAM_WINDOW: u32 = 64 * 1024;
+/// The most that HTTP/2 can say (RFC 9113 section 6.9.1).
+const SHARED_CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 /// A connection to the far side.
 #[derive(Debug)]
 pub(super) struct Far {
@@ -48,6 +63,7 @@ impl Far {
         io: IO,
         generation: u64,
         watch: Option<PeerWatch>,
+        windows: Windows,
     ) -> Result<Far, ConnectError>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -59,12 +75,18 @@ impl Far {
             io,
             state: state.clone(),
         };
-        let handshake = Builder::new(tasks.clone())
+        let mut builder = Builder::new(tasks.clone());
+        builder
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_ANSWER)
-            .max_header_list_size(HEADER_BYTES)
-            .handshake(TokioIo::new(io));
+            .max_header_list_size(HEADER_BYTES);
+        if windows == Windows::Shared {
+            builder
+                .initial_stream_window_size(SHARED_STREAM_WINDOW)
+                .initial_connection_window_size(SHARED_CONNECTION_WINDOW);
+        }
+        let handshake = builder.handshake(TokioIo::new(io));
         let (sender, connection) = handshake.await.map_err(|error| state.explain(&error))?;
         tasks.execute(async {
             // Requests carry the error to whoever waits for them.

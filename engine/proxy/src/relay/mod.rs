@@ -7,5 +7,5 @@ mod lane;
 mod near;
 mod open;
 
-pub(crate) use lane::{Lane, LastError, Target};
+pub(crate) use lane::{Lane, LastError, Opened, Target};
 pub(crate) use near::{Limits, Near, Stamp};
