@@ -171,7 +171,10 @@ impl Remote {
             SendError::Connect(unreached) => unreached,
             SendError::Broken(error) => match tls::alert(&error) {
                 Some(alert) => self.refused(alert),
-                None => self.unreachable(error),
+                None => self
+                    .own_identity()
+                    .err()
+                    .unwrap_or_else(|| self.unreachable(error)),
             },
         }
     }

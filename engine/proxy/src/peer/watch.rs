@@ -115,7 +115,8 @@ impl PeerWatch {
             By::Trust { grace } if self.peer.expired() => grace,
             _ => 0,
         };
-        self.peer.not_after() as f64 + grace as f64
+        // The second that a certificate names as its last belongs to its life (RFC 5280 section 4.1.2.5).
+        self.peer.not_after() as f64 + 1.0 + grace as f64
     }
 
     fn nap(&self) -> Duration {
