@@ -17,6 +17,7 @@ use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use super::answer::Carried;
 use crate::peer::{PeerWatch, Verdict};
 use crate::tls::{ConnectError, alert};
 
@@ -50,8 +51,9 @@ pub(super) struct Far {
     state: Arc<State>,
 }
 
+/// What is known of a connection's end.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     retired: AtomicBool,
     alert: OnceLock<AlertDescription>,
 }
@@ -138,17 +140,20 @@ pub(super) struct Failed {
 }
 
 impl Handle {
-    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Incoming>, Failed> {
+    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Carried>, Failed> {
         let sent = self.sender.try_send_request(request).await;
-        sent.map_err(|mut error| Failed {
-            unsent: error.take_message(),
-            why: self.state.explain(&error.into_error()),
-        })
+        match sent {
+            Ok(response) => Ok(response.map(|body| Carried::new(body, self.state))),
+            Err(mut error) => Err(Failed {
+                unsent: error.take_message(),
+                why: self.state.explain(&error.into_error()),
+            }),
+        }
     }
 }
 
 impl State {
-    fn explain(&self, error: &hyper::Error) -> ConnectError {
+    pub(super) fn explain(&self, error: &hyper::Error) -> ConnectError {
         match self.alert.get() {
             Some(alert) => ConnectError::Refused(*alert),
             None => ConnectError::Unreachable(format!("the connection broke off: {}", innermost(error))),

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
+use super::answer::Carried;
 use super::far::{Far, Handle, Windows};
 use crate::credentials::Credentials;
 use crate::peer::PeerWatch;
@@ -101,14 +102,14 @@ impl Lane {
     }
 
     /// Carry one request.
-    pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
+    pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Carried>, ConnectError> {
         let outcome = self.attempts(self.target.readdressed(request)).await;
         self.last_error
             .set(outcome.as_ref().err().map(ToString::to_string));
         outcome
     }
 
-    async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
+    async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Carried>, ConnectError> {
         let mut why = ConnectError::Unreachable("the far side closes every connection at once".into());
         for _ in 0..ATTEMPTS {
             let failed = match self.handle().await?.send(request).await {
