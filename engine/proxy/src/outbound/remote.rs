@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::config::{Limits, seconds};
 use crate::credentials::Credentials;
+use crate::peer::PeerWatch;
 use crate::refusal::Reason;
 use crate::tls::{self, Anchor, ConnectError, Connector, Expect};
-use crate::upstream::{Connect, Link, Pool, SendError, Wire};
+use crate::upstream::{Connect, Guarded, Link, Pool, SendError, Wire, refusal};
 use crate::verify::Cause;
 
 /// One sidecar.
@@ -116,7 +117,9 @@ impl Connect for Remote {
             .await
             .map_err(|error| self.explain(&error))?;
         let until = self.until(connected.peer.not_after());
-        let link = Link::new(Wire::Tls(Box::new(connected.stream)), Some(until), epoch).await;
+        let watch = PeerWatch::new(&self.credentials, &connected.peer);
+        let guarded = Guarded::new(connected.stream, watch);
+        let link = Link::new(Wire::Tls(Box::new(guarded)), Some(until), epoch).await;
         link.map_err(|error| self.unreachable(error))
     }
 }
@@ -169,9 +172,10 @@ impl Remote {
     pub(crate) fn failed(&self, error: SendError<Unreached>) -> Unreached {
         match error {
             SendError::Connect(unreached) => unreached,
-            SendError::Broken(error) => match tls::alert(&error) {
-                Some(alert) => self.refused(alert),
-                None => self
+            SendError::Broken(error) => match (tls::alert(&error), refusal(&error)) {
+                (Some(alert), _) => self.refused(alert),
+                (None, Some(why)) => self.explain(&ConnectError::NotTrusted(why.clone())),
+                (None, None) => self
                     .own_identity()
                     .err()
                     .unwrap_or_else(|| self.unreachable(error)),
