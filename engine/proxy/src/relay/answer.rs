@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 
-use super::far::State;
+use super::state::State;
 use crate::tls::ConnectError;
 
 /// The body of an answer: the far side's, or none.

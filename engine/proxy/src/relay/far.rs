@@ -1,11 +1,7 @@
 //! One HTTP/2 connection to the far side, with everything that can end it: the far side itself, a change of trust,
 //! the end of its certificate's life, or us.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -13,13 +9,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::AlertDescription;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::answer::Carried;
+use super::state::{Overheard, State};
 use crate::peer::{PeerWatch, Verdict};
-use crate::tls::{ConnectError, alert};
+use crate::tls::ConnectError;
 
 /// How often a connection with open streams is asked whether it still lives, and how long it may take to say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -51,13 +47,6 @@ pub(super) struct Far {
     state: Arc<State>,
 }
 
-/// What is known of a connection's end.
-#[derive(Debug, Default)]
-pub(super) struct State {
-    retired: AtomicBool,
-    alert: OnceLock<AlertDescription>,
-}
-
 impl Far {
     /// Speak HTTP/2 over this connection, and watch over its peer while it lives. `generation` is the identity of
     /// ours that it was made with.
@@ -73,10 +62,7 @@ impl Far {
         let state = Arc::new(State::default());
         let (cut, life) = watch::channel(());
         let tasks = Tasks { life };
-        let io = Overheard {
-            io,
-            state: state.clone(),
-        };
+        let io = Overheard::new(io, state.clone());
         let mut builder = Builder::new(tasks.clone());
         builder
             .timer(TokioTimer::new())
@@ -105,7 +91,7 @@ impl Far {
 
     /// A handle for new requests; None when they must go over another connection.
     pub(super) fn handle(&self, generation: u64) -> Option<Handle> {
-        let retired = self.state.retired.load(Ordering::Acquire);
+        let retired = self.state.is_retired();
         let usable = self.generation == generation && !retired && !self.sender.is_closed();
         usable.then(|| Handle {
             sender: self.sender.clone(),
@@ -120,8 +106,8 @@ impl Far {
 
     /// Why there is no handle on a connection that was made just now.
     pub(super) fn lost(&self) -> ConnectError {
-        match self.state.alert.get() {
-            Some(alert) => ConnectError::Refused(*alert),
+        match self.state.alert() {
+            Some(alert) => ConnectError::Refused(alert),
             None => ConnectError::Unreachable("the far side closed the connection at once".into()),
         }
     }
@@ -152,15 +138,6 @@ impl Handle {
     }
 }
 
-impl State {
-    pub(super) fn explain(&self, error: &hyper::Error) -> ConnectError {
-        match self.alert.get() {
-            Some(alert) => ConnectError::Refused(*alert),
-            None => ConnectError::Unreachable(format!("the connection broke off: {}", innermost(error))),
-        }
-    }
-}
-
 /// Wait until the connection has ended by itself, and until then do as the verdicts on its peer say.
 async fn keep(cut: watch::Sender<()>, watch: Option<PeerWatch>, state: Arc<State>) {
     let Some(mut watch) = watch else {
@@ -170,7 +147,7 @@ async fn keep(cut: watch::Sender<()>, watch: Option<PeerWatch>, state: Arc<State
         tokio::select! {
             () = cut.closed() => return,
             verdict = watch.next() => {
-                state.retired.store(true, Ordering::Release);
+                state.retire();
                 if matches!(verdict, Verdict::Cut(_)) {
                     cut.send_replace(());
                     return;
@@ -198,62 +175,4 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
             }
         });
     }
-}
-
-/// A stream that notes the alert by which the far side ends it: hyper passes only an error's text on.
-struct Overheard<IO> {
-    io: IO,
-    state: Arc<State>,
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Overheard<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, into);
-        if let Poll::Ready(Err(error)) = &read
-            && let Some(alert) = alert(error)
-        {
-            // Only the first alert counts; the stream ends with it.
-            let _ = self.state.alert.set(alert);
-        }
-        read
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Overheard<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// hyper's own words say little («http2 error»); what happened stands at the end of the chain.
-fn innermost(error: &hyper::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last.to_string()
 }
