@@ -4,6 +4,8 @@
 
 mod chains;
 
+use std::time::Duration;
+
 use chains::{Authority, CA, DOMAIN, World};
 use featward_policy::SpiffeId;
 use featward_proxy::credentials::{Ban, Credentials, NewTrust};
@@ -13,6 +15,7 @@ use featward_proxy::tls::{
 };
 use featward_proxy::verify::Cause;
 use tokio::io::{DuplexStream, duplex};
+use tokio::time::timeout;
 
 /// A CA with this identity, signed by this authority; it trusts itself.
 fn ca(world: &World, authority: &Authority, id: &str) -> Credentials {
@@ -42,6 +45,14 @@ async fn cause(client: &Credentials, server: &Credentials) -> Option<Cause> {
         Ok(_) => None,
         Err(ConnectError::NotTrusted(error)) => Some(error.cause),
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// Why a live connection is cut, which takes no second.
+async fn cut(watch: &mut PeerWatch) -> Cause {
+    match timeout(Duration::from_secs(1), watch.next()).await {
+        Ok(Verdict::Cut(error)) => error.cause,
+        other => panic!("expected a cut, got {other:?}"),
     }
 }
 
@@ -110,17 +121,14 @@ async fn a_ban_ends_a_connection_to_the_platform_and_other_changes_do_not() {
         .credentials
         .set_trust(NewTrust::new(roots(), vec![], 2))
         .unwrap();
-    let still = tokio::time::timeout(std::time::Duration::from_millis(50), watch.next()).await;
+    let still = timeout(Duration::from_millis(50), watch.next()).await;
     assert!(still.is_err());
     let new = NewTrust {
         bans: vec![Ban::read("identity", CA, 0).unwrap()],
         ..NewTrust::new(roots(), vec![], 3)
     };
     world.credentials.set_trust(new).unwrap();
-    let Verdict::Cut(error) = watch.next().await else {
-        panic!("expected a cut")
-    };
-    assert_eq!(error.cause, Cause::Banned);
+    assert_eq!(cut(&mut watch).await, Cause::Banned);
     assert_eq!(cause(&world.credentials, &server).await, Some(Cause::Banned));
 }
 
@@ -147,6 +155,6 @@ async fn first_contact_heeds_the_bans_that_are_known() {
         ..NewTrust::new(vec![world.root.der.clone()], world.scopes(), 2)
     };
     client.set_trust(new).unwrap();
-    assert!(matches!(watch.next().await, Verdict::Cut(error) if error.cause == Cause::Banned));
+    assert_eq!(cut(&mut watch).await, Cause::Banned);
     assert!(matches!(by_root().await, Err(ConnectError::NotTrusted(error)) if error.cause == Cause::Banned));
 }
