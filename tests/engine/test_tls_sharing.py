@@ -120,10 +120,11 @@ async def test_a_caller_that_reads_nothing_keeps_nobody_waiting(
             far = {"address": address, "socket": tmp_path / f"{name}.sock", "expect": CA}
             credentials = environment.process(environment.payments, PRICING)
             opened.append((await stack.enter_async_context(dialling(credentials, **far)))[1])
-        deaf = [talk(opened[0]) for _ in range(40)]
+        deaf = [talk(opened[0]) for _ in range(16)]
 
         async def flood(conversation: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
-            for _ in range(64):
+            # More than all windows on the way can hold.
+            for _ in range(512):
                 await conversation.write(b"x" * 65536)
 
         floods = [asyncio.ensure_future(flood(conversation)) for conversation in deaf]
