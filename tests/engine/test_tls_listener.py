@@ -19,6 +19,7 @@ FORGED = (
     ("featward-peer-spiffe-id", CA),
     ("featward-peer-expired", "1"),
     ("featward-peer-uid", "0"),
+    ("featward-peer-address", "192.0.2.1"),
     ("featward-peer-anything", "x"),
     ("harmless", "y"),
 )
@@ -71,6 +72,7 @@ async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
             assert dialer.last_error() is None
         ours = json.loads(client.identity() or b"")
         assert sorted(pair for pair in seen if pair[0].startswith("featward-")) == [
+            ("featward-peer-address", "127.0.0.1"),
             ("featward-peer-authority", environment.payments.spki_sha256.hex()),
             ("featward-peer-serial", ours["serial"]),
             ("featward-peer-spiffe-id", PRICING),
@@ -162,7 +164,8 @@ async def test_a_certificate_is_optional_where_the_server_says_so(
         listening(server, forward=forward, client_certificate="optional") as (_, address),
         dialling(environment.credentials(), address=address, **far) as (_, opened),
     ):
-        assert not [name for name in await who(opened) if name.startswith("featward-peer-")]
+        told = {name for name in await who(opened) if name.startswith("featward-peer-")}
+        assert told == {"featward-peer-address"}
 
 
 async def test_no_certificate_is_refused_where_one_is_required(

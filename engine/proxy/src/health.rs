@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 
 use crate::active::Active;
+use crate::refusal::Reason;
 use crate::serve::Answer;
 use crate::state::State;
 
@@ -66,8 +67,10 @@ impl Health {
             return Some("draining\n");
         }
         self.state.config.serve.as_ref()?;
-        if self.state.credentials.identity().is_none() {
-            return Some("no identity yet\n");
+        match self.state.credentials.refused_identity() {
+            Some(Reason::IdentityExpired) => return Some("the identity has expired\n"),
+            Some(_) => return Some("no identity yet\n"),
+            None => {}
         }
         let Some(active) = self.state.active.load_full() else {
             return Some("no policy yet\n");

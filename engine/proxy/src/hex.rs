@@ -12,15 +12,18 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 
 /// Read a SHA-256 digest; None unless the text is exactly 64 hexadecimal digits.
 pub(crate) fn decode_sha256(text: &str) -> Option<[u8; 32]> {
-    let text = text.as_bytes();
-    if text.len() != 64 {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(digest)
+    decode(text)?.try_into().ok()
+}
+
+/// Read bytes; None unless the text is hexadecimal digits, two for each byte.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
+            _ => None,
+        })
+        .collect()
 }
 
 fn nibble(digit: u8) -> Option<u8> {

@@ -26,6 +26,7 @@ mod metrics;
 mod outbound;
 pub mod peer;
 pub mod proxy;
+pub mod question;
 mod record;
 pub mod refusal;
 mod relay;

@@ -4,7 +4,7 @@
 mod labels;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -35,6 +35,8 @@ pub(crate) struct Metrics {
     outbound: Family<Called, Counter>,
     expiry: Family<Purpose, Gauge>,
     runway: Gauge,
+    /// Not a number while the CA's clock is not known: a zero would look like a good clock.
+    clock_offset: Gauge<f64, AtomicU64>,
     sequence: Gauge,
     policy: Family<Digest, Gauge>,
     policy_age: Gauge,
@@ -51,6 +53,8 @@ pub(crate) struct Moment {
     pub(crate) expiry: Option<i64>,
     /// Now, Unix seconds.
     pub(crate) now: i64,
+    /// How far our clock is ahead of the CA's, in seconds.
+    pub(crate) clock_offset: Option<f64>,
     /// The sequence of the trust in use.
     pub(crate) sequence: u64,
     /// How long ago the policy in use was known to be the newest.
@@ -137,6 +141,12 @@ impl Metrics {
                 r,
                 "identity_runway_seconds",
                 "How long the identity in use lasts if no other comes",
+                Gauge::default(),
+            ),
+            clock_offset: add(
+                r,
+                "clock_offset_seconds",
+                "How far our clock is ahead of the CA's (negative: behind), NaN while not known",
                 Gauge::default(),
             ),
             sequence: add(
@@ -248,6 +258,7 @@ impl Metrics {
         }
         self.runway
             .set(moment.expiry.map_or(0, |expiry| (expiry - moment.now).max(0)));
+        self.clock_offset.set(moment.clock_offset.unwrap_or(f64::NAN));
         self.sequence
             .set(i64::try_from(moment.sequence).unwrap_or(i64::MAX));
         self.policy_age
@@ -270,63 +281,4 @@ fn set(counter: &Counter, count: u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn series_carry_the_names_that_people_depend_on() {
-        let metrics = Metrics::new();
-        let set: Arc<str> = "ml/driver-stats".into();
-        metrics.ended(
-            &set,
-            "get-online-features",
-            Tally::Allow,
-            "granted",
-            Duration::from_millis(1),
-        );
-        metrics.policy("abc", &[Arc::clone(&set)]);
-        metrics.records_dropped.inc();
-        let text = metrics.render(Moment {
-            expiry: Some(100),
-            now: 40,
-            sequence: 7,
-            policy_age: None,
-            agent: Told {
-                edits_refused: 2,
-                renewed: 3,
-                renewals_failed: 4,
-            },
-        });
-        for line in [
-            "featward_requests_total{feature_set=\"ml/driver-stats\",operation=\"get-online-features\",decision=\"allow\",reason=\"granted\"} 1",
-            "featward_records_dropped_total 1",
-            "featward_certificate_expiry_timestamp_seconds{purpose=\"workload\"} 100",
-            "featward_identity_runway_seconds 60",
-            "featward_bundle_sequence 7",
-            "featward_policy_info{digest=\"abc\"} 1",
-            "featward_policy_edits_refused_total 2",
-            "featward_identity_renewals_total{result=\"renewed\"} 3",
-            "featward_identity_renewals_total{result=\"failed\"} 4",
-            "featward_request_duration_seconds_count 1",
-        ] {
-            assert!(text.contains(line), "{line}\n{text}");
-        }
-    }
-
-    #[test]
-    fn series_of_sets_that_are_no_longer_served_are_forgotten() {
-        let metrics = Metrics::new();
-        let (old, new): (Arc<str>, Arc<str>) = ("a/old".into(), "a/new".into());
-        metrics.policy("one", &[Arc::clone(&old)]);
-        metrics.ended(&old, "x", Tally::Allow, "granted", Duration::ZERO);
-        metrics.policy("two", &[Arc::clone(&new)]);
-        metrics.ended(&new, "x", Tally::Allow, "granted", Duration::ZERO);
-        metrics.policy("three", &[new]);
-        let text = metrics.render(Moment::default());
-        assert!(!text.contains("a/old") && text.contains("a/new"), "{text}");
-        assert!(
-            !text.contains("digest=\"two\"") && text.contains("digest=\"three\""),
-            "{text}"
-        );
-    }
-}
+mod tests;

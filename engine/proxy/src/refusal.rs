@@ -125,6 +125,8 @@ reasons! {
     ContentEncoding = "content-encoding", BadRequest, UNSUPPORTED_MEDIA_TYPE, "The body is encoded", "Send the body without Content-Encoding.";
     NoPolicy = "no-policy", Undecided, SERVICE_UNAVAILABLE, "The sidecar has no policy yet", "Try again; the platform team sees why in `featward sidecar status`.";
     NoIdentity = "no-identity", Undecided, SERVICE_UNAVAILABLE, "The sidecar has no identity yet", "Try again; the platform team sees why in `featward sidecar status`.";
+    IdentityExpired = "identity-expired", Undecided, SERVICE_UNAVAILABLE, "The sidecar's identity has expired",
+        "Try again; the sidecar renews by itself as soon as the CA answers. The platform team sees why it does not in `featward sidecar status`.";
     Overloaded = "overloaded", Undecided, SERVICE_UNAVAILABLE, "The sidecar is at its limit of concurrent work", "Try again with fewer requests at once.";
     RecordFailed = "record-failed", Undecided, SERVICE_UNAVAILABLE, "The decision could not be recorded", "The platform team must make room for the record.";
     UpstreamUnreachable = "upstream-unreachable", UpstreamFailed, BAD_GATEWAY, "The feature server cannot be reached", "The owner must start the feature server.";

@@ -15,13 +15,14 @@ use crate::active::Active;
 use crate::callers::Callers;
 use crate::clock;
 use crate::config::{Config, ConfigError};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Trust};
 use crate::drain::Drain;
 use crate::events::Events;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Moment, Told};
 use crate::outbound::Standing;
 use crate::record::Recorder;
+use crate::refusal::Reason;
 use crate::request_id::RequestIds;
 use crate::strangers::Strangers;
 use crate::token::Token;
@@ -118,6 +119,7 @@ impl State {
         self.metrics.render(Moment {
             expiry: self.credentials.identity().map(|identity| identity.not_after),
             now: clock::unix_seconds(clock::now()),
+            clock_offset: self.credentials.clock_offset(),
             sequence: self.credentials.sequence(),
             policy_age: self.policy_age(&agent),
             agent: Told {
@@ -143,7 +145,9 @@ impl State {
             "time": clock::now().as_secs_f64(),
             "draining": self.drain.has_begun(),
             "identity": self.credentials.identity(),
-            "trust": {"trust_domain": self.credentials.trust_domain(), "sequence": self.credentials.sequence()},
+            "identity_refused": self.credentials.refused_identity().map(Reason::as_str),
+            "clock_offset_seconds": self.credentials.clock_offset(),
+            "trust": self.trust_status(),
             "policy": self.policy_status(),
             "outbound": self.outbound_status(),
             "callers": callers,
@@ -151,6 +155,18 @@ impl State {
             "would_refuse": refused,
             "records_dropped": self.metrics.records_dropped.get(),
             "agent": *self.agent.lock(),
+        })
+    }
+
+    fn trust_status(&self) -> Value {
+        let trust = self.credentials.trust();
+        let trust = trust.as_deref();
+        json!({
+            "trust_domain": self.credentials.trust_domain(),
+            "sequence": self.credentials.sequence(),
+            "scope_table": trust.is_some_and(Trust::has_scopes),
+            "bans": trust.map_or(0, Trust::bans),
+            "foreign": trust.map(Trust::foreign).unwrap_or_default(),
         })
     }
 

@@ -5,7 +5,7 @@
 mod chains;
 
 use chains::{Authority, DOMAIN, PRICING, World, requested_key};
-use featward_proxy::credentials::Credentials;
+use featward_proxy::credentials::{Credentials, NewTrust};
 use featward_proxy::verify::Cause;
 use rcgen::KeyPair;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -35,7 +35,7 @@ fn an_identity_is_what_its_certificate_says() {
     let credentials = world.process(&world.payments, PRICING);
     let identity = credentials.identity().unwrap();
     assert_eq!(identity.spiffe_id, PRICING);
-    assert_eq!(identity.authority.len(), 64);
+    assert_eq!(identity.authority.unwrap().len(), 64);
     assert_eq!(*credentials.identity_changed().borrow(), 1);
 }
 
@@ -95,8 +95,14 @@ fn an_identity_needs_a_good_leaf_of_our_domain_and_its_signer() {
 fn a_sequence_below_the_one_in_use_is_refused() {
     let world = World::new();
     let roots = || vec![world.root.der.clone()];
-    world.credentials.set_trust(roots(), world.scopes(), 7).unwrap();
-    let error = world.credentials.set_trust(roots(), vec![], 6).unwrap_err();
+    world
+        .credentials
+        .set_trust(NewTrust::new(roots(), world.scopes(), 7))
+        .unwrap();
+    let error = world
+        .credentials
+        .set_trust(NewTrust::new(roots(), vec![], 6))
+        .unwrap_err();
     assert_eq!(error.cause, Cause::StaleSequence);
     assert_eq!(world.credentials.sequence(), 7);
     assert!(
@@ -117,7 +123,7 @@ fn the_same_trust_again_is_no_change_of_trust() {
     assert_eq!(world.credentials.sequence(), 9);
     world
         .credentials
-        .set_trust(vec![world.root.der.clone()], vec![], 9)
+        .set_trust(NewTrust::new(vec![world.root.der.clone()], vec![], 9))
         .unwrap();
     assert!(changed.has_changed().unwrap());
 }
@@ -145,7 +151,10 @@ fn a_trust_that_cannot_be_meant_is_refused() {
             vec![row(&key, "/bu/payments/"), row(&key, "/bu/risk/")],
         ),
     ] {
-        let error = world.credentials.set_trust(roots, scopes.clone(), 2).unwrap_err();
+        let error = world
+            .credentials
+            .set_trust(NewTrust::new(roots, scopes.clone(), 2))
+            .unwrap_err();
         assert_eq!(error.cause, Cause::BadTrust, "{scopes:?}");
     }
     assert_eq!(world.credentials.sequence(), 1);
@@ -159,7 +168,7 @@ fn a_root_that_is_gone_takes_its_chains_with_it() {
     let other = Authority::root(DOMAIN);
     world
         .credentials
-        .set_trust(vec![other.der], world.scopes(), 2)
+        .set_trust(NewTrust::new(vec![other.der], world.scopes(), 2))
         .unwrap();
     assert_eq!(
         world.credentials.judge(&chain).unwrap_err().cause,

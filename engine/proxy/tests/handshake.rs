@@ -6,10 +6,10 @@ mod chains;
 
 use chains::{Authority, CA, DOMAIN, PRICING, SCORING, World, live, sha256};
 use featward_policy::SpiffeId;
-use featward_proxy::credentials::Credentials;
+use featward_proxy::credentials::{Credentials, NewTrust};
 use featward_proxy::peer::{PeerWatch, Verdict};
 use featward_proxy::tls::{
-    Accepted, Acceptor, ClientCertificate, ConnectError, Connected, Connector, Expect, GRPC, HTTP,
+    Accepted, Acceptor, Anchor, ClientCertificate, ConnectError, Connected, Connector, Expect, GRPC, HTTP,
     HandshakeError, Http,
 };
 use featward_proxy::verify::Cause;
@@ -36,14 +36,14 @@ fn to(credentials: &Credentials, id: &str) -> Connector {
 fn expect(id: &str) -> Expect {
     Expect {
         identity: SpiffeId::parse(id).unwrap(),
-        root_sha256: None,
+        by: Anchor::Trust,
     }
 }
 
 fn first_contact(root: &Authority) -> Connector {
     let digest: [u8; 32] = sha256(&root.der).try_into().unwrap();
     let expect = Expect {
-        root_sha256: Some(digest),
+        by: Anchor::Root(digest),
         ..expect(CA)
     };
     Connector::new(&Credentials::new(DOMAIN).unwrap(), expect, false, GRPC)
@@ -216,7 +216,7 @@ async fn first_contact_refuses_an_impostor_with_a_stolen_business_unit_authority
     // The impostor trusts itself, so that its chain ends with the true root.
     let scopes = vec![(world.payments.spki_sha256(), "/featward/".to_owned())];
     impostor
-        .set_trust(vec![world.root.der.clone()], scopes, 1)
+        .set_trust(NewTrust::new(vec![world.root.der.clone()], scopes, 1))
         .unwrap();
     world.payments.identify(&impostor, CA, |_| {});
     let server = Acceptor::new(&impostor, ClientCertificate::Optional, GRPC).send_root(true);
@@ -329,7 +329,11 @@ async fn a_peer_is_cut_when_its_authority_leaves_the_table() {
     let mut watch = PeerWatch::new(&server, &peer);
     assert!(futures_now(watch.next()).await.is_none());
     server
-        .set_trust(vec![world.root.der.clone()], world.scopes()[1..].to_vec(), 2)
+        .set_trust(NewTrust::new(
+            vec![world.root.der.clone()],
+            world.scopes()[1..].to_vec(),
+            2,
+        ))
         .unwrap();
     let Verdict::Cut(error) = watch.next().await else {
         panic!("expected a cut")
@@ -341,7 +345,9 @@ async fn a_peer_is_cut_when_its_authority_leaves_the_table() {
 async fn a_change_of_trust_between_handshake_and_watch_is_noticed() {
     let world = World::new();
     let (server, peer) = peer_of(&world, (-60, 3600)).await;
-    server.set_trust(vec![world.root.der.clone()], vec![], 2).unwrap();
+    server
+        .set_trust(NewTrust::new(vec![world.root.der.clone()], vec![], 2))
+        .unwrap();
     assert!(matches!(
         PeerWatch::new(&server, &peer).next().await,
         Verdict::Cut(_)
@@ -354,7 +360,11 @@ async fn a_change_that_leaves_a_peer_trusted_does_not_touch_it() {
     let (server, peer) = peer_of(&world, (-60, 3600)).await;
     let mut watch = PeerWatch::new(&server, &peer);
     server
-        .set_trust(vec![world.root.der.clone()], world.scopes()[..1].to_vec(), 2)
+        .set_trust(NewTrust::new(
+            vec![world.root.der.clone()],
+            world.scopes()[..1].to_vec(),
+            2,
+        ))
         .unwrap();
     assert!(futures_now(watch.next()).await.is_none());
 }
@@ -385,7 +395,11 @@ async fn a_peer_within_its_grace_is_not_cut_for_being_expired() {
     let mut watch = PeerWatch::new(&server, &peer);
     world.trust(&server, 3);
     server
-        .set_trust(vec![world.root.der.clone()], world.scopes()[..1].to_vec(), 4)
+        .set_trust(NewTrust::new(
+            vec![world.root.der.clone()],
+            world.scopes()[..1].to_vec(),
+            4,
+        ))
         .unwrap();
     assert!(futures_now(watch.next()).await.is_none());
 }

@@ -5,7 +5,7 @@
 mod chains;
 
 use chains::{Authority, CA, DOMAIN, PRICING, SCORING, World, certificates, live, uri};
-use featward_proxy::credentials::Credentials;
+use featward_proxy::credentials::{Credentials, NewTrust};
 use featward_proxy::peer::PeerCertificates;
 use featward_proxy::verify::Cause;
 use rcgen::{
@@ -147,7 +147,7 @@ fn a_scope_ends_at_a_whole_segment() {
     let scopes = vec![(world.payments.spki_sha256(), "/bu/pay/".to_owned())];
     world
         .credentials
-        .set_trust(vec![world.root.der.clone()], scopes, 2)
+        .set_trust(NewTrust::new(vec![world.root.der.clone()], scopes, 2))
         .unwrap();
     assert_eq!(
         refused(&world.credentials, &world.payments.chain(PRICING, |_| {})),

@@ -8,7 +8,7 @@ mod scene;
 use std::time::{Duration, Instant};
 
 use chains::{DOMAIN, PRICING, SCORING, live};
-use featward_proxy::credentials::Credentials;
+use featward_proxy::credentials::{Credentials, NewTrust};
 use scene::policy::CONV;
 use scene::wire::Wire;
 use scene::{Scene, ask, post};
@@ -28,7 +28,7 @@ fn a_peer_that_is_no_longer_trusted_is_cut_off() {
     scene
         .world
         .credentials
-        .set_trust(vec![scene.world.root.der.clone()], without, 2)
+        .set_trust(NewTrust::new(vec![scene.world.root.der.clone()], without, 2))
         .unwrap();
     assert!(wire.is_closed());
     scene::eventually("it is counted", || {
@@ -46,7 +46,7 @@ fn a_change_of_trust_that_leaves_the_peer_in_place_leaves_its_connection_open() 
     scene
         .world
         .credentials
-        .set_trust(vec![scene.world.root.der.clone()], scopes, 2)
+        .set_trust(NewTrust::new(vec![scene.world.root.der.clone()], scopes, 2))
         .unwrap();
     assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 200);
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use chains::{PRICING, SCORING, World, live};
 use featward_policy::v1;
-use featward_proxy::credentials::Credentials;
+use featward_proxy::credentials::{Ban, Credentials, NewTrust};
 use featward_proxy::proxy::Proxy;
 use prost::Message;
 use scene::policy::{CONV, SECRET};
@@ -338,4 +338,46 @@ fn a_unix_socket_lets_only_the_named_user_in() {
     );
     let unwelcome = over_unix(own + 1);
     assert!(Wire::unix(&unwelcome.socket).is_closed());
+}
+
+#[test]
+fn a_ban_of_the_server_ends_a_request_that_waits_for_it() {
+    let scene = Scene::new(|_| {});
+    scene.far.answer(|_| {
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        http::Response::new("too late".into())
+    });
+    let client = client(&scene);
+    let mut app = client.app();
+    app.send(&request(
+        "POST",
+        "/get-online-features",
+        &[("content-type", "application/json")],
+        ask(&[CONV], 1).to_string().as_bytes(),
+    ));
+    scene::eventually("the server works on it", || !scene.far.seen().is_empty());
+    let begun = std::time::Instant::now();
+    let new = NewTrust {
+        bans: vec![Ban::read("identity", SCORING, 0).unwrap()],
+        ..NewTrust::new(vec![scene.world.root.der.clone()], scene.world.scopes(), 2)
+    };
+    client.credentials.set_trust(new).unwrap();
+    let answer = app.read();
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (502, "server-not-trusted")
+    );
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("(banned)"), "{detail}");
+    // And so does every later one.
+    let later = post(&mut app, &ask(&[CONV], 1));
+    assert_eq!(
+        (later.status, later.reason().as_str()),
+        (502, "server-not-trusted")
+    );
 }

@@ -1,6 +1,6 @@
 //! `Credentials` and `PendingIdentity`.
 
-use featward_proxy::credentials::{self, KeyError};
+use featward_proxy::credentials::{self, Ban, KeyError, NewTrust};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -18,6 +18,9 @@ impl PendingIdentity {
         PyBytes::new(py, self.0.csr())
     }
 }
+
+/// A chain, leaf first, and its key.
+type Exported<'py> = (Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>);
 
 /// The identity and trust of this process, shared by its Proxy, Listeners and Dialers; swapped whole.
 #[pyclass(module = "featward_engine", frozen)]
@@ -50,16 +53,51 @@ impl Credentials {
         set.map(|identity| identity.spiffe_id).map_err(identity_error)
     }
 
-    /// Trust these roots and this scope table from now on.
+    /// Trust this and nothing else from now on; `scopes` is None for an issuer without a table.
+    #[pyo3(signature = (roots, scopes, sequence, *, bans=Vec::new(), foreign=Vec::new()))]
     fn set_trust(
         &self,
         py: Python<'_>,
         roots: Vec<Vec<u8>>,
-        scopes: Vec<(Vec<u8>, String)>,
+        scopes: Option<Vec<(Vec<u8>, String)>>,
         sequence: u64,
+        bans: Vec<(String, String, i64)>,
+        foreign: Vec<(String, Vec<Vec<u8>>)>,
     ) -> PyResult<()> {
-        py.detach(|| self.0.set_trust(roots, scopes, sequence))
-            .map_err(identity_error)
+        let set = || {
+            let ban = |(kind, value, expires_at): &(String, String, i64)| Ban::read(kind, value, *expires_at);
+            let bans = bans.iter().map(ban).collect::<Result<_, _>>()?;
+            self.0.set_trust(NewTrust {
+                roots,
+                scopes,
+                sequence,
+                bans,
+                foreign,
+            })
+        };
+        py.detach(set).map_err(identity_error)
+    }
+
+    /// Use this chain and this PKCS #8 key, which another issuer made; returns the SPIFFE ID in it.
+    fn set_external_identity(&self, py: Python<'_>, chain: Vec<Vec<u8>>, key: &[u8]) -> PyResult<String> {
+        let set = py.detach(|| self.0.set_external_identity(chain, key));
+        set.map(|identity| identity.spiffe_id).map_err(identity_error)
+    }
+
+    /// Danger: chain and private key (PKCS #8) in use, for Workload API, SDS and file output only.
+    fn export_identity<'py>(&self, py: Python<'py>) -> PyResult<Option<Exported<'py>>> {
+        let exported = py
+            .detach(|| self.0.export_identity())
+            .map_err(|error: KeyError| EngineError::new_err(error.to_string()))?;
+        Ok(exported.map(|(chain, key)| {
+            let chain = chain.iter().map(|one| PyBytes::new(py, one)).collect();
+            (chain, PyBytes::new(py, &key))
+        }))
+    }
+
+    /// Our clock minus the CA's, in seconds; None when it is not known any more.
+    fn set_clock_offset(&self, seconds: Option<f64>) {
+        self.0.set_clock_offset(seconds);
     }
 
     /// JSON of the SVID in use.

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod credentials;
 mod dialer;
 mod errors;
+mod judge;
 mod listener;
 mod policy;
 mod proxy;
@@ -17,6 +18,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     module.add_class::<policy::Policy>()?;
     module.add_function(wrap_pyfunction!(refusals::refusals, module)?)?;
+    module.add_function(wrap_pyfunction!(judge::judge, module)?)?;
     module.add_class::<credentials::Credentials>()?;
     module.add_class::<credentials::PendingIdentity>()?;
     module.add_class::<dialer::Dialer>()?;

@@ -1,5 +1,6 @@
 //! A P-256 key that lives and dies inside aws-lc, which wipes its memory when it is freed. No private byte ever
-//! passes through a Rust buffer, so there is nothing here to zeroise and nothing that `Debug` could show.
+//! passes through a Rust buffer, so there is nothing here to zeroise and nothing that `Debug` could show; the one
+//! exception is [`Key::pkcs8`], which exists for apps that must hold the key themselves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,9 +25,9 @@ pub struct PendingIdentity {
     csr: Vec<u8>,
 }
 
-/// The system could not make a key: no entropy or no memory.
+/// The system could not make a key, or not write it out: no entropy or no memory.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot make a P-256 key: {0}")]
+#[error("the P-256 key cannot be made or read: {0}")]
 pub struct KeyError(String);
 
 impl PendingIdentity {
@@ -61,6 +62,14 @@ impl Key {
     /// SubjectPublicKeyInfo, DER.
     pub(crate) fn spki(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// The private key as PKCS #8: it leaves the engine, and whoever holds it is this workload.
+    pub(super) fn pkcs8(&self) -> Result<Vec<u8>, KeyError> {
+        let document = self.pair.to_pkcs8v1();
+        document
+            .map(|document| document.as_ref().to_vec())
+            .map_err(|error| KeyError(error.to_string()))
     }
 
     fn signature(&self, message: &[u8]) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {

@@ -1,12 +1,17 @@
 //! The identity and the trust of this process, shared by its Proxy, Listeners and Dialers. Both are read at every
 //! handshake and replaced whole, so that no handshake ever sees half of a change; watchers are told of each one.
 
+mod bans;
+mod external;
+mod foreign;
 mod identity;
+mod judging;
 mod key;
+mod scopes;
 mod trust;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use featward_policy::TrustDomain;
@@ -14,13 +19,19 @@ use parking_lot::Mutex;
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
+pub use bans::Ban;
 pub(crate) use identity::Held;
 pub use identity::Identity;
 pub use key::{KeyError, PendingIdentity};
+pub use trust::NewTrust;
 pub(crate) use trust::Trust;
 
-use crate::peer::{Basis, Peer, PeerCertificates};
 use crate::verify::{self, Cause, IdentityError};
+use external::ExternalKey;
+use identity::Holder;
+
+/// A chain, leaf first, in DER, and its private key as PKCS #8.
+pub type ExportedIdentity = (Vec<Vec<u8>>, Vec<u8>);
 
 /// The identity and trust of this process. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -37,6 +48,8 @@ struct Shared {
     changes: watch::Sender<u64>,
     trust_changes: watch::Sender<u64>,
     identity_changes: watch::Sender<u64>,
+    /// Our clock minus the CA's in seconds, as the bits of a float; not a number while it is not known.
+    clock_offset: AtomicU64,
 }
 
 /// What is in use; replaced, never changed.
@@ -61,6 +74,7 @@ impl Credentials {
             changes: watch::Sender::new(0),
             trust_changes: watch::Sender::new(0),
             identity_changes: watch::Sender::new(0),
+            clock_offset: AtomicU64::new(f64::NAN.to_bits()),
         };
         Ok(Credentials {
             shared: Arc::new(shared),
@@ -83,32 +97,37 @@ impl Credentials {
         pending: &PendingIdentity,
         chain: Vec<Vec<u8>>,
     ) -> Result<Identity, IdentityError> {
-        let _changing = self.shared.change.lock();
-        let generation = *self.shared.identity_changes.borrow() + 1;
-        let held = Arc::new(Held::take(&pending.key, chain, self.trust_domain(), generation)?);
-        let identity = held.identity.clone();
-        self.swap(|current| current.identity = Some(held));
-        self.shared.identity_changes.send_replace(generation);
-        self.announce();
-        Ok(identity)
+        self.hold(Holder::Own(pending.key.clone()), chain)
     }
 
-    /// Trust these roots (DER) and this scope table (SHA-256 of an authority's SPKI, path prefix) from now on. Live
-    /// connections are judged again. A sequence below the one in use is refused, so that nothing old can return.
-    pub fn set_trust(
-        &self,
-        roots: Vec<Vec<u8>>,
-        scopes: Vec<(Vec<u8>, String)>,
-        sequence: u64,
-    ) -> Result<(), IdentityError> {
+    /// Use this chain (leaf first, DER) and this key (PKCS #8), which another issuer made, from the next handshake
+    /// on. Any key that can sign a handshake does; a chain may be a leaf alone, as issuers send it that sign with
+    /// their root.
+    pub fn set_external_identity(&self, chain: Vec<Vec<u8>>, key: &[u8]) -> Result<Identity, IdentityError> {
+        let key = ExternalKey::read(key)?;
+        self.hold(Holder::External(Arc::new(key)), chain)
+    }
+
+    /// The chain (DER) and the private key (PKCS #8) in use, both of one moment.
+    ///
+    /// Danger: whoever gets hold of the key is this workload until the certificate expires, and no ban of a process
+    /// stops a copy. Only what hands an app its own identity may call this: the Workload API, SDS and file output.
+    pub fn export_identity(&self) -> Result<Option<ExportedIdentity>, KeyError> {
+        self.held().map(|held| held.export()).transpose()
+    }
+
+    /// Trust this and nothing else from now on. Live connections are judged again. A sequence below the one in use
+    /// is refused, so that nothing old can return.
+    pub fn set_trust(&self, new: NewTrust) -> Result<(), IdentityError> {
         let _changing = self.shared.change.lock();
         let before = self.trust();
         let in_use = before.as_ref().map_or(0, |trust| trust.sequence());
-        if sequence < in_use {
+        if new.sequence < in_use {
+            let sequence = new.sequence;
             let detail = format!("the trust has sequence {sequence}, and {in_use} is in use already");
             return Err(IdentityError::new(Cause::StaleSequence, detail));
         }
-        let mut trust = Trust::read(self.trust_domain(), roots, scopes, sequence)?;
+        let mut trust = Trust::read(self.trust_domain(), new)?;
         trust.follow(before.as_deref());
         let generation = trust.generation();
         self.swap(|current| current.trust = Some(Arc::new(trust)));
@@ -117,6 +136,19 @@ impl Credentials {
             .send_if_modified(|known| std::mem::replace(known, generation) != generation);
         self.announce();
         Ok(())
+    }
+
+    /// Say how far our clock is ahead of the CA's (negative: behind), in seconds; None when it is not known any
+    /// more. It words refusals for time and is a metric; it never makes a certificate acceptable.
+    pub fn set_clock_offset(&self, seconds: Option<f64>) {
+        let bits = seconds.filter(|seconds| seconds.is_finite()).unwrap_or(f64::NAN);
+        self.shared.clock_offset.store(bits.to_bits(), Ordering::Relaxed);
+    }
+
+    /// How far our clock is ahead of the CA's in seconds, if known.
+    pub fn clock_offset(&self) -> Option<f64> {
+        let seconds = f64::from_bits(self.shared.clock_offset.load(Ordering::Relaxed));
+        seconds.is_finite().then_some(seconds)
     }
 
     /// What the SVID in use says.
@@ -137,47 +169,6 @@ impl Credentials {
             .trust
             .as_ref()
             .map_or(0, |trust| trust.sequence())
-    }
-
-    /// Judge a peer's certificates by the trust in use, as of now.
-    pub fn judge(&self, certificates: &PeerCertificates) -> Result<Peer, IdentityError> {
-        self.judge_with_grace(certificates, 0)
-    }
-
-    /// The same, and accept (marked) what expired less than `grace` seconds ago. Never for traffic: it is there so
-    /// that a workload that slept through its renewal can still ask for a new identity.
-    pub fn judge_with_grace(
-        &self,
-        certificates: &PeerCertificates,
-        grace: i64,
-    ) -> Result<Peer, IdentityError> {
-        let Some(trust) = self.trust() else {
-            return Err(IdentityError::new(
-                Cause::NoTrust,
-                "no trust was set yet, so nobody can be trusted",
-            ));
-        };
-        verify::by_trust(certificates, &trust, now(), grace)
-    }
-
-    /// Judge by a root's digest alone, at first contact with our own platform.
-    pub(crate) fn judge_by_root(
-        &self,
-        certificates: &PeerCertificates,
-        root_sha256: &[u8; 32],
-    ) -> Result<Peer, IdentityError> {
-        verify::by_root(certificates, root_sha256, now())
-    }
-
-    /// Judge a peer again on the basis that it was accepted on.
-    pub(crate) fn judge_again(&self, peer: &Peer) -> Result<Peer, IdentityError> {
-        match peer.basis() {
-            Basis::Trust { grace, .. } => {
-                let grace = if peer.expired() { grace } else { 0 };
-                self.judge_with_grace(peer.certificates(), grace)
-            }
-            Basis::Root(digest) => self.judge_by_root(peer.certificates(), &digest),
-        }
     }
 
     /// Told of every change of identity or trust.
@@ -210,7 +201,18 @@ impl Credentials {
         rooted.or_else(|| current.identity.as_ref().map(|held| held.certified.clone()))
     }
 
-    fn trust(&self) -> Option<Arc<Trust>> {
+    fn hold(&self, holder: Holder, chain: Vec<Vec<u8>>) -> Result<Identity, IdentityError> {
+        let _changing = self.shared.change.lock();
+        let generation = *self.shared.identity_changes.borrow() + 1;
+        let held = Arc::new(Held::take(holder, chain, self.trust_domain(), generation)?);
+        let identity = held.identity.clone();
+        self.swap(|current| current.identity = Some(held));
+        self.shared.identity_changes.send_replace(generation);
+        self.announce();
+        Ok(identity)
+    }
+
+    pub(crate) fn trust(&self) -> Option<Arc<Trust>> {
         self.shared.current.load().trust.clone()
     }
 
@@ -232,10 +234,4 @@ impl Current {
         let issued = verify::issued_by(&held.chain, trust.anchors(), held.identity.not_after).ok()?;
         Some(held.with_root(trust.root_of(&issued)?))
     }
-}
-
-/// The system's clock in Unix seconds; before 1970 counts as 0.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::address::Address;
 use crate::config::ConfigError;
 use crate::hex;
-use crate::tls::Expect;
+use crate::tls::{Anchor, Expect};
 
 /// The configuration of one dialer, read strictly: a misspelt setting is an error.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,9 +24,27 @@ pub struct Config {
     /// At first contact: SHA-256 of the root's DER in hexadecimal, instead of the trust in use.
     #[serde(default)]
     pub root_sha256: Option<String>,
+    /// For our own platform only: judge it by any trusted root and its issuer's name (OU=platform) instead of the
+    /// scope table, so that a workload that was away for long finds back to a CA whose authority it never heard of.
+    #[serde(default)]
+    pub platform_by_root: bool,
+    /// What goes through.
+    #[serde(default)]
+    pub carry: Carry,
     /// Whether to prove our own identity. Without one yet, calls fail as `no-identity`.
     #[serde(default = "yes")]
     pub client_certificate: bool,
+}
+
+/// What a dialer carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carry {
+    /// gRPC: calls of many near connections, each over the newest connection.
+    #[default]
+    Grpc,
+    /// Bytes as they come, one far connection for each near one: for HTTP/1.1, which is the protocol offered.
+    Bytes,
 }
 
 impl Config {
@@ -55,19 +73,23 @@ impl Config {
                 "the server's SPIFFE ID, such as spiffe://prod.acme.example/featward/ca",
             )
         })?;
-        let root_sha256 = match self.root_sha256.as_deref() {
-            None => None,
-            Some(text) => {
-                let digest = hex::decode_sha256(text);
-                Some(digest.ok_or_else(|| {
-                    ConfigError::value("root_sha256", text, "the 64 hexadecimal digits of a SHA-256")
-                })?)
-            }
-        };
-        Ok(Expect {
-            identity,
-            root_sha256,
-        })
+        let by = self.anchor()?;
+        Ok(Expect { identity, by })
+    }
+
+    fn anchor(&self) -> Result<Anchor, ConfigError> {
+        match (self.root_sha256.as_deref(), self.platform_by_root) {
+            (None, false) => Ok(Anchor::Trust),
+            (None, true) => Ok(Anchor::PlatformByRoot),
+            (Some(text), false) => hex::decode_sha256(text).map(Anchor::Root).ok_or_else(|| {
+                ConfigError::value("root_sha256", text, "the 64 hexadecimal digits of a SHA-256")
+            }),
+            (Some(_), true) => Err(ConfigError::value(
+                "platform_by_root",
+                true,
+                "false where root_sha256 is given: at first contact there are no trusted roots",
+            )),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! A UNIX socket whose far end is verified mTLS to one address. A gRPC channel of ours opens the socket and knows
-//! nothing of certificates: when the identity changes, new calls go over a new connection and the old one
+//! A UNIX socket whose far end is verified mTLS to one address. A client of ours opens the socket and knows nothing of
+//! certificates. A gRPC channel stays open for long: when the identity changes, new calls go over a new connection and the old one
 //! finishes what it carries, under the open channel.
 
+mod bytes;
 mod config;
 
 use std::path::PathBuf;
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-pub use config::Config;
+pub use config::{Carry, Config};
 
 use crate::address::{Address, listen_unix};
 use crate::config::ConfigError;
@@ -42,6 +44,9 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(600),
 };
 
+/// Near connections at once; our own channels are a handful.
+const CONNECTIONS: usize = 1000;
+
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Dialer {
@@ -53,7 +58,11 @@ impl Dialer {
             Address::Tcp(address) => {
                 let expect = config.expectation()?;
                 let with_identity = config.client_certificate;
-                let connector = Connector::new(&credentials, expect, with_identity, GRPC);
+                let protocols = match config.carry {
+                    Carry::Grpc => GRPC,
+                    Carry::Bytes => &["http/1.1"],
+                };
+                let connector = Connector::new(&credentials, expect, with_identity, protocols);
                 Target::Tls {
                     address,
                     connector,
@@ -80,13 +89,12 @@ impl Dialer {
         let path = self.config.socket.clone();
         let listener = listen_unix(&path, MODE)?;
         let drain = Drain::new();
-        let accept = accept(
-            listener,
-            self.target.clone(),
-            self.last_error.clone(),
-            drain.hold(),
-        );
-        runtime::handle().spawn(accept);
+        let front = Front {
+            carry: self.config.carry,
+            target: self.target.clone(),
+            last_error: self.last_error.clone(),
+        };
+        runtime::handle().spawn(front.accept(listener, drain.hold()));
         *running = Some((drain, path.clone()));
         Ok(path.display().to_string())
     }
@@ -117,30 +125,52 @@ impl Drop for Dialer {
     }
 }
 
-async fn accept(
-    listener: UnixListener,
+/// The near side: serves whoever opens the socket.
+struct Front {
+    carry: Carry,
     target: Arc<Target>,
     last_error: Arc<LastError>,
-    mut draining: Draining,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = draining.begun() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let lane = Arc::new(Lane::new(target.clone(), last_error.clone()));
-                let near = Near {
-                    lane,
-                    limits: LIMITS,
-                    stamp: [].into(),
-                    watch: None,
-                    draining: draining.clone(),
-                };
-                tokio::spawn(near.serve(stream));
+}
+
+impl Front {
+    async fn accept(self, listener: UnixListener, mut draining: Draining) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = draining.begun() => return,
+            };
+            match (accepted, room.clone().try_acquire_owned()) {
+                (Ok((stream, _)), Ok(permit)) => {
+                    let serving = self.serve(stream, draining.clone());
+                    tokio::spawn(async move {
+                        serving.await;
+                        drop(permit);
+                    });
+                }
+                // Whoever opens more than this has lost count; closing says so at once.
+                (Ok(_), Err(_)) => {}
+                (Err(_), _) => sleep(ACCEPT_PAUSE).await,
             }
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+
+    fn serve(&self, stream: UnixStream, draining: Draining) -> impl Future<Output = ()> + Send + 'static {
+        let (carry, target, last_error) = (self.carry, self.target.clone(), self.last_error.clone());
+        async move {
+            match carry {
+                Carry::Bytes => bytes::carry(stream, &target, &last_error, draining).await,
+                Carry::Grpc => {
+                    let near = Near {
+                        lane: Arc::new(Lane::new(target, last_error)),
+                        limits: LIMITS,
+                        stamp: [].into(),
+                        watch: None,
+                        draining,
+                    };
+                    near.serve(stream).await;
+                }
+            }
         }
     }
 }

@@ -25,6 +25,10 @@ pub struct Config {
     /// Send the root with the chain, for clients at first contact, who know only its digest.
     #[serde(default)]
     pub send_root: bool,
+    /// How many connections to the gRPC server all callers share; 0 gives each caller one of its own. Ten thousand
+    /// callers that each hold one stream open would be as many transports in the server.
+    #[serde(default)]
+    pub far_connections: usize,
     /// Permissions of a UNIX socket. Everybody may call by default: who may do what is the server's decision.
     #[serde(default = "everybody")]
     pub mode: u32,
@@ -87,6 +91,13 @@ impl Config {
                 "at least 1 stream and 1024 header_bytes",
             ));
         }
+        if self.far_connections > MOST_FAR_CONNECTIONS {
+            return Err(ConfigError::value(
+                "far_connections",
+                self.far_connections,
+                "at most 1024",
+            ));
+        }
         if self.expired_grace_seconds < 0 {
             return Err(ConfigError::value(
                 "expired_grace_seconds",
@@ -104,6 +115,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// More would be no sharing; each is an open file.
+const MOST_FAR_CONNECTIONS: usize = 1024;
 
 fn required() -> ClientCertificate {
     ClientCertificate::Required

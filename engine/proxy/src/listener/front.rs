@@ -1,5 +1,6 @@
 //! Accepts connections, one task each, and serves them with what their handshake or the kernel said of the peer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,18 +9,18 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
+use super::far::FarSide;
 use super::{Limits, Tally, stamp};
 use crate::credentials::Credentials;
 use crate::drain::Draining;
 use crate::peer::PeerWatch;
-use crate::relay::{self, Lane, LastError, Near, Stamp, Target};
+use crate::relay::{self, Near, Stamp};
 use crate::tls::Acceptor;
 
 /// The accepting side of one listener.
 pub(super) struct Front {
     pub(super) credentials: Credentials,
-    pub(super) target: Arc<Target>,
-    pub(super) last_error: Arc<LastError>,
+    pub(super) far: FarSide,
     pub(super) limits: Limits,
     pub(super) tally: Arc<Tally>,
 }
@@ -41,10 +42,11 @@ impl Front {
                 () = draining.begun() => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     let (front, acceptor, draining) = (front.clone(), acceptor.clone(), draining.clone());
                     tokio::spawn(async move {
-                        front.serve_tls_stream(stream, &acceptor, draining).await;
+                        let caller = (stream, from.ip());
+                        front.serve_tls_stream(caller, &acceptor, draining).await;
                         drop(permit);
                     });
                 }
@@ -78,7 +80,12 @@ impl Front {
         }
     }
 
-    async fn serve_tls_stream(&self, stream: TcpStream, acceptor: &Acceptor, mut draining: Draining) {
+    async fn serve_tls_stream(
+        &self,
+        (stream, address): (TcpStream, IpAddr),
+        acceptor: &Acceptor,
+        mut draining: Draining,
+    ) {
         // Without it answers wait for acknowledgements; where it fails the connection is gone anyway.
         let _ = stream.set_nodelay(true);
         let handshake = tokio::select! {
@@ -88,17 +95,10 @@ impl Front {
         match handshake {
             Ok(accepted) => {
                 self.tally.accepted();
-                let watch = accepted
-                    .peer
-                    .as_ref()
-                    .map(|peer| PeerWatch::new(&self.credentials, peer));
-                self.relay(
-                    accepted.stream,
-                    stamp::of_peer(accepted.peer.as_ref()),
-                    watch,
-                    draining,
-                )
-                .await;
+                let peer = accepted.peer.as_ref();
+                let watch = peer.map(|peer| PeerWatch::new(&self.credentials, peer));
+                let stamp = stamp::of_peer(address, peer);
+                self.relay(accepted.stream, stamp, watch, draining).await;
             }
             Err(error) => self.tally.refused(&error),
         }
@@ -121,9 +121,8 @@ impl Front {
             first_request: Duration::from_secs_f64(self.limits.header_seconds),
             idle: Duration::from_secs_f64(self.limits.idle_seconds),
         };
-        let lane = Arc::new(Lane::new(self.target.clone(), self.last_error.clone()));
         Near {
-            lane,
+            lane: self.far.lane(),
             limits,
             stamp,
             watch,

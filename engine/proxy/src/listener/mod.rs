@@ -3,6 +3,7 @@
 //! certificates optional per call, and cannot judge a live connection again.
 
 mod config;
+mod far;
 mod front;
 mod stamp;
 mod tally;
@@ -20,9 +21,9 @@ use crate::address::{Address, listen_tcp, listen_unix};
 use crate::config::ConfigError;
 use crate::credentials::Credentials;
 use crate::drain::Drain;
-use crate::relay::{LastError, Target};
 use crate::runtime;
 use crate::tls::{Acceptor, GRPC};
+use far::FarSide;
 use front::Front;
 
 /// A TLS or UNIX front of one gRPC server.
@@ -95,8 +96,7 @@ impl Listener {
     fn front(&self) -> Front {
         Front {
             credentials: self.credentials.clone(),
-            target: Arc::new(Target::Unix(self.config.forward.clone())),
-            last_error: Arc::new(LastError::default()),
+            far: FarSide::new(self.config.forward.clone(), self.config.far_connections),
             limits: self.config.limits.clone(),
             tally: self.tally.clone(),
         }

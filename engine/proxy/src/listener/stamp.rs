@@ -1,21 +1,25 @@
 //! The headers that tell a gRPC server of ours who calls.
 
+use std::net::IpAddr;
+
 use http::{HeaderName, HeaderValue};
 use tokio::net::unix::UCred;
 
 use crate::peer::Peer;
 use crate::relay::Stamp;
 
-/// What the certificate of a caller proves; nothing for a caller without one.
-pub(super) fn of_peer(peer: Option<&Peer>) -> Stamp {
-    let Some(peer) = peer else { return Stamp::from([]) };
-    let mut headers = vec![
-        header("featward-peer-spiffe-id", peer.id().as_str()),
-        header("featward-peer-serial", peer.serial()),
-        header("featward-peer-authority", peer.authority()),
-    ];
-    if peer.expired() {
-        headers.push(header("featward-peer-expired", "1"));
+/// Where a caller calls from, and what its certificate proves if it has one. The address has no port, and an IPv4
+/// address is written as such even where it came in by an IPv6 socket: it is there to count callers by.
+pub(super) fn of_peer(address: IpAddr, peer: Option<&Peer>) -> Stamp {
+    let address = address.to_canonical().to_string();
+    let mut headers = vec![header("featward-peer-address", &address)];
+    if let Some(peer) = peer {
+        headers.push(header("featward-peer-spiffe-id", peer.id().as_str()));
+        headers.push(header("featward-peer-serial", peer.serial()));
+        headers.push(header("featward-peer-authority", peer.authority()));
+        if peer.expired() {
+            headers.push(header("featward-peer-expired", "1"));
+        }
     }
     headers.into_iter().flatten().collect()
 }

@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use featward_policy::SpiffeId;
 use http::HeaderValue;
+use rustls::AlertDescription;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::clock;
 use crate::config::{Limits, seconds};
 use crate::credentials::Credentials;
+use crate::peer::PeerWatch;
 use crate::refusal::Reason;
-use crate::tls::{self, ConnectError, Connector, Expect};
-use crate::upstream::{Connect, Link, Pool, SendError, Wire};
+use crate::tls::{self, Anchor, ConnectError, Connector, Expect};
+use crate::upstream::{Connect, Guarded, Link, Pool, SendError, Wire, refusal};
 use crate::verify::Cause;
 
 /// One sidecar.
@@ -46,7 +48,7 @@ impl Remote {
     ) -> Option<Remote> {
         let expect = Expect {
             identity: identity.clone(),
-            root_sha256: None,
+            by: Anchor::Trust,
         };
         let connector = Connector::new(credentials, expect, true, &["http/1.1"])
             .deadline(seconds(limits.handshake_seconds));
@@ -99,6 +101,7 @@ impl Connect for Remote {
     type Error = Unreached;
 
     async fn connect(&self) -> Result<Box<Link>, Unreached> {
+        self.own_identity()?;
         // Read before the handshake: if identity or trust change meanwhile, the connection is used once and not kept.
         let epoch = *self.credentials.changed().borrow();
         let connecting = timeout(self.connect_time, TcpStream::connect(&*self.address)).await;
@@ -114,18 +117,50 @@ impl Connect for Remote {
             .await
             .map_err(|error| self.explain(&error))?;
         let until = self.until(connected.peer.not_after());
-        let link = Link::new(Wire::Tls(Box::new(connected.stream)), Some(until), epoch).await;
+        let watch = PeerWatch::new(&self.credentials, &connected.peer);
+        let guarded = Guarded::new(connected.stream, watch);
+        let link = Link::new(Wire::Tls(Box::new(guarded)), Some(until), epoch).await;
         link.map_err(|error| self.unreachable(error))
     }
 }
 
 impl Remote {
+    /// An expired identity is not even shown: the server would refuse it with an alert that says less.
+    fn own_identity(&self) -> Result<(), Unreached> {
+        match self.credentials.refused_identity() {
+            Some(Reason::IdentityExpired) => Err(self.expired()),
+            // No identity yet is found by the connector, which says so in its own words.
+            _ => Ok(()),
+        }
+    }
+
+    fn expired(&self) -> Unreached {
+        Unreached {
+            reason: Reason::IdentityExpired,
+            detail: format!("{}: {}", self.address, self.credentials.expiry_detail()),
+        }
+    }
+
+    /// The server refused our certificate. Where it says that it has expired, either it has, or the clocks differ.
+    fn refused(&self, alert: AlertDescription) -> Unreached {
+        if self.credentials.refused_identity() == Some(Reason::IdentityExpired) {
+            return self.expired();
+        }
+        match self.credentials.clock().words() {
+            Some(words) if alert == AlertDescription::CertificateExpired => {
+                self.unreachable(format_args!("it refused our certificate: {alert:?}; {words}"))
+            }
+            _ => self.unreachable(format_args!("it refused our certificate: {alert:?}")),
+        }
+    }
+
     fn explain(&self, error: &ConnectError) -> Unreached {
         let reason = match error {
+            ConnectError::Refused(alert) => return self.refused(*alert),
             ConnectError::NoIdentity => Reason::NoIdentity,
             ConnectError::NotTrusted(error) if error.cause == Cause::NoTrust => Reason::NoIdentity,
             ConnectError::NotTrusted(_) => Reason::ServerNotTrusted,
-            ConnectError::Unreachable(_) | ConnectError::Refused(_) => Reason::ServerUnreachable,
+            ConnectError::Unreachable(_) => Reason::ServerUnreachable,
         };
         Unreached {
             reason,
@@ -137,9 +172,13 @@ impl Remote {
     pub(crate) fn failed(&self, error: SendError<Unreached>) -> Unreached {
         match error {
             SendError::Connect(unreached) => unreached,
-            SendError::Broken(error) => match tls::alert(&error) {
-                Some(alert) => self.unreachable(format_args!("it refused our certificate: {alert:?}")),
-                None => self.unreachable(error),
+            SendError::Broken(error) => match (tls::alert(&error), refusal(&error)) {
+                (Some(alert), _) => self.refused(alert),
+                (None, Some(why)) => self.explain(&ConnectError::NotTrusted(why.clone())),
+                (None, None) => self
+                    .own_identity()
+                    .err()
+                    .unwrap_or_else(|| self.unreachable(error)),
             },
         }
     }

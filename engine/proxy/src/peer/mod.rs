@@ -40,9 +40,22 @@ impl PeerCertificates {
 
 /// What a peer was accepted by, and must keep being acceptable by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Basis {
-    /// The trust in use: roots and scope table. `generation` tells whether trust has changed since.
-    Trust { grace: i64, generation: u64 },
+pub(crate) struct Basis {
+    pub(crate) by: By,
+    /// The generation of the trust in use then, 0 before the first: tells whether trust has changed since.
+    pub(crate) generation: u64,
+}
+
+/// Whose word counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// All of the trust in use: roots, scope table, bans.
+    Trust {
+        /// How long after its end a certificate was acceptable, in seconds.
+        grace: i64,
+    },
+    /// The trusted roots and the issuer's own name, for a platform whose newest authority we may not know yet.
+    Platform,
     /// The digest of a root, at first contact.
     Root([u8; 32]),
 }
@@ -77,7 +90,7 @@ impl Peer {
             facts: Arc::new(Facts {
                 id: svid.id,
                 serial: svid.serial,
-                authority: hex::encode(&issued.authority),
+                authority: hex::encode(&issued.authority()),
                 not_before: svid.not_before,
                 not_after: svid.not_after.min(issued.not_after),
                 expired,

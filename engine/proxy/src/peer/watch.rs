@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Basis, Peer};
+use super::{By, Peer};
 use crate::credentials::Credentials;
 use crate::verify::{Cause, IdentityError};
 
@@ -42,7 +42,7 @@ pub struct PeerWatch {
     credentials: Credentials,
     peer: Peer,
     trust: watch::Receiver<u64>,
-    judged: Option<u64>,
+    judged: u64,
     began: f64,
     drained: bool,
 }
@@ -50,15 +50,11 @@ pub struct PeerWatch {
 impl PeerWatch {
     /// Watch over this peer from now on; a change of trust since it was judged is noticed as well.
     pub fn new(credentials: &Credentials, peer: &Peer) -> PeerWatch {
-        let judged = match peer.basis() {
-            Basis::Trust { generation, .. } => Some(generation),
-            Basis::Root(_) => None,
-        };
         PeerWatch {
             credentials: credentials.clone(),
             peer: peer.clone(),
             trust: credentials.trust_changed(),
-            judged,
+            judged: peer.basis().generation,
             began: now(),
             drained: peer.expired(),
         }
@@ -86,7 +82,9 @@ impl PeerWatch {
         }
         if now >= self.cut_at() {
             let detail = format!("the certificate of {} has expired", self.peer.id());
-            return Some(Verdict::Cut(IdentityError::new(Cause::Expired, detail)));
+            let error = IdentityError::new(Cause::Expired, detail);
+            let too = |ca| ca as f64 >= self.cut_at();
+            return Some(Verdict::Cut(self.credentials.clock().explained(error, too)));
         }
         if !self.drained && now >= self.drain_at() {
             self.drained = true;
@@ -98,11 +96,11 @@ impl PeerWatch {
     /// Only trust that changed since makes a new judgement necessary; time is compared above.
     fn judge_again(&mut self) -> Result<(), IdentityError> {
         let generation = *self.trust.borrow_and_update();
-        if self.judged.is_none_or(|judged| judged == generation) {
+        if self.judged == generation {
             return Ok(());
         }
         self.credentials.judge_again(&self.peer)?;
-        self.judged = Some(generation);
+        self.judged = generation;
         Ok(())
     }
 
@@ -113,11 +111,12 @@ impl PeerWatch {
     }
 
     fn cut_at(&self) -> f64 {
-        let grace = match self.peer.basis() {
-            Basis::Trust { grace, .. } if self.peer.expired() => grace,
+        let grace = match self.peer.basis().by {
+            By::Trust { grace } if self.peer.expired() => grace,
             _ => 0,
         };
-        self.peer.not_after() as f64 + grace as f64
+        // The second that a certificate names as its last belongs to its life (RFC 5280 section 4.1.2.5).
+        self.peer.not_after() as f64 + 1.0 + grace as f64
     }
 
     fn nap(&self) -> Duration {

@@ -1,11 +1,7 @@
 //! One HTTP/2 connection to the far side, with everything that can end it: the far side itself, a change of trust,
 //! the end of its certificate's life, or us.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -13,12 +9,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::AlertDescription;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::answer::Carried;
+use super::state::{Overheard, State};
 use crate::peer::{PeerWatch, Verdict};
-use crate::tls::{ConnectError, alert};
+use crate::tls::ConnectError;
 
 /// How often a connection with open streams is asked whether it still lives, and how long it may take to say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -26,6 +23,21 @@ const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
 
 /// Largest header list of an answer, as of a request.
 const HEADER_BYTES: u32 = 32 * 1024;
+
+/// How much of an answer the far side may send before the near side has taken it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Windows {
+    /// hyper's own, for one near connection: a slow reader only keeps itself waiting.
+    Own,
+    /// For many near connections. Each stream gets little and all together as much as HTTP/2 allows, so that near
+    /// ends that do not read can never use up the connection's window and keep the others waiting.
+    Shared,
+}
+
+/// What one stream of a shared connection may hold of our memory.
+const SHARED_STREAM_WINDOW: u32 = 64 * 1024;
+/// The most that HTTP/2 can say (RFC 9113 section 6.9.1).
+const SHARED_CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// A connection to the far side.
 #[derive(Debug)]
@@ -35,12 +47,6 @@ pub(super) struct Far {
     state: Arc<State>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    retired: AtomicBool,
-    alert: OnceLock<AlertDescription>,
-}
-
 impl Far {
     /// Speak HTTP/2 over this connection, and watch over its peer while it lives. `generation` is the identity of
     /// ours that it was made with.
@@ -48,6 +54,7 @@ impl Far {
         io: IO,
         generation: u64,
         watch: Option<PeerWatch>,
+        windows: Windows,
     ) -> Result<Far, ConnectError>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -55,16 +62,19 @@ impl Far {
         let state = Arc::new(State::default());
         let (cut, life) = watch::channel(());
         let tasks = Tasks { life };
-        let io = Overheard {
-            io,
-            state: state.clone(),
-        };
-        let handshake = Builder::new(tasks.clone())
+        let io = Overheard::new(io, state.clone());
+        let mut builder = Builder::new(tasks.clone());
+        builder
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_ANSWER)
-            .max_header_list_size(HEADER_BYTES)
-            .handshake(TokioIo::new(io));
+            .max_header_list_size(HEADER_BYTES);
+        if windows == Windows::Shared {
+            builder
+                .initial_stream_window_size(SHARED_STREAM_WINDOW)
+                .initial_connection_window_size(SHARED_CONNECTION_WINDOW);
+        }
+        let handshake = builder.handshake(TokioIo::new(io));
         let (sender, connection) = handshake.await.map_err(|error| state.explain(&error))?;
         tasks.execute(async {
             // Requests carry the error to whoever waits for them.
@@ -81,7 +91,7 @@ impl Far {
 
     /// A handle for new requests; None when they must go over another connection.
     pub(super) fn handle(&self, generation: u64) -> Option<Handle> {
-        let retired = self.state.retired.load(Ordering::Acquire);
+        let retired = self.state.is_retired();
         let usable = self.generation == generation && !retired && !self.sender.is_closed();
         usable.then(|| Handle {
             sender: self.sender.clone(),
@@ -96,8 +106,8 @@ impl Far {
 
     /// Why there is no handle on a connection that was made just now.
     pub(super) fn lost(&self) -> ConnectError {
-        match self.state.alert.get() {
-            Some(alert) => ConnectError::Refused(*alert),
+        match self.state.alert() {
+            Some(alert) => ConnectError::Refused(alert),
             None => ConnectError::Unreachable("the far side closed the connection at once".into()),
         }
     }
@@ -116,20 +126,14 @@ pub(super) struct Failed {
 }
 
 impl Handle {
-    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Incoming>, Failed> {
+    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Carried>, Failed> {
         let sent = self.sender.try_send_request(request).await;
-        sent.map_err(|mut error| Failed {
-            unsent: error.take_message(),
-            why: self.state.explain(&error.into_error()),
-        })
-    }
-}
-
-impl State {
-    fn explain(&self, error: &hyper::Error) -> ConnectError {
-        match self.alert.get() {
-            Some(alert) => ConnectError::Refused(*alert),
-            None => ConnectError::Unreachable(format!("the connection broke off: {}", innermost(error))),
+        match sent {
+            Ok(response) => Ok(response.map(|body| Carried::new(body, self.state))),
+            Err(mut error) => Err(Failed {
+                unsent: error.take_message(),
+                why: self.state.explain(&error.into_error()),
+            }),
         }
     }
 }
@@ -143,7 +147,7 @@ async fn keep(cut: watch::Sender<()>, watch: Option<PeerWatch>, state: Arc<State
         tokio::select! {
             () = cut.closed() => return,
             verdict = watch.next() => {
-                state.retired.store(true, Ordering::Release);
+                state.retire();
                 if matches!(verdict, Verdict::Cut(_)) {
                     cut.send_replace(());
                     return;
@@ -171,62 +175,4 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
             }
         });
     }
-}
-
-/// A stream that notes the alert by which the far side ends it: hyper passes only an error's text on.
-struct Overheard<IO> {
-    io: IO,
-    state: Arc<State>,
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Overheard<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, into);
-        if let Poll::Ready(Err(error)) = &read
-            && let Some(alert) = alert(error)
-        {
-            // Only the first alert counts; the stream ends with it.
-            let _ = self.state.alert.set(alert);
-        }
-        read
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Overheard<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// hyper's own words say little («http2 error»); what happened stands at the end of the chain.
-fn innermost(error: &hyper::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last.to_string()
 }

@@ -12,10 +12,11 @@ use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
-use super::far::{Far, Handle};
+use super::answer::Carried;
+use super::far::{Far, Handle, Windows};
 use crate::credentials::Credentials;
 use crate::peer::PeerWatch;
-use crate::tls::{ConnectError, Connector};
+use crate::tls::{ConnectError, Connected, Connector};
 
 /// Where the far side is.
 #[derive(Debug)]
@@ -35,15 +36,24 @@ pub(crate) enum Target {
     },
 }
 
+/// A connection to the far side, nothing said yet.
+pub(crate) enum Opened {
+    /// Without TLS.
+    Unix(UnixStream),
+    /// Verified, with the watch over its peer.
+    Tls(Box<Connected<TcpStream>>, PeerWatch),
+}
+
 /// Why the newest attempt to reach the far side failed; None after one that held.
 #[derive(Debug, Default)]
 pub(crate) struct LastError(Mutex<Option<String>>);
 
-/// Carries the requests of one near connection to the far side.
+/// Carries the requests of one near connection, or of many, to the far side.
 #[derive(Debug)]
 pub(crate) struct Lane {
     target: Arc<Target>,
     last_error: Arc<LastError>,
+    windows: Windows,
     /// Held while connecting, so that requests that come together share one connection.
     current: tokio::sync::Mutex<Current>,
 }
@@ -66,29 +76,40 @@ impl LastError {
         self.0.lock().clone()
     }
 
-    fn set(&self, error: Option<String>) {
+    pub(crate) fn set(&self, error: Option<String>) {
         *self.0.lock() = error;
     }
 }
 
 impl Lane {
+    /// A lane for one near connection.
     pub(crate) fn new(target: Arc<Target>, last_error: Arc<LastError>) -> Lane {
+        Lane::with(target, last_error, Windows::Own)
+    }
+
+    /// A lane for many near connections.
+    pub(crate) fn shared(target: Arc<Target>, last_error: Arc<LastError>) -> Lane {
+        Lane::with(target, last_error, Windows::Shared)
+    }
+
+    fn with(target: Arc<Target>, last_error: Arc<LastError>, windows: Windows) -> Lane {
         Lane {
             target,
             last_error,
+            windows,
             current: tokio::sync::Mutex::default(),
         }
     }
 
     /// Carry one request.
-    pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
+    pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Carried>, ConnectError> {
         let outcome = self.attempts(self.target.readdressed(request)).await;
         self.last_error
             .set(outcome.as_ref().err().map(ToString::to_string));
         outcome
     }
 
-    async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>, ConnectError> {
+    async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Carried>, ConnectError> {
         let mut why = ConnectError::Unreachable("the far side closes every connection at once".into());
         for _ in 0..ATTEMPTS {
             let failed = match self.handle().await?.send(request).await {
@@ -120,7 +141,7 @@ impl Lane {
         }
         // Dropping the old connection lets it finish its streams and then close.
         current.far = None;
-        let made = self.target.connect().await;
+        let made = self.target.connect(self.windows).await;
         let outcome = made.and_then(|far| {
             let handle = far.handle(far.generation()).ok_or_else(|| far.lost());
             current.far = Some(far);
@@ -150,13 +171,23 @@ impl Target {
         }
     }
 
-    async fn connect(&self) -> Result<Far, ConnectError> {
+    async fn connect(&self, windows: Windows) -> Result<Far, ConnectError> {
+        match self.open().await? {
+            Opened::Unix(stream) => Far::open(stream, 0, None, windows).await,
+            Opened::Tls(connected, watch) => {
+                Far::open(connected.stream, connected.generation, Some(watch), windows).await
+            }
+        }
+    }
+
+    /// Open one connection, verified where it has TLS.
+    pub(crate) async fn open(&self) -> Result<Opened, ConnectError> {
         match self {
             Target::Unix(path) => {
-                let stream = UnixStream::connect(path)
-                    .await
-                    .map_err(|error| unreachable(&path.display(), error))?;
-                Far::open(stream, 0, None).await
+                let stream = UnixStream::connect(path).await;
+                stream
+                    .map(Opened::Unix)
+                    .map_err(|error| unreachable(&path.display(), error))
             }
             Target::Tls {
                 address,
@@ -164,10 +195,9 @@ impl Target {
                 credentials,
                 ..
             } => {
-                let stream = dial(address).await?;
-                let connected = connector.connect(stream).await?;
+                let connected = connector.connect(dial(address).await?).await?;
                 let watch = PeerWatch::new(credentials, &connected.peer);
-                Far::open(connected.stream, connected.generation, Some(watch)).await
+                Ok(Opened::Tls(Box::new(connected), watch))
             }
         }
     }

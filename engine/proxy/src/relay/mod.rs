@@ -6,6 +6,7 @@ mod far;
 mod lane;
 mod near;
 mod open;
+mod state;
 
-pub(crate) use lane::{Lane, LastError, Target};
+pub(crate) use lane::{Lane, LastError, Opened, Target};
 pub(crate) use near::{Limits, Near, Stamp};

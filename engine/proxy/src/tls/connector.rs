@@ -26,15 +26,27 @@ use crate::verify::{self, IdentityError};
 pub struct Expect {
     /// The SPIFFE ID that the server must prove.
     pub identity: SpiffeId,
-    /// At first contact: SHA-256 of the root's DER, which then stands for trust and scope table.
-    pub root_sha256: Option<[u8; 32]>,
+    /// By whose word.
+    pub by: Anchor,
+}
+
+/// By whose word a server is who it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The trust in use.
+    Trust,
+    /// The roots in use, for our own platform, whose newest authority our scope table may not hold yet.
+    PlatformByRoot,
+    /// At first contact: SHA-256 of the root's DER, which stands for all trust.
+    Root([u8; 32]),
 }
 
 impl Expect {
     fn judge(&self, credentials: &Credentials, chain: &PeerCertificates) -> Result<Peer, IdentityError> {
-        let peer = match &self.root_sha256 {
-            Some(digest) => credentials.judge_by_root(chain, digest)?,
-            None => credentials.judge(chain)?,
+        let peer = match &self.by {
+            Anchor::Trust => credentials.judge(chain)?,
+            Anchor::PlatformByRoot => credentials.judge_platform(chain)?,
+            Anchor::Root(digest) => credentials.judge_by_root(chain, digest)?,
         };
         verify::expected(&peer, &self.identity)?;
         Ok(peer)

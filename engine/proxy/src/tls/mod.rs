@@ -14,7 +14,7 @@ use rustls::crypto::CryptoProvider;
 
 pub use acceptor::{Accepted, Acceptor, ClientCertificate, HandshakeError};
 pub use alpn::{GRPC, HTTP, Http, http_version};
-pub use connector::{ConnectError, Connected, Connector, Expect, alert};
+pub use connector::{Anchor, ConnectError, Connected, Connector, Expect, alert};
 
 /// How long a peer may take for its handshake; a round trip around the earth takes 0.3 s, a busy core some more.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! The far side of a request: pooled HTTP/1.1 connections, and the feature server behind them.
 
+mod guarded;
 mod link;
 mod pool;
 mod streamed;
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(crate) use guarded::{Guarded, refusal};
 pub(crate) use link::{Link, Sent};
 pub(crate) use pool::{Connect, Pool, SendError};
 pub(crate) use streamed::{Cut, Streamed};

@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+
+use super::guarded::Guarded;
 
 /// One stream; an enum and not a type parameter, so that there is one pool and one client for both.
 #[derive(Debug)]
 pub(crate) enum Wire {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Guarded>),
 }
 
 macro_rules! inner {

@@ -17,6 +17,10 @@ pub enum Cause {
     Expired,
     /// The certificate, or one above it, is not valid yet.
     NotYetValid,
+    /// The certificate would be in time by the CA's clock: ours is wrong.
+    ClockSkew,
+    /// The identity, the certificate, or a key above it is banned.
+    Banned,
     /// The certificate breaks the X.509-SVID rules.
     BadSvid,
     /// The certificate is good, and of somebody else than was expected.
@@ -41,6 +45,8 @@ impl Cause {
             Cause::OutOfScope => "out-of-scope",
             Cause::Expired => "expired",
             Cause::NotYetValid => "not-yet-valid",
+            Cause::ClockSkew => "clock-skew",
+            Cause::Banned => "banned",
             Cause::BadSvid => "bad-svid",
             Cause::WrongIdentity => "wrong-identity",
             Cause::NoTrust => "no-trust",

@@ -58,9 +58,10 @@ impl Verifier {
 /// What the peer is told, by an alert: enough to find a clock or a root that is wrong, nothing of our table.
 fn alert(cause: Cause) -> CertificateError {
     match cause {
-        Cause::Expired => CertificateError::Expired,
+        Cause::Expired | Cause::ClockSkew => CertificateError::Expired,
         Cause::NotYetValid => CertificateError::NotValidYet,
         Cause::UnknownAuthority | Cause::WrongTrustDomain | Cause::NoTrust => CertificateError::UnknownIssuer,
+        Cause::Banned => CertificateError::Revoked,
         Cause::BadSvid | Cause::NoCertificate => CertificateError::BadEncoding,
         _ => CertificateError::ApplicationVerificationFailure,
     }

@@ -3,11 +3,13 @@
 //! judgement is passed again on live connections whenever trust changes.
 
 mod cause;
+mod clock;
 pub(crate) mod handshake;
 mod path;
 mod svid;
 
 pub use cause::{Cause, IdentityError};
+pub(crate) use clock::Clock;
 pub(crate) use path::{Issued, issued_by, refused as unusable};
 pub(crate) use svid::Svid;
 
@@ -16,13 +18,14 @@ use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::credentials::Trust;
 use crate::hex;
-use crate::peer::{Basis, Peer, PeerCertificates};
+use crate::peer::{Basis, By, Peer, PeerCertificates};
 
 /// More than leaf, intermediate and root, and room for a cross-signed pair; each one more costs us signatures.
 const CERTIFICATES_AT_MOST: usize = 8;
 
-/// Judge a chain by the trust in use: root, scope table, trust domain. A leaf that expired less than `grace`
-/// seconds ago is accepted, and marked as expired; its chain is then judged as of its last second.
+/// Judge a chain by the trust in use: the roots of the trust domain in its SPIFFE ID, scope table, bans. A leaf that
+/// expired less than `grace` seconds ago is accepted, and marked as expired; its chain is then judged as of its last
+/// second.
 pub(crate) fn by_trust(
     chain: &PeerCertificates,
     trust: &Trust,
@@ -30,46 +33,79 @@ pub(crate) fn by_trust(
     grace: i64,
 ) -> Result<Peer, IdentityError> {
     let svid = read_leaf(chain)?;
-    if svid.id.trust_domain() != trust.trust_domain() {
-        let detail = format!("{} is not of the trust domain {}", svid.id, trust.trust_domain());
-        return Err(IdentityError::new(Cause::WrongTrustDomain, detail));
-    }
+    let Some(anchors) = trust.anchors_of(svid.id.trust_domain()) else {
+        return Err(other_domain(&svid, trust));
+    };
     let life = Life::of(&svid, now, grace)?;
-    let issued = issued_by(chain, trust.anchors(), life.judged_at)?;
-    trust.check_scope(&issued, &svid.id)?;
-    Ok(Peer::new(
-        chain,
-        svid,
-        &issued,
-        life.expired,
-        Basis::Trust {
-            grace,
-            generation: trust.generation(),
-        },
-    ))
+    let issued = issued_by(chain, anchors, life.judged_at)?;
+    trust.check_scope(&issued, &svid)?;
+    trust.check_bans(&issued, &svid, now)?;
+    let basis = Basis {
+        by: By::Trust { grace },
+        generation: trust.generation(),
+    };
+    Ok(Peer::new(chain, svid, &issued, life.expired, basis))
 }
 
-/// Judge a chain by the digest of a root that it must hold itself: first contact, before any trust is known.
-///
-/// Without a scope table nothing tells the platform's authority from a business unit's but its certificate, which
-/// the root signed; so the leaf's issuer must say OU=platform, and must stand directly below the root.
+/// Judge a chain of our own platform by the roots in use and the name of its issuer instead of the scope table.
+pub(crate) fn platform(chain: &PeerCertificates, trust: &Trust, now: i64) -> Result<Peer, IdentityError> {
+    let svid = read_leaf(chain)?;
+    if svid.id.trust_domain() != trust.trust_domain() {
+        return Err(other_domain(&svid, trust));
+    }
+    let issued = by_platform(chain, &svid, trust.anchors(), now)?;
+    trust.check_bans(&issued, &svid, now)?;
+    let basis = Basis {
+        by: By::Platform,
+        generation: trust.generation(),
+    };
+    Ok(Peer::new(chain, svid, &issued, false, basis))
+}
+
+/// Judge a chain by the digest of a root that it must hold itself: first contact, before any trust is known. Where
+/// there is trust all the same, its bans count.
 pub(crate) fn by_root(
     chain: &PeerCertificates,
     root_sha256: &[u8; 32],
+    trust: Option<&Trust>,
     now: i64,
 ) -> Result<Peer, IdentityError> {
     let svid = read_leaf(chain)?;
-    let life = Life::of(&svid, now, 0)?;
     let anchor = sent_root(chain, root_sha256)?;
-    let issued = issued_by(chain, std::slice::from_ref(&anchor), life.judged_at)?;
-    if issued.intermediates != 1 || issued.organizational_units != ["platform"] {
-        let detail = format!(
-            "the certificate of {} was not signed by the platform's authority",
-            svid.id
-        );
-        return Err(IdentityError::new(Cause::OutOfScope, detail));
+    let issued = by_platform(chain, &svid, std::slice::from_ref(&anchor), now)?;
+    if let Some(trust) = trust {
+        trust.check_bans(&issued, &svid, now)?;
     }
-    Ok(Peer::new(chain, svid, &issued, false, Basis::Root(*root_sha256)))
+    let basis = Basis {
+        by: By::Root(*root_sha256),
+        generation: trust.map_or(0, Trust::generation),
+    };
+    Ok(Peer::new(chain, svid, &issued, false, basis))
+}
+
+/// Without a scope table nothing tells the platform's authority from a business unit's but its certificate, which
+/// the root signed; so the leaf's issuer must say OU=platform, and must stand directly below the root.
+fn by_platform(
+    chain: &PeerCertificates,
+    svid: &Svid,
+    anchors: &[TrustAnchor<'_>],
+    now: i64,
+) -> Result<Issued, IdentityError> {
+    let life = Life::of(svid, now, 0)?;
+    let issued = issued_by(chain, anchors, life.judged_at)?;
+    if issued.intermediates() == 1 && issued.organizational_units == ["platform"] {
+        return Ok(issued);
+    }
+    let detail = format!(
+        "the certificate of {} was not signed by the platform's authority",
+        svid.id
+    );
+    Err(IdentityError::new(Cause::OutOfScope, detail))
+}
+
+fn other_domain(svid: &Svid, trust: &Trust) -> IdentityError {
+    let detail = format!("{} is not of the trust domain {}", svid.id, trust.trust_domain());
+    IdentityError::new(Cause::WrongTrustDomain, detail)
 }
 
 /// Judge by whichever basis a connection was accepted on.

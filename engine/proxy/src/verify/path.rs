@@ -17,16 +17,27 @@ use crate::peer::PeerCertificates;
 /// Who really signed a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {
-    /// SHA-256 of the SubjectPublicKeyInfo of the key that verified the leaf's signature.
-    pub(crate) authority: [u8; 32],
-    /// How many authorities stand between leaf and root; 0 when a root signed the leaf itself.
-    pub(crate) intermediates: usize,
+    /// SHA-256 of the SubjectPublicKeyInfo of every key on the path: first the one that verified the leaf's
+    /// signature, last the root's. There is always one, because a path has a root.
+    pub(crate) keys: Vec<[u8; 32]>,
     /// OU attributes of the issuing certificate, when there is one below the root.
     pub(crate) organizational_units: Vec<String>,
     /// When the first of the authorities between leaf and root expires.
     pub(crate) not_after: i64,
     /// Subject and SPKI of the root that the path ends at.
     pub(crate) anchor: (Vec<u8>, Vec<u8>),
+}
+
+impl Issued {
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that verified the leaf's signature.
+    pub(crate) fn authority(&self) -> [u8; 32] {
+        self.keys.first().copied().unwrap_or_default()
+    }
+
+    /// How many authorities stand between leaf and root; 0 when a root signed the leaf itself.
+    pub(crate) fn intermediates(&self) -> usize {
+        self.keys.len().saturating_sub(1)
+    }
 }
 
 /// Find and verify a path from the chain's leaf to one of these roots, as of this second.
@@ -50,6 +61,9 @@ pub(crate) fn issued_by(
 fn describe(path: &VerifiedPath<'_>) -> Result<Issued, IdentityError> {
     let certificates: Vec<CertificateDer<'_>> =
         path.intermediate_certificates().map(|one| one.der()).collect();
+    let above = path.intermediate_certificates();
+    let mut keys: Vec<_> = above.map(|one| sha256(&one.subject_public_key_info())).collect();
+    keys.push(sha256(&webpki::spki_for_anchor(path.anchor())));
     let mut not_after = i64::MAX;
     for certificate in &certificates {
         not_after = not_after.min(svid::read(certificate)?.validity().not_after.timestamp());
@@ -60,8 +74,7 @@ fn describe(path: &VerifiedPath<'_>) -> Result<Issued, IdentityError> {
     };
     let anchor = path.anchor();
     Ok(Issued {
-        authority: sha256(&path.issuer_spki()),
-        intermediates: certificates.len(),
+        keys,
         organizational_units,
         not_after,
         anchor: (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec()),

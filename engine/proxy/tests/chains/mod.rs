@@ -9,7 +9,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use featward_proxy::credentials::{Credentials, PendingIdentity};
+use featward_proxy::credentials::{Credentials, NewTrust, PendingIdentity};
 use featward_proxy::peer::PeerCertificates;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -206,7 +206,11 @@ impl World {
 
     pub fn trust(&self, credentials: &Credentials, sequence: u64) {
         credentials
-            .set_trust(vec![self.root.der.clone()], self.scopes(), sequence)
+            .set_trust(NewTrust::new(
+                vec![self.root.der.clone()],
+                self.scopes(),
+                sequence,
+            ))
             .unwrap();
     }
 

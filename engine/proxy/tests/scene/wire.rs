@@ -6,7 +6,7 @@ use std::time::Duration;
 use featward_policy::SpiffeId;
 use featward_proxy::credentials::Credentials;
 use featward_proxy::runtime;
-use featward_proxy::tls::{Connector, Expect};
+use featward_proxy::tls::{Anchor, Connector, Expect};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -65,7 +65,7 @@ impl Wire {
     pub fn tls(address: SocketAddr, credentials: &Credentials, server: &str, protocols: &[&str]) -> Wire {
         let expect = Expect {
             identity: SpiffeId::parse(server).unwrap(),
-            root_sha256: None,
+            by: Anchor::Trust,
         };
         let connector = Connector::new(credentials, expect, true, protocols);
         let connected = runtime::handle().block_on(async {
