@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from featward_engine import Credentials, Dialer
+from featward_sidecar.configuration import LONGEST_SOCKET
 from featward_sidecar.errors import CallError
 from featward_sidecar.grpc_call import GrpcCall
 
@@ -43,7 +44,7 @@ class Authority:
             with GrpcCall(self._path, f"{_SERVICE}/Attest") as call:
                 yield call
             return
-        dialer = self._dial("first-contact.sock", root_sha256.hex() if root_sha256 else None)
+        dialer = self._dial(LONGEST_SOCKET, root_sha256.hex() if root_sha256 else None)
         try:
             with _explained(dialer), GrpcCall(dialer.start(), f"{_SERVICE}/Attest") as call:
                 yield call

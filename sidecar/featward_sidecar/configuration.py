@@ -124,6 +124,11 @@ class Logging:
     """Least severe level written: ``debug``, ``info``, ``warning`` or ``error``."""
 
 
+LONGEST_SOCKET = "first-contact.sock"
+"""The longest name of a UNIX socket that the sidecar makes in its state folder: its calls to the CA go through
+it before it has an identity. A state folder must leave room for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """The process around the engine: where it keeps things and how it is watched."""

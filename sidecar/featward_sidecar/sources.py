@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from featward_sidecar.configuration import (
+    LONGEST_SOCKET,
     Agent,
     Configuration,
     ConfigurationError,
@@ -210,10 +211,14 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
             f"is given, but a CA at {told.ca} asks the kernel who we are; "
             "leave the token out, or give the CA's host:port",
         )
-    try:
-        read_socket(str(configuration.agent.admin), Path("/"))
-    except UnfitError as unfit:
-        yield problem("admin", f"{unfit} (the default is in the state folder)")
+    for key, path in (
+        ("admin", configuration.agent.admin),
+        ("state", configuration.agent.state / LONGEST_SOCKET),
+    ):
+        try:
+            read_socket(str(path), Path("/"))
+        except UnfitError as unfit:
+            yield problem(key, f"{unfit} (the sidecar's own sockets are in the state folder)")
     yield from _clashes(configuration)
 
 

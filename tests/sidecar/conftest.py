@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -334,6 +335,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Instead of pytest's, whose folders carry the test's name: a socket's path may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="fw") as folder:
+        yield Path(folder).resolve()
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ def test_a_broken_required_value_is_one_problem_and_not_also_missing(write: Writ
         ("127.0.0.1:15100", '{listen: "127.0.0.1:1", peerUid: 3}', "only a unix: address"),
         ("127.0.0.1:15100", '{listn: "127.0.0.1:1"}', "unknown key 'listn'"),
         ("./manifests", "./nowhere", "there is no folder"),
+        ("ca: 127.0.0.1:8443", "ca: 127.0.0.1:8443\nstate: /" + "x" * 89, "state: /xxx"),
     ],
 )
 def test_impossible_values_say_what_to_do(
