@@ -4,7 +4,8 @@ to trust.
 `tend` is the whole schedule as one idempotent step: it looks at what is stored, does what is due at
 this moment, and returns when it wants to be called again. A kill at any point leaves a state from
 which the next call goes on. An authority is *prepared* (announced in the scope table, not used),
-*active* one SVID lifetime later, *old* when its successor is active, and *expired* at its end.
+*active* one SVID lifetime later, *old* when its successor is active, *expired* at its end, and
+*retired*, announced no more, when none of its SVIDs may be renewed either.
 """
 
 import logging
@@ -24,17 +25,16 @@ from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order, Purpose, SubjectName
 from featward_ca.recorded import RecordedIssuance, Request
-from featward_ca.requests import spki_sha256
-from featward_ca.settings import PREPARE_AT_LEFT, Lifetimes
+from featward_ca.requests import authority_id, spki_sha256
+from featward_ca.rotation.known import PLATFORM, ROOT
+from featward_ca.settings import PREPARE_AT_LEFT, REATTEST_GRACE, Lifetimes
 from featward_ca.store import authority_rows
 from featward_ca.store.authority_rows import AuthorityRow, State
-from featward_ca.store.database import Connection
-from featward_ca.store.writer import Writer
+from featward_ca.store.store import Connection, Store
 from featward_ca.trust import Trust
 
 _log = logging.getLogger(__name__)
 
-ROOT, PLATFORM = "root", "platform"
 PLATFORM_PREFIX = "/featward/"
 _SCHEDULE = "schedule"
 
@@ -55,13 +55,13 @@ class Authorities:
         self,
         keys: KeyStore,
         issuance: RecordedIssuance,
-        writer: Writer,
+        store: Store,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._keys = keys
         self._issuance = issuance
-        self._writer = writer
+        self._store = store
         self._clock = clock
         self._metrics = metrics
         self._rows: list[AuthorityRow] = []
@@ -70,7 +70,7 @@ class Authorities:
 
     async def load(self) -> None:
         """Read what is stored and open its keys. Raises KeyEncryptionError."""
-        self._rows, self._sequence = await self._writer.run(_read)
+        self._rows, self._sequence = await self._store.run(_read)
         for row in self._rows:
             if row.id not in self._signers and row.key is not None:
                 self._signers[row.id] = self._open(row)
@@ -106,19 +106,19 @@ class Authorities:
 
     @property
     def rows(self) -> list[AuthorityRow]:
-        """All that have not expired."""
+        """All that are announced."""
         return list(self._rows)
 
     def trust(self, trust_domain: str) -> Trust:
-        """The roots and scopes of all that have not expired."""
-        roots = tuple(row.certificate for row in self._rows if row.owner == ROOT)
+        """The roots and scopes of all that are announced."""
+        roots = tuple(row.der for row in self._rows if row.owner == ROOT)
         scopes = tuple((row.spki_sha256, row.path_prefix) for row in self._rows if row.path_prefix)
         return Trust(self._sequence, trust_domain, roots, scopes)
 
     async def _ensure_root(self, directory: Directory, lifetimes: Lifetimes) -> None:
         now = self._clock.now()
         row = self._find(ROOT, State.ACTIVE)
-        if row is None and self._rows:
+        if row is None and await self._store.read(authority_rows.any_made):
             raise ConfigurationError(
                 "the environment's root has expired; nothing that it signed is accepted any more"
             )
@@ -145,7 +145,7 @@ class Authorities:
             await self._activate(prepared)
         elif active is not None and prepared is None and now >= _prepare_at(active):
             await self._create(owner, None, prefix, end, lifetimes, State.PREPARED)
-        elif prepared is not None and now >= prepared.announced_at + lifetimes.svid:
+        elif prepared is not None and now >= _activate_at(prepared, lifetimes):
             await self._activate(prepared)
 
     async def _create(
@@ -161,12 +161,12 @@ class Authorities:
         announce it.
         """
         public, kept = self._keys.create()
-        authority_id = name or spki_sha256(public).hex()[:16]
-        purpose, signer = (
-            (Purpose.ROOT, Signer(None, public))
-            if owner == ROOT
-            else (Purpose.AUTHORITY, self.root.signer)
-        )
+        name = name or authority_id(public)
+        if owner == ROOT:
+            purpose, signer, issuer = Purpose.ROOT, Signer(None, public), None
+        else:
+            root = self.root
+            purpose, signer, issuer = Purpose.AUTHORITY, root.signer, root.row.id
         now = self._clock.now()
         order = Order(
             purpose=purpose,
@@ -174,13 +174,15 @@ class Authorities:
             serial=new_serial(),
             not_before=self._start(now, lifetimes, signer),
             not_after=int(end),
-            subject=SubjectName(owner, authority_id),
+            subject=SubjectName(owner, name),
         )
 
         def complete(connection: Connection, certificate: bytes) -> None:
             row = AuthorityRow(
-                id=spki_sha256(public).hex()[:16],
+                id=authority_id(public),
                 owner=owner,
+                generation=authority_rows.next_generation(connection, owner),
+                issuer=issuer,
                 state=State.PREPARED,
                 certificate=certificate,
                 spki_sha256=spki_sha256(public),
@@ -188,7 +190,7 @@ class Authorities:
                 not_before=order.not_before,
                 not_after=order.not_after,
                 announced_at=now,
-                activated_at=None,
+                announced_sequence=authority_rows.raise_sequence(connection),
                 key=kept,
             )
             authority_rows.add(connection, row)
@@ -197,9 +199,7 @@ class Authorities:
 
         request = Request(f"{state}-authority", _SCHEDULE)
         await self._issuance.issue(request, order, signer, complete=complete)
-        _log.info(
-            "authority made", extra=fields(owner=owner, authority=authority_id, state=str(state))
-        )
+        _log.info("authority made", extra=fields(owner=owner, authority=name, state=str(state)))
         await self.load()
 
     def _start(self, now: float, lifetimes: Lifetimes, signer: Signer) -> int:
@@ -211,25 +211,31 @@ class Authorities:
 
     async def _activate(self, row: AuthorityRow) -> None:
         now = self._clock.now()
-        await self._writer.run(lambda connection: authority_rows.activate(connection, row, now))
+        await self._store.run(lambda connection: authority_rows.activate(connection, row, now))
         _log.info("authority activated", extra=fields(owner=row.owner, authority=row.id))
         await self.load()
 
     async def _expire(self) -> None:
         now = self._clock.now()
-        for row in [row for row in self._rows if row.not_after <= now]:
-            await self._writer.run(partial(authority_rows.expire, row=row))
+        for row in [row for row in self._rows if _ends(row) <= now]:
+            over = row.state is State.EXPIRED or now >= row.not_after + REATTEST_GRACE
+            step, phrase = (
+                (authority_rows.retire, "authority retired")
+                if over
+                else (authority_rows.expire, "authority expired")
+            )
+            await self._store.run(partial(step, row=row))
             self._signers.pop(row.id, None)
-            _log.info("authority expired", extra=fields(owner=row.owner, authority=row.id))
+            _log.info(phrase, extra=fields(owner=row.owner, authority=row.id))
         await self.load()
 
     def _due(self, owners: Mapping[str, str], lifetimes: Lifetimes) -> list[float]:
         """When each row will need something next; never empty, because the root has its end."""
-        moments = [float(row.not_after) for row in self._rows]
+        moments = [_ends(row) for row in self._rows]
         for owner in owners:
             prepared, active = self._find(owner, State.PREPARED), self._find(owner, State.ACTIVE)
             if prepared is not None:
-                moments.append(prepared.announced_at + lifetimes.svid)
+                moments.append(_activate_at(prepared, lifetimes))
             elif active is not None:
                 moments.append(_prepare_at(active))
         return moments
@@ -240,7 +246,7 @@ class Authorities:
     def _open(self, row: AuthorityRow) -> Authority:
         assert row.key is not None  # noqa: S101  # the caller looked
         public = self._keys.load(row.key)
-        certificate = x509.load_der_x509_certificate(row.certificate)
+        certificate = x509.load_der_x509_certificate(row.der)
         if row.spki_sha256 != spki_sha256(public):
             raise ConfigurationError(
                 f"the stored key of authority {row.id} is not its certificate's; restore a backup"
@@ -261,6 +267,15 @@ class Authorities:
 
 def _read(connection: Connection) -> tuple[list[AuthorityRow], int]:
     return authority_rows.announced(connection), authority_rows.sequence(connection)
+
+
+def _ends(row: AuthorityRow) -> float:
+    """When its state has to change for its age alone."""
+    return row.not_after + (REATTEST_GRACE if row.state is State.EXPIRED else 0.0)
+
+
+def _activate_at(row: AuthorityRow, lifetimes: Lifetimes) -> float:
+    return (row.announced_at or 0.0) + lifetimes.svid
 
 
 def _prepare_at(row: AuthorityRow) -> float:

@@ -27,3 +27,8 @@ class SystemClock:
         """Wait in steps of at most a minute, so that a stepped or suspended clock is noticed."""
         while (left := moment - self.now()) > 0:  # noqa: ASYNC110  # time sets no event
             await asyncio.sleep(min(left, 60.0))
+
+
+def milliseconds(clock: Clock) -> int:
+    """Unix milliseconds, as the protocols tell the time."""
+    return int(clock.now() * 1000)

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from featward.logs import fields
+from featward_ca.attest.evidence import Attestors
 from featward_ca.attest.join_token import JoinTokens
 from featward_ca.attest.renewal import Renewals
 from featward_ca.authorities import Authorities
@@ -23,9 +24,8 @@ from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.situation import Situation
-from featward_ca.store import audit, svids
-from featward_ca.store.database import Connection, bind_environment, open_database
-from featward_ca.store.writer import Writer
+from featward_ca.store import audit, environment, svids
+from featward_ca.store.store import Connection, Store
 from featward_ca.trust import TrustBroadcast
 
 _log = logging.getLogger(__name__)
@@ -37,28 +37,26 @@ _RETRY_SECONDS = 30.0
 class Core:
     """One environment's CA; make it with `open`."""
 
-    def __init__(self, database: Path, keys: KeyStore, situation: Situation, clock: Clock) -> None:
+    def __init__(self, store: Store, keys: KeyStore, situation: Situation, clock: Clock) -> None:
         self.clock = clock
         self.situation = situation
         self.metrics = Metrics()
-        self._engine = open_database(database)
-        self.writer = Writer(self._engine)
-        self.issuance = RecordedIssuance(Issuance(keys), self.writer, clock, self.metrics)
-        self.authorities = Authorities(keys, self.issuance, self.writer, clock, self.metrics)
-        self.issuer = Issuer(self.authorities, self.issuance, self.writer, clock)
-        self.tokens = JoinTokens(self.writer, clock)
-        self.renewals = Renewals(self.writer, clock, self.metrics)
+        self.store = store
+        self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics)
+        self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
+        self.issuer = Issuer(self.authorities, self.issuance, self.store, clock)
+        self.tokens = JoinTokens(self.store, clock)
+        self.attestors = Attestors(situation, self.tokens)
+        self.renewals = Renewals(self.store, clock, self.metrics)
         self._edited = asyncio.Event()
         self._due = 0.0
 
     @classmethod
-    async def open(
-        cls, database: Path, keys: KeyStore, situation: Situation, clock: Clock
-    ) -> "Core":
-        """Open the store, make what is missing and be ready to issue. Raises ConfigurationError
-        or StoreError.
+    async def open(cls, store: Store, keys: KeyStore, situation: Situation, clock: Clock) -> "Core":
+        """Make what is missing in the store and be ready to issue. The store is closed with the
+        core, and when this raises ConfigurationError or StoreError.
         """
-        core = cls(database, keys, situation, clock)
+        core = cls(store, keys, situation, clock)
         try:
             await core._begin()
         except BaseException:
@@ -77,10 +75,10 @@ class Core:
                     backdate_seconds=self.situation.lifetimes.backdate,
                 ),
             )
-        await self.writer.run(
-            lambda c: bind_environment(c, directory.environment, directory.trust_domain, now)
+        await self.store.run(
+            lambda c: environment.bind(c, directory.environment, directory.trust_domain, now)
         )
-        interrupted = await self.writer.run(lambda c: _close_interrupted(c, now))
+        interrupted = await self.store.run(lambda c: _close_interrupted(c, now))
         if interrupted:
             _log.warning("intents without outcome closed", extra=fields(count=interrupted))
         await self.authorities.load()
@@ -90,7 +88,7 @@ class Core:
     async def close(self) -> None:
         """Finish what is being signed and close the store."""
         await self.issuance.finish()
-        self._engine.dispose()
+        self.store.close()
 
     async def tend(self) -> float:
         """Do what the schedule asks for now and announce it; returns when it is due again. Never

@@ -12,6 +12,8 @@
         TooManyRequestsError    a limit is reached; waiting helps
         StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
+        IllegalTransitionError  an authority or a rotation is not in a state for this
+        PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
         NoAuthorityError        nobody may sign for this owner right now; trying again may help
         LintError               the checker found what the builder should not have written
@@ -79,6 +81,14 @@ class StoppingError(RequestError):
 
 class UnknownWorkloadError(RequestError):
     """No Workload of that name is in the manifests."""
+
+
+class IllegalTransitionError(RequestError):
+    """What was asked for is no step from the state that an authority or a rotation is in."""
+
+
+class PlannedError(RequestError):
+    """The protocol has this call, and this version of the CA does not."""
 
 
 class IssuanceError(CaError):

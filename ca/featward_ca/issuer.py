@@ -10,7 +10,7 @@ from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
 from featward_ca.attest import Attested
 from featward_ca.attest.renewal import Stored
-from featward_ca.authorities import PLATFORM, Authorities, Authority
+from featward_ca.authorities import Authorities, Authority
 from featward_ca.clock import Clock
 from featward_ca.directory import Workload
 from featward_ca.errors import EvidenceNeededError
@@ -18,11 +18,11 @@ from featward_ca.issuance import der, new_serial
 from featward_ca.profile import Order, Purpose
 from featward_ca.recorded import RecordedIssuance, Request, serial_text
 from featward_ca.requests import spki_sha256
+from featward_ca.rotation.known import PLATFORM
 from featward_ca.settings import Lifetimes
 from featward_ca.store import svids
-from featward_ca.store.database import Connection
-from featward_ca.store.svids import LineageRow, SvidRow
-from featward_ca.store.writer import Writer
+from featward_ca.store.store import Connection, Store
+from featward_ca.store.svids import Cap, LineageRow, SvidRow
 
 # Renewal is due at half of the life, give or take a tenth of it, so that what started together does
 # not stay so.
@@ -39,6 +39,7 @@ class IssuedSvid:
     def message(self) -> identity_pb2.Svid:
         """The protocol's form."""
         return identity_pb2.Svid(
+            lineage=self.row.lineage,
             spiffe_id=self.row.spiffe_id,
             chain=self.chain,
             not_before=self.row.not_before,
@@ -52,11 +53,11 @@ class Issuer:
     """Issues SVIDs, and canaries that prove it could."""
 
     def __init__(
-        self, authorities: Authorities, issuance: RecordedIssuance, writer: Writer, clock: Clock
+        self, authorities: Authorities, issuance: RecordedIssuance, store: Store, clock: Clock
     ) -> None:
         self._authorities = authorities
         self._issuance = issuance
-        self._writer = writer
+        self._store = store
         self._clock = clock
 
     async def issue(
@@ -85,13 +86,13 @@ class Issuer:
             complete=lambda connection, raw: svids.complete(connection, row.serial, raw),
             abandon=lambda connection: svids.release(connection, row.serial),
         )
-        return IssuedSvid(row, (der(certificate), authority.row.certificate))
+        return IssuedSvid(row, (der(certificate), authority.row.der))
 
     def again(self, stored: Stored) -> IssuedSvid:
         """What was issued before, as it was issued. Raises EvidenceNeededError when it has ended."""
         for row in self._authorities.rows:
             if row.id == stored.row.authority:
-                return IssuedSvid(stored.row, (stored.certificate, row.certificate))
+                return IssuedSvid(stored.row, (stored.certificate, row.der))
         raise EvidenceNeededError("the SVID and its authority have expired; attest again")
 
     async def canary(
@@ -143,6 +144,8 @@ class Issuer:
             not_before=order.not_before,
             not_after=order.not_after,
             renew_at=int(now + (order.not_after - now) * half),
+            cap=Cap.AUTHORITY if order.not_after == authority.row.not_after else Cap.SVID_TTL,
+            replica=self._store.replica,
             renewed_from=attested.renewed_from,
         )
 

@@ -8,12 +8,12 @@ import logging
 from featward.identity.spiffe import SpiffeId
 from featward.logs import fields
 from featward_ca.attest import Attested, Method
-from featward_ca.authorities import PLATFORM
 from featward_ca.core import Core
 from featward_ca.directory import Workload
 from featward_ca.errors import CaError
 from featward_ca.recorded import Request, nothing
 from featward_ca.requests import public_key_of
+from featward_ca.rotation.known import PLATFORM
 from featward_engine import Credentials
 
 _log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ from featward_ca.errors import CaError, StoreError
 from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
+from featward_ca.requests import authority_id
 from featward_ca.store import audit
 from featward_ca.store.audit import Entry, Outcome
-from featward_ca.store.database import Connection
-from featward_ca.store.writer import Writer
+from featward_ca.store.store import Connection, Store
 
 _log = logging.getLogger(__name__)
 _Step = Callable[[Connection], None]
@@ -44,9 +44,9 @@ class Request:
 class RecordedIssuance:
     """`Issuance` with the audit table around it."""
 
-    def __init__(self, issuance: Issuance, writer: Writer, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, issuance: Issuance, store: Store, clock: Clock, metrics: Metrics) -> None:
         self._issuance = issuance
-        self._writer = writer
+        self._store = store
         self._clock = clock
         self._metrics = metrics
         self._under_way: set[asyncio.Task[x509.Certificate]] = set()
@@ -90,14 +90,14 @@ class RecordedIssuance:
     ) -> x509.Certificate:
         # 2. The intent, and what the evidence costs (a token, a serial's one renewal), in one
         # transaction.
-        await self._writer.run(lambda connection: _both(connection, intend, intent))
+        await self._store.run(lambda connection: _both(connection, intend, intent))
         try:
             # 3. Sign what was linted, and nothing else.
             certificate = self._issuance.sign(prepared)
             # 4. The outcome; only after this is durable may the certificate leave.
             signed = replace(intent, time=self._clock.now(), outcome=Outcome.SIGNED)
             raw = der(certificate)
-            await self._writer.run(
+            await self._store.run(
                 lambda connection: _both(connection, lambda c: complete(c, raw), signed)
             )
         except CaError as error:
@@ -107,19 +107,24 @@ class RecordedIssuance:
         return certificate
 
     async def note(
-        self, request: Request, outcome: Outcome, detail: str, subject: str | None = None
+        self,
+        request: Request,
+        outcome: Outcome,
+        detail: str | None = None,
+        subject: str | None = None,
     ) -> None:
-        """One row without a signature: a refusal or an event."""
+        """One row without a signature: a refusal, an event, or a change before and after."""
         entry = Entry(
-            self._clock.now(),
-            request.id,
-            request.kind,
-            request.caller,
-            outcome,
+            time=self._clock.now(),
+            replica=self._store.replica,
+            request=request.id,
+            kind=request.kind,
+            caller=request.caller,
+            outcome=outcome,
             subject=subject,
             detail=detail,
         )
-        await self._writer.run(lambda connection: audit.append(connection, entry))
+        await self._store.run(lambda connection: audit.append(connection, entry))
 
     def _prepare(self, order: Order, signer: Signer) -> Prepared:
         try:
@@ -137,6 +142,7 @@ class RecordedIssuance:
         )
         return Entry(
             time=self._clock.now(),
+            replica=self._store.replica,
             request=request.id,
             kind=request.kind,
             caller=request.caller,
@@ -144,6 +150,7 @@ class RecordedIssuance:
             profile=order.purpose,
             subject=subject,
             serial=serial_text(order.serial),
+            authority=authority_id(prepared.signer.public_key),
             tbs_sha256=prepared.tbs_sha256.hex(),
         )
 
@@ -155,7 +162,7 @@ class RecordedIssuance:
         _log.error("signing failed", extra=fields(serial=intent.serial, error=str(error)))
         failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
         try:
-            await self._writer.run(lambda connection: _both(connection, abandon, failed))
+            await self._store.run(lambda connection: _both(connection, abandon, failed))
         except StoreError:
             _log.error("failed signing not recorded", extra=fields(serial=intent.serial))
 

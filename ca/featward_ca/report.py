@@ -2,8 +2,9 @@
 
 import datetime
 import json
+from typing import Any
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.text import Text
 
@@ -12,24 +13,28 @@ from featward.cli.columns import columns
 
 
 def as_json(answer: authority_pb2.ShowResponse) -> str:
-    """All of it, with the names of the protocol; digests in hex."""
-    shown = MessageToDict(
-        answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    shown["root_sha256"] = answer.root_sha256.hex()
-    for name in (
-        "sequence",
-        "live_svids",
-        "live_identities",
-        "tainted_lineages",
-        "streams",
-        "streams_behind",
-    ):
-        shown[name] = getattr(answer, name)  # protobuf's JSON makes texts of 64-bit numbers
-    for entry, authority in zip(shown["authorities"], answer.authorities, strict=True):
-        entry |= {"not_before": authority.not_before, "not_after": authority.not_after}
-        entry["spki_sha256"] = authority.spki_sha256.hex()
-    return json.dumps(shown, indent=2)
+    """All of it, with the names of the protocol; digests in hex, what is absent null."""
+    return json.dumps(_plain(answer), indent=2)
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    """Not protobuf's own JSON, which makes texts of 64-bit numbers and base64 of digests."""
+    return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields}
+
+
+def _field(message: Message, field: Any) -> Any:  # the stubs know two classes of descriptors
+    value = getattr(message, field.name)
+    if field.is_repeated:
+        return [_value(one) for one in value]
+    if field.message_type and not message.HasField(field.name):
+        return None
+    return _value(value)
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Message):
+        return _plain(value)
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def show(answer: authority_pb2.ShowResponse, console: Console) -> None:

@@ -62,6 +62,11 @@ def spki_sha256(key: ec.EllipticCurvePublicKey) -> bytes:
     return hashlib.sha256(spki(key)).digest()
 
 
+def authority_id(key: ec.EllipticCurvePublicKey) -> str:
+    """How the authority with this key is named: the beginning of its key's digest, in hex."""
+    return spki_sha256(key).hex()[:16]
+
+
 def spki(key: ec.EllipticCurvePublicKey) -> bytes:
     """The key's SubjectPublicKeyInfo in DER."""
     return key.public_bytes(

@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from featward.authority.v1 import authority_pb2
@@ -22,7 +23,7 @@ from featward_ca.health import Health
 from featward_ca.keys import EncryptedKeyStore, key_encryption_key
 from featward_ca.manifests import changes, read_directory
 from featward_ca.own_identity import OwnIdentity
-from featward_ca.service.admin import AuthorityService
+from featward_ca.service import admin
 from featward_ca.service.guard import Guard
 from featward_ca.service.identity import IdentityService
 from featward_ca.service.peers import ADMIN
@@ -30,10 +31,13 @@ from featward_ca.service.sockets import listen
 from featward_ca.service.streams import Streams
 from featward_ca.settings import REATTEST_GRACE, ServeSettings
 from featward_ca.situation import Situation
+from featward_ca.store.engines import open_store
 from featward_engine import ConfigError, Credentials, Listener
 
 _log = logging.getLogger(__name__)
 _STOP_GRACE = 5.0
+_IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+_AUTHORITY = authority_pb2.DESCRIPTOR.services_by_name["AuthorityService"]
 
 
 @dataclass(frozen=True)
@@ -67,26 +71,21 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
     async with contextlib.AsyncExitStack() as stack:
         core = await _open_core(settings, clock, stack)
         streams = Streams()
-        guard = Guard(clock, core.metrics, core.issuance)
-        identity = IdentityService(
-            core.situation,
-            core.tokens,
-            core.renewals,
-            core.issuer,
-            core.issuance,
-            core.trust,
-            streams,
-            clock,
-        )
+        guard = Guard(core.situation.directory.trust_domain, clock, core.metrics, core.issuance)
+        identity = IdentityService(core, streams)
+        looked_after = admin.handlers(core, streams)
         core.metrics.streams.set_function(lambda: len(streams))
-        await _serve_identity(settings, guard, identity, stack)
-        admin = guard.service(
-            _descriptor(authority_pb2, "AuthorityService"),
-            AuthorityService(core, streams).handlers,
-            ADMIN,
+        # The operator comes over the network, with an SVID; whoever else does is refused by the
+        # table of calls.
+        await _serve(
+            settings.identity_socket,
+            [
+                guard.service(_IDENTITY, identity.handlers),
+                guard.service(_AUTHORITY, looked_after),
+            ],
+            stack,
         )
-        server = await listen(settings.admin_socket, [admin])
-        stack.push_async_callback(server.stop, _STOP_GRACE)
+        await _serve(settings.admin_socket, [guard.service(_AUTHORITY, looked_after, ADMIN)], stack)
         credentials = Credentials(core.situation.directory.trust_domain)
         own = OwnIdentity(core, credentials)
         await own.renew()
@@ -123,19 +122,13 @@ async def _open_core(
             extra=fields(file=str(settings.kek_file)),
         )
     stack.callback(os.close, lock_data(settings.data))
-    core = await Core.open(settings.database, EncryptedKeyStore(kek), situation, clock)
+    core = await Core.open(open_store(settings.store), EncryptedKeyStore(kek), situation, clock)
     stack.push_async_callback(core.close)
     return core
 
 
-async def _serve_identity(
-    settings: ServeSettings,
-    guard: Guard,
-    identity: IdentityService,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    handlers = guard.service(_descriptor(identity_pb2, "IdentityService"), identity.handlers)
-    server = await listen(settings.identity_socket, [handlers])
+async def _serve(socket: Path, services: Sequence[Any], stack: contextlib.AsyncExitStack) -> None:
+    server = await listen(socket, services)
     stack.push_async_callback(server.stop, _STOP_GRACE)
 
 
@@ -194,10 +187,6 @@ async def _follow_manifests(settings: ServeSettings, core: Core) -> None:
         except ConfigurationError as error:
             core.metrics.manifest_errors.inc()
             _log.error("edit of the manifests not taken over", extra=fields(error=str(error)))
-
-
-def _descriptor(module: Any, name: str) -> Any:
-    return module.DESCRIPTOR.services_by_name[name]
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -106,6 +106,11 @@ class ServeSettings:
         return self.data / "ca.sqlite3"
 
     @property
+    def store(self) -> str:
+        """The same as a store's address."""
+        return f"sqlite:///{self.database.absolute()}"
+
+    @property
     def identity_socket(self) -> Path:
         """Where the gRPC server waits for its Listeners; nobody else may reach it."""
         return self.data.absolute() / "identity.sock"

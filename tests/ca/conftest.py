@@ -10,6 +10,7 @@ from featward_ca.core import Core
 from featward_ca.directory import Directory
 from featward_ca.keys import EncryptedKeyStore
 from featward_ca.situation import Situation
+from featward_ca.store.engines import open_store
 
 
 @pytest.fixture
@@ -17,16 +18,23 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(params=["sqlite"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store of each kind."""
+    assert request.param == "sqlite"
+    return f"sqlite:///{tmp_path}/ca.sqlite3"
+
+
 @pytest.fixture
-async def open_core(tmp_path: Path, clock: FakeClock) -> AsyncIterator[OpenCore]:
-    """Opens a CA on one data directory, as often as a test restarts it."""
+async def open_core(store_url: str, clock: FakeClock) -> AsyncIterator[OpenCore]:
+    """Opens a CA on one store, as often as a test restarts it."""
     opened: list[Core] = []
 
     async def open_one(
         given: Directory | None = None, *, kek: bytes = KEK, unsafe: bool = False
     ) -> Core:
         situation = Situation.of(given or a_directory(), unsafe_short_lives=unsafe)
-        core = await Core.open(tmp_path / "ca.sqlite3", EncryptedKeyStore(kek), situation, clock)
+        core = await Core.open(open_store(store_url), EncryptedKeyStore(kek), situation, clock)
         opened.append(core)
         return core
 

@@ -58,7 +58,7 @@ async def test_a_join_token_is_good_for_one_of_fifty_at_the_same_time(core: Core
     outcomes = await asyncio.gather(*(issue(core, p) for p in proofs), return_exceptions=True)
     assert sum(isinstance(outcome, IssuedSvid) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, NotAttestedError) for outcome in outcomes) == 49
-    assert core.writer.read(lambda c: svids.live(c, core.clock.now())).svids == 1
+    assert (await core.store.read(lambda c: svids.live(c, core.clock.now()))).svids == 1
 
 
 async def test_a_used_an_expired_and_an_invented_token_are_refused_alike(
@@ -152,7 +152,7 @@ async def test_another_key_is_refused_and_ends_both_lineages(core: Core) -> None
     for svid in (first, second):
         with pytest.raises(EvidenceNeededError):
             await renew(core, svid)
-    rows = core.writer.read(audit.entries)
+    rows = await core.store.read(audit.entries)
     assert [row.subject for row in rows if row.kind == "svid-cloned"] == [first.row.spiffe_id]
 
 

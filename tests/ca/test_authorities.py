@@ -6,9 +6,9 @@ import pytest
 from cryptography import x509
 
 from ca_kit import FakeClock, OpenCore, a_directory, issue
-from featward_ca.authorities import PLATFORM, ROOT
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, NoAuthorityError
+from featward_ca.rotation.known import PLATFORM, ROOT
 from featward_ca.settings import DAY, HOUR, ROOT_LIFETIME, Lifetimes
 from featward_ca.situation import Situation
 from featward_ca.store.authority_rows import State
@@ -90,7 +90,7 @@ async def test_an_authority_is_announced_for_one_svid_lifetime_before_it_is_used
     assert core.authorities.active(UNIT).row.id != old.id
 
 
-async def test_an_old_authority_leaves_the_scope_table_at_its_end(
+async def test_an_old_authority_leaves_the_scope_table_when_nothing_of_it_may_be_renewed(
     core: Core, clock: FakeClock
 ) -> None:
     clock.advance(5 * DAY + HOUR)
@@ -99,6 +99,11 @@ async def test_an_old_authority_leaves_the_scope_table_at_its_end(
     await core.tend()
     clock.advance(2 * DAY)
     before = core.trust.current.sequence
+    due = await core.tend()
+    assert states(core) == ["expired", "active"]
+    assert [row.key for row in core.authorities.rows if row.state is State.EXPIRED] == [None] * 3
+    assert core.trust.current.sequence == before
+    clock.advance(due - clock.now())
     await core.tend()
     assert states(core) == ["active"]
     assert len(core.trust.current.scopes) == 3
@@ -146,6 +151,17 @@ async def test_start_is_refused_when_the_root_ends_before_an_authority_would(
     clock.advance(ROOT_LIFETIME - 6 * DAY)
     with pytest.raises(ConfigurationError, match="root ends"):
         await open_core()
+
+
+async def test_a_root_that_has_ended_is_never_replaced_by_itself(
+    open_core: OpenCore, clock: FakeClock
+) -> None:
+    core = await open_core()
+    await core.close()
+    for _ in range(2):  # the second finds nothing that is announced
+        clock.advance(ROOT_LIFETIME + DAY)
+        with pytest.raises(ConfigurationError, match="root has expired"):
+            await open_core()
 
 
 async def test_an_svid_never_outlives_its_authority(core: Core, clock: FakeClock) -> None:

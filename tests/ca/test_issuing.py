@@ -94,7 +94,7 @@ async def test_an_svid_has_the_fields_of_the_profile_and_no_others(core: Core) -
 async def test_openssl_accepts_the_chain_in_strict_mode(core: Core, tmp_path: Path) -> None:
     issued = await issue(core, "prod.payments/pricing-api")
     ders = {"leaf": issued.chain[0], "authority": issued.chain[1]}
-    ders["root"] = core.authorities.root.row.certificate
+    ders["root"] = core.authorities.root.row.der
     for name, der in ders.items():
         certificate = x509.load_der_x509_certificate(der)
         (tmp_path / name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -215,7 +215,7 @@ def test_an_authoritys_own_key_gets_no_svid(bench: Bench) -> None:
 
 async def test_every_signature_has_a_row_before_and_a_row_after_it(core: Core) -> None:
     issued = await issue(core, "prod.payments/pricing-api")
-    rows = [row for row in core.writer.read(audit.entries) if row.serial == issued.row.serial]
+    rows = [row for row in await core.store.read(audit.entries) if row.serial == issued.row.serial]
     tbs = x509.load_der_x509_certificate(issued.chain[0]).tbs_certificate_bytes
     digest = hashes.Hash(hashes.SHA256())
     digest.update(tbs)
@@ -225,12 +225,12 @@ async def test_every_signature_has_a_row_before_and_a_row_after_it(core: Core) -
 
 
 async def test_a_refused_template_leaves_no_intent(core: Core) -> None:
-    before = len(core.writer.read(audit.entries))
+    before = len(await core.store.read(audit.entries))
     stray = attested(core, "prod.payments/pricing-api")
     stray = replace(stray, workload=replace(stray.workload, business_unit="prod.risk"))
     with pytest.raises(LintError):
         await issue(core, stray)
-    assert len(core.writer.read(audit.entries)) == before
+    assert len(await core.store.read(audit.entries)) == before
 
 
 async def test_what_was_not_signed_is_recorded_as_failed(
@@ -240,14 +240,14 @@ async def test_what_was_not_signed_is_recorded_as_failed(
     monkeypatch.setattr(EncryptedKeyStore, "sign", LyingKeyStore.sign)
     with pytest.raises(LintError):
         await issue(core, "prod.payments/pricing-api")
-    last = core.writer.read(audit.entries)[-1]
+    last = (await core.store.read(audit.entries))[-1]
     assert (last.outcome, last.profile) == (Outcome.FAILED, "svid")
 
 
 async def test_the_audit_table_can_not_be_rewritten(core: Core) -> None:
     for statement in ("UPDATE audit SET caller = 'nobody'", "DELETE FROM audit"):
         with pytest.raises(StoreError):
-            await core.writer.run(partial(_execute, statement=statement))
+            await core.store.run(partial(_execute, statement=statement))
 
 
 def _execute(connection: Connection, statement: str) -> None:
@@ -256,9 +256,9 @@ def _execute(connection: Connection, statement: str) -> None:
 
 async def test_a_canary_is_signed_and_has_expired(core: Core, clock: FakeClock) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    before = len(core.writer.read(audit.entries))
+    before = len(await core.store.read(audit.entries))
     await core.issuer.canary(TRUST_DOMAIN, key, core.situation.lifetimes)
-    rows = core.writer.read(audit.entries)[before:]
+    rows = (await core.store.read(audit.entries))[before:]
     assert [(row.profile, row.outcome) for row in rows] == [
         ("canary", "intent"),
         ("canary", "signed"),

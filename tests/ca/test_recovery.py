@@ -19,22 +19,24 @@ from featward_ca.keys import key_encryption_key
 from featward_ca.requests import public_key_of
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
+from featward_ca.store.writer import LoopStore
 
 # Issues one SVID by token, renews it, and is killed by the kernel between the renewal's intent and
 # its outcome.
 KILLED = """
 import asyncio, os, signal, sys
-from pathlib import Path
 from ca_kit import KEK, FakeClock, a_directory, a_request, issue
 from featward_ca.attest import Attested
 from featward_ca.core import Core
 from featward_ca.keys import EncryptedKeyStore
 from featward_ca.requests import public_key_of
 from featward_ca.situation import Situation
+from featward_ca.store.engines import open_store
 
 async def main():
     situation = Situation.of(a_directory(), unsafe_short_lives=False)
-    core = await Core.open(Path(sys.argv[1]), EncryptedKeyStore(KEK), situation, FakeClock())
+    store = open_store(sys.argv[1])
+    core = await Core.open(store, EncryptedKeyStore(KEK), situation, FakeClock())
     directory = situation.directory
     token, _ = await core.tokens.create(directory, "prod.payments/pricing-api", 3600, b"r" * 32)
     first = await issue(core, await core.tokens.attest(directory, token.evidence))
@@ -50,11 +52,11 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def killed(tmp_path: Path) -> str:
-    """A data directory whose CA was killed; the serial that it was renewing."""
+def killed(store_url: str) -> str:
+    """A store whose CA was killed; the serial that it was renewing."""
     kit = Path(__file__).parent / "kit"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(kit), *sys.path])}
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "ca.sqlite3")]
+    command = [sys.executable, "-c", KILLED, store_url]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return done.stdout.strip()
@@ -64,7 +66,7 @@ async def test_a_kill_between_intent_and_outcome_leaves_both_readable(
     killed: str, open_core: OpenCore
 ) -> None:
     core = await open_core()
-    rows = core.writer.read(audit.entries)
+    rows = await core.store.read(audit.entries)
     by_serial = [row for row in rows if row.serial == rows[-1].serial]
     assert [row.outcome for row in by_serial] == [Outcome.INTENT, Outcome.INTERRUPTED]
     assert [row.outcome for row in rows if row.serial == killed] == [Outcome.INTENT, Outcome.SIGNED]
@@ -84,7 +86,7 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
 async def test_interrupted_is_said_once(killed: str, open_core: OpenCore) -> None:
     await (await open_core()).close()
     core = await open_core()
-    outcomes = [row.outcome for row in core.writer.read(audit.entries)]
+    outcomes = [row.outcome for row in await core.store.read(audit.entries)]
     assert outcomes.count(Outcome.INTERRUPTED) == 1
 
 
@@ -93,7 +95,7 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
 
     def insert(number: int, table: str = "trust") -> Awaitable[int]:
         statement = text(f"INSERT INTO {table} VALUES (:n)")  # noqa: S608  # the table is ours
-        return core.writer.run(lambda c: c.execute(statement, {"n": number}).rowcount)
+        return core.store.run(lambda c: c.execute(statement, {"n": number}).rowcount)
 
     outcomes = await asyncio.gather(
         insert(101),
@@ -102,7 +104,7 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [int, StoreError, int]
-    stored = core.writer.read(
+    stored = await core.store.read(
         lambda c: c.execute(text("SELECT sequence FROM trust")).scalars().all()
     )
     assert list(stored)[1:] == [101, 103]
@@ -110,12 +112,13 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
 
 async def test_work_that_comes_in_turn_after_turn_shares_one_transaction(core: Core) -> None:
     commits: list[object] = []
-    event.listen(core._engine, "commit", commits.append)
+    assert isinstance(core.store, LoopStore)
+    event.listen(core.store._engine, "commit", commits.append)
 
     async def write_in_turn(turn: int) -> None:
         for _ in range(turn):
             await asyncio.sleep(0)
-        await core.writer.run(lambda connection: connection.execute(text("SELECT 1")).scalar())
+        await core.store.run(lambda connection: connection.execute(text("SELECT 1")).scalar())
 
     await asyncio.gather(*(write_in_turn(turn) for turn in range(10)))
     assert len(commits) == 1

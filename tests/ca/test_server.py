@@ -5,9 +5,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +92,11 @@ def settings(tmp_path: Path) -> ServeSettings:
         admin_socket=tmp_path / "admin.sock",
         health="127.0.0.1:0",
     )
+
+
+@pytest.fixture
+def started() -> int:
+    return int(time.time())
 
 
 @pytest.fixture
@@ -208,10 +215,10 @@ async def test_a_ca_with_another_root_gets_no_token(ca: Running, tmp_path: Path)
     with pytest.raises(FetchError):
         await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, tmp_path / "out")
     shown = await ca.admin.Show(authority_pb2.ShowRequest())
-    assert shown.live_identities == 1  # the CA's own
+    assert (shown.live_identities, shown.live_clients) == (1, 0)  # the CA's own
 
 
-async def test_health_signs_a_canary_and_metrics_count_it(ca: Running) -> None:
+async def test_health_signs_a_canary_and_metrics_count_it(started: int, ca: Running) -> None:
     async with aiohttp.ClientSession(f"http://{ca.addresses.health}") as http:
         async with http.get("/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
@@ -220,7 +227,8 @@ async def test_health_signs_a_canary_and_metrics_count_it(ca: Running) -> None:
         async with http.get("/other") as answer:
             assert answer.status == 404
     assert 'featward_ca_signatures_total{purpose="canary",result="signed"} 1.0' in text
-    assert "featward_bundle_sequence 4.0" in text
+    (sequence,) = re.findall(r"^featward_bundle_sequence (\S+)$", text, re.MULTILINE)
+    assert started <= float(sequence) - 4 <= time.time()
     assert 'featward_certificate_expiry_timestamp_seconds{owner="prod.payments"' in text
 
 
@@ -342,6 +350,9 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     assert "once within 10m" in made.stderr
     shown = json.loads(_run("status", *data, "--output", "json").stdout)
     assert {row["owner"] for row in shown["authorities"]} >= {"root", "platform", "prod.payments"}
+    assert shown["authorities"][0]["generation"] == 1
+    assert len(bytes.fromhex(shown["root_sha256"])) == 32
+    assert (shown["store"], shown["live_clients"], shown["halted"]) == ("sqlite", 0, None)
     assert "prod.payments" in _run("status", *data).stdout
     refused = _run("token", "create", "--workload", "prod.payments/nobody", *data, status=1)
     assert refused.stderr.startswith("error: the manifests have no Workload 'prod.payments/nobody'")

@@ -1,5 +1,6 @@
 """The gRPC services behind their table of calls; the headers are those that a Listener would set."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +11,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca_kit import FakeClock, a_directory, a_request
+from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, a_request
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
-from featward_ca.recorded import serial_text
+from featward_ca.recorded import Request, serial_text
 from featward_ca.service import rpcs
-from featward_ca.service.admin import AuthorityService
-from featward_ca.service.guard import Guard
-from featward_ca.service.identity import CSRS_PER_MESSAGE, IdentityService
+from featward_ca.service.admin import handlers as admin_handlers
+from featward_ca.service.guard import Call, Guard
+from featward_ca.service.identity import IdentityService
 from featward_ca.service.peers import ADMIN
 from featward_ca.service.sockets import listen
+from featward_ca.service.stream import CSRS_PER_MESSAGE
 from featward_ca.service.streams import Streams
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import audit
@@ -47,6 +49,8 @@ class Served:
     core: Core
     stub: identity_pb2_grpc.IdentityServiceStub
     admin: authority_pb2_grpc.AuthorityServiceStub
+    # The same service where it is reached with an SVID.
+    remote: authority_pb2_grpc.AuthorityServiceStub
     streams: Streams
     service: IdentityService
 
@@ -74,29 +78,22 @@ def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:
 
 @pytest.fixture
 async def served(core: Core, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Served]:
-    guard, streams = Guard(clock, core.metrics, core.issuance), Streams()
-    service = IdentityService(
-        core.situation,
-        core.tokens,
-        core.renewals,
-        core.issuer,
-        core.issuance,
-        core.trust,
-        streams,
-        clock,
-    )
+    guard, streams = Guard(TRUST_DOMAIN, clock, core.metrics, core.issuance), Streams()
+    service = IdentityService(core, streams)
+    looked_after = admin_handlers(core, streams)
     sockets = tmp_path / "i.sock", tmp_path / "a.sock"
     servers = [
-        await listen(sockets[0], [guard.service(IDENTITY, service.handlers)]),
         await listen(
-            sockets[1], [guard.service(AUTHORITY, AuthorityService(core, streams).handlers, ADMIN)]
+            sockets[0],
+            [guard.service(IDENTITY, service.handlers), guard.service(AUTHORITY, looked_after)],
         ),
+        await listen(sockets[1], [guard.service(AUTHORITY, looked_after, ADMIN)]),
     ]
     async with (
         grpc.aio.insecure_channel(f"unix:{sockets[0]}") as identity,
         grpc.aio.insecure_channel(f"unix:{sockets[1]}") as admin,
     ):
-        yield Served(core, Stub(identity), AdminStub(admin), streams, service)
+        yield Served(core, Stub(identity), AdminStub(admin), AdminStub(identity), streams, service)
     for server in servers:
         await server.stop(0)
 
@@ -135,8 +132,8 @@ async def test_bad_evidence_is_refused_without_a_reason_that_the_log_has(
     code, said = await refused(served.stub.Attest(request))
     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert said.startswith("the evidence was not accepted (request ")
-    assert "unknown, used or expired" in [r.__dict__.get("reason", "") for r in caplog.records][-1]
-    last = served.core.writer.read(audit.entries)[-1]
+    assert "unknown, used or expired" in str(vars(caplog.records[-1])["featward_fields"])
+    last = (await served.core.store.read(audit.entries))[-1]
     assert (last.kind, last.outcome, last.caller) == ("attest", "refused", "anonymous")
 
 
@@ -299,7 +296,7 @@ async def test_the_status_shows_authorities_lives_and_runway(
         "prod.payments",
         "prod.risk",
     }
-    assert (shown.live_svids, shown.live_identities) == (1, 1)
+    assert (shown.live_svids, shown.live_identities, shown.live_clients) == (1, 1, 1)
     assert shown.runway_seconds == HOUR - 600
 
 
@@ -313,7 +310,20 @@ async def test_a_token_for_nobody_is_not_found(served: Served) -> None:
 def test_a_call_without_a_row_in_the_table_stops_the_start() -> None:
     rows = {path: row for path, row in rpcs.RPCS.items() if not path.endswith("/Show")}
     with pytest.raises(ConfigurationError, match="no row for Show"):
-        rpcs.rows_of(AUTHORITY, rows)
+        rpcs.rows_of(AUTHORITY, {}, rows)
+
+
+def test_a_call_is_either_handled_or_planned() -> None:
+    with pytest.raises(ConfigurationError, match=r"Attest of .* must have a handler or be planned"):
+        rpcs.rows_of(IDENTITY, {"WatchIdentity"})
+    planned = frozenset({f"{IDENTITY.full_name}/Attest"})
+    with pytest.raises(ConfigurationError, match=r"^Attest of .* and not both"):
+        rpcs.rows_of(IDENTITY, {"Attest", "WatchIdentity"}, planned=planned)
+
+
+async def test_a_planned_call_is_unimplemented_for_those_who_may_make_it(served: Served) -> None:
+    code, _ = await refused(served.admin.Backup(authority_pb2.BackupRequest()))
+    assert code is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.usefixtures("served")
@@ -332,9 +342,113 @@ async def test_strangers_can_not_fill_the_audit_table(served: Served, clock: Fak
         for _ in range(count):
             with pytest.raises(grpc.aio.AioRpcError):
                 await served.stub.Attest(bad)
-        rows = served.core.writer.read(audit.entries)
+        rows = await served.core.store.read(audit.entries)
         return sum(row.outcome is audit.Outcome.REFUSED for row in rows)
 
     assert await refused(150) == 100
     clock.advance(10)
     assert await refused(20) == 110
+
+
+def as_spiffe_id(spiffe_id: str) -> Metadata:
+    return (("featward-peer-spiffe-id", spiffe_id), ("featward-peer-serial", "0a"))
+
+
+async def test_the_operator_looks_after_the_ca_with_its_svid_and_nobody_else_does(
+    served: Served,
+) -> None:
+    operator = as_spiffe_id(f"spiffe://{TRUST_DOMAIN}/featward/operator")
+    shown = await served.remote.Show(authority_pb2.ShowRequest(), metadata=operator)
+    assert shown.trust_domain == TRUST_DOMAIN
+    strangers: list[Metadata] = [
+        (),
+        UNIX_HEADERS,
+        (*operator, ("featward-peer-expired", "1")),
+        as_spiffe_id(f"spiffe://{TRUST_DOMAIN}/featward/ca"),
+        as_spiffe_id("spiffe://other.example/featward/operator"),
+    ]
+    for headers in strangers:
+        code, _ = await refused(served.remote.Show(authority_pb2.ShowRequest(), metadata=headers))
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_what_is_the_administrators_alone_is_not_the_operators(served: Served) -> None:
+    operator = as_spiffe_id(f"spiffe://{TRUST_DOMAIN}/featward/operator")
+    request = authority_pb2.CreateJoinTokenRequest(workload=NAME)
+    code, _ = await refused(served.remote.CreateJoinToken(request, metadata=operator))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_source_that_attests_too_often_leaves_the_others_their_turn(
+    served: Served,
+) -> None:
+    bad = identity_pb2.AttestRequest(
+        evidence=identity_pb2.Evidence(join_token="A" * 43), csr=a_request()
+    )
+
+    async def attest(address: str) -> grpc.StatusCode:
+        headers = (("featward-peer-address", address),)
+        return (await refused(served.stub.Attest(bad, metadata=headers)))[0]
+
+    codes = [await attest(f"2001:db8::{number:x}") for number in range(1, 203)]
+    assert codes[:200] == [grpc.StatusCode.UNAUTHENTICATED] * 200
+    assert codes[200:] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    assert await attest("2001:db8:0:1::1") is grpc.StatusCode.UNAUTHENTICATED
+    assert await attest("192.0.2.1") is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_stream_always_ends_in_a_status(core: Core, tmp_path: Path) -> None:
+    async def cut_off(_: object, __: Call) -> None:
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    guard = Guard(TRUST_DOMAIN, core.clock, core.metrics, core.issuance)
+    service = guard.service(IDENTITY, {"Attest": cut_off, "WatchIdentity": cut_off})
+    server = await listen(tmp_path / "c.sock", [service])
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/c.sock") as channel:
+        stub = Stub(channel)
+        code, _ = await refused(stub.WatchIdentity(metadata=as_spiffe_id("spiffe://x/y")).read())
+        assert code is grpc.StatusCode.UNAVAILABLE
+        code, _ = await refused(stub.Attest(identity_pb2.AttestRequest()))
+        assert code is grpc.StatusCode.UNAVAILABLE
+    await server.stop(0)
+
+
+async def test_a_change_is_on_record_before_and_after_it(served: Served) -> None:
+    await served.token()
+    await refused(served.admin.CreateJoinToken(authority_pb2.CreateJoinTokenRequest(workload="x")))
+    await served.admin.Show(authority_pb2.ShowRequest())
+    rows = [row for row in await served.core.store.read(audit.entries) if row.profile is None]
+    assert [(row.kind, row.caller, row.outcome) for row in rows] == [
+        ("create-join-token", "admin", audit.Outcome.ASKED),
+        ("create-join-token", "admin", audit.Outcome.DONE),
+        ("create-join-token", "admin", audit.Outcome.ASKED),
+        ("create-join-token", "admin", audit.Outcome.REFUSED),
+    ]
+    assert rows[0].request == rows[1].request != rows[2].request == rows[3].request
+    assert (rows[1].subject or "").endswith("/bu/payments/svc/pricing-api")
+    assert rows[1].detail == "for 3600 s"
+    assert (rows[3].detail or "").startswith("the manifests have no Workload")
+
+
+async def test_a_change_that_was_cut_off_by_a_kill_is_said_to_be_interrupted(
+    open_core: OpenCore,
+) -> None:
+    core = await open_core()
+    await core.issuance.note(Request("halt", "admin"), audit.Outcome.ASKED)
+    await core.close()
+    rows = await (await open_core()).store.read(audit.entries)
+    (row,) = [row for row in rows if row.outcome is audit.Outcome.INTERRUPTED]
+    assert (row.kind, row.caller) == ("halt", "admin")
+    assert "before it was done" in (row.detail or "")
+
+
+async def test_a_caller_that_goes_away_is_not_a_refusal(served: Served) -> None:
+    svid = (await served.attest()).svid
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+    await stream.read()
+    stream.cancel()
+    while len(served.streams):  # noqa: ASYNC110  # nothing else tells of the end of a stream
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert b"featward_ca_refusals_total{" not in served.core.metrics.render()

@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from featward_ca.directory import Workload
-from featward_ca.store.database import Connection
+from featward_ca.store.store import Connection
+from featward_ca.store.svids import OWN_METHOD
 
 
 class Method(StrEnum):
@@ -19,7 +20,7 @@ class Method(StrEnum):
     JOIN_TOKEN = "join-token"  # noqa: S105  # the name of the method
     UNIX = "unix"
     # The CA's own SVID.
-    SELF = "self"
+    SELF = OWN_METHOD
 
 
 class Claim(Protocol):

@@ -9,8 +9,7 @@ from featward_ca.directory import Directory
 from featward_ca.errors import MalformedRequestError, NotAttestedError
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import tokens
-from featward_ca.store.database import Connection
-from featward_ca.store.writer import Writer
+from featward_ca.store.store import Connection, Store
 
 LIFETIME = HOUR
 # A token lies in files and terminals; a week is the most that anybody should need to hand it over.
@@ -20,8 +19,8 @@ LONGEST_LIFETIME = 7 * DAY
 class JoinTokens:
     """Makes tokens and accepts each once."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
-        self._writer = writer
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
         self._clock = clock
 
     async def create(
@@ -38,7 +37,9 @@ class JoinTokens:
             )
         token = JoinToken(directory.trust_domain, root_sha256, secrets.token_bytes(SECRET_BYTES))
         now = self._clock.now()
-        await self._writer.run(lambda c: tokens.add(c, token.secret, workload, now, now + lifetime))
+        await self._store.run(
+            lambda c: tokens.add(c, token.secret, workload, root_sha256, now, now + lifetime)
+        )
         return token, now + lifetime
 
     async def attest(self, directory: Directory, evidence: str) -> Attested:
@@ -50,7 +51,9 @@ class JoinTokens:
         except JoinTokenError as error:
             raise NotAttestedError(str(error)) from None
         now = self._clock.now()
-        name = self._writer.read(lambda connection: tokens.workload_of(connection, secret, now))
+        name = await self._store.read(
+            lambda connection: tokens.workload_of(connection, secret, now)
+        )
         if name is None:
             raise NotAttestedError("the join token is unknown, used or expired")
         if name not in directory.workloads:

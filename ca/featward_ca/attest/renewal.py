@@ -26,9 +26,8 @@ from featward_ca.requests import spki_sha256
 from featward_ca.settings import REATTEST_GRACE
 from featward_ca.store import audit, svids
 from featward_ca.store.audit import Entry, Outcome
-from featward_ca.store.database import Connection
+from featward_ca.store.store import Connection, Store
 from featward_ca.store.svids import SvidRow
-from featward_ca.store.writer import Writer
 
 _log = logging.getLogger(__name__)
 _AGAIN = "the SVID of this workload can't be renewed by itself any more; attest again"
@@ -54,8 +53,8 @@ class Stored:
 class Renewals:
     """Judges renewals against what is stored."""
 
-    def __init__(self, writer: Writer, clock: Clock, metrics: Metrics) -> None:
-        self._writer = writer
+    def __init__(self, store: Store, clock: Clock, metrics: Metrics) -> None:
+        self._store = store
         self._clock = clock
         self._metrics = metrics
 
@@ -67,10 +66,10 @@ class Renewals:
         Raises EvidenceNeededError, NotAttestedError or TooManyRequestsError, and SvidClonedError
         after it has tainted the lineage.
         """
-        old = self._writer.read(lambda connection: svids.find(connection, serial))
+        old = await self._store.read(lambda connection: svids.find(connection, serial))
         if old is None or old.spiffe_id != spiffe_id:
             raise NotAttestedError(f"no SVID with serial {serial} was issued for {spiffe_id}")
-        lineage = self._writer.read(lambda connection: svids.lineage(connection, old.lineage))
+        lineage = await self._store.read(lambda connection: svids.lineage(connection, old.lineage))
         if lineage.method != Method.JOIN_TOKEN:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
@@ -80,7 +79,7 @@ class Renewals:
         if lineage.workload not in directory.workloads:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")
         digest = spki_sha256(key)
-        successor = self._writer.read(lambda connection: svids.successor(connection, serial))
+        successor = await self._store.read(lambda connection: svids.successor(connection, serial))
         match _compare(successor, digest):
             case _Found.OTHER_KEY:
                 await self._cloned(old)
@@ -106,7 +105,7 @@ class Renewals:
 
     async def _cloned(self, old: SvidRow) -> None:
         now = self._clock.now()
-        await self._writer.run(lambda connection: _taint(connection, old, now))
+        await self._store.run(lambda connection: _taint(connection, old, self._store.replica, now))
         self._metrics.cloned.inc()
         _log.error("svid cloned", extra=fields(spiffe_id=old.spiffe_id, serial=old.serial))
         raise SvidClonedError(
@@ -118,7 +117,7 @@ class Renewals:
         """What `attest` does for a clone, for the one that was found out only by its claim.
         Raises SvidClonedError.
         """
-        old = self._writer.read(lambda connection: svids.find(connection, serial))
+        old = await self._store.read(lambda connection: svids.find(connection, serial))
         if old is not None:
             await self._cloned(old)
 
@@ -131,10 +130,11 @@ def _compare(successor: SvidRow | None, digest: bytes) -> _Found:
     return _Found.UNDER_WAY if successor.certificate is None else _Found.SAME_KEY
 
 
-def _taint(connection: Connection, old: SvidRow, now: float) -> None:
+def _taint(connection: Connection, old: SvidRow, replica: str, now: float) -> None:
     svids.taint(connection, old.lineage, "svid-cloned", now)
     entry = Entry(
         time=now,
+        replica=replica,
         request=old.serial,
         kind="svid-cloned",
         caller=old.spiffe_id,

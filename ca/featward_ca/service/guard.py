@@ -7,9 +7,10 @@ ours, stays in the log under the request's number.
 
 from __future__ import annotations  # grpc's classes are generic in their stubs alone
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
@@ -24,8 +25,10 @@ from featward_ca.recorded import RecordedIssuance, Request
 from featward_ca.service.limits import Allowance
 from featward_ca.service.peers import Peer, peer_of
 from featward_ca.service.rpcs import Rpc, rows_of
+from featward_ca.store.audit import Outcome
 
 _log = logging.getLogger(__name__)
+_CUT_OFF = "the CA has ended this call; connect again"
 
 # First match counts, so the narrow come first.
 _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
@@ -36,11 +39,23 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.SvidClonedError, grpc.StatusCode.PERMISSION_DENIED),
     (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
+    (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
     (errors.CaError, grpc.StatusCode.INTERNAL),
 )
+
+
+@dataclass
+class Remark:
+    """What a handler wants to be said of a change in the audit table: whom it is about, and what
+    it was; never a secret.
+    """
+
+    subject: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class Call:
     peer: Peer
     request: Request
     context: grpc.aio.ServicerContext[Any, Any]
+    remark: Remark = field(default_factory=Remark)
 
 
 Handler = Callable[[Any, Call], Awaitable[Any]]
@@ -58,7 +74,10 @@ Handler = Callable[[Any, Call], Awaitable[Any]]
 class Guard:
     """Wraps handlers; one for all services of a CA."""
 
-    def __init__(self, clock: Clock, metrics: Metrics, issuance: RecordedIssuance) -> None:
+    def __init__(
+        self, trust_domain: str, clock: Clock, metrics: Metrics, issuance: RecordedIssuance
+    ) -> None:
+        self._trust_domain = trust_domain
         self._clock = clock
         self._metrics = metrics
         self._issuance = issuance
@@ -69,9 +88,11 @@ class Guard:
         """All methods of a service behind the table. `fixed`: the caller, where the socket alone
         says who it is.
         """
-        rows = rows_of(descriptor)
+        rows = rows_of(descriptor, handlers)
         guarded = {
-            method.name: self._method(method, rows[method.name], handlers[method.name], fixed)
+            method.name: self._method(
+                method, rows[method.name], handlers.get(method.name, _planned), fixed
+            )
             for method in descriptor.methods
         }
         return grpc.method_handlers_generic_handler(descriptor.full_name, guarded)
@@ -82,12 +103,16 @@ class Guard:
         allowance = Allowance(row.limit)
 
         async def guarded(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            peer = fixed or peer_of(context.invocation_metadata() or ())
+            peer = fixed or peer_of(context.invocation_metadata() or (), self._trust_domain)
             call = Call(peer, Request(row.audit_kind, str(peer)), context)
             try:
                 return await self._run(row, allowance, handler, message, call)
             except errors.CaError as error:
                 await self._refuse(method.name, call, error)
+            except asyncio.CancelledError:
+                # By the caller, who hears nothing any more; or by us, and then grpc.aio sends no
+                # status and the caller would wait for ever. It does not say which.
+                await context.abort(grpc.StatusCode.UNAVAILABLE, _CUT_OFF)
             except Exception as error:  # a defect of ours: the caller must not read our insides
                 _log.exception(
                     "call failed", extra=fields(rpc=method.name, request=call.request.id)
@@ -106,28 +131,45 @@ class Guard:
     async def _run(
         self, row: Rpc, allowance: Allowance, handler: Handler, message: Any, call: Call
     ) -> Any:
-        if call.peer.kind not in row.callers:
+        if not call.peer.kinds & row.callers:
             raise errors.NotPermittedError(
                 f"{call.peer.kind} callers may not call {row.audit_kind}"
             )
-        allowance.enter(call.peer.serial or str(call.peer), self._clock.now())
+        allowance.enter(call.peer.source, self._clock.now())
         try:
+            if row.changes:
+                return await self._recorded(handler, message, call)
             return await handler(message, call)
         finally:
             allowance.leave()
 
+    async def _recorded(self, handler: Handler, message: Any, call: Call) -> Any:
+        """A change with its rows in the audit table; without the first one nothing is changed."""
+        await self._issuance.note(call.request, Outcome.ASKED)
+        try:
+            answer = await handler(message, call)
+        except BaseException as error:  # cut off or defective, it has to be on record too
+            outcome = Outcome.REFUSED if isinstance(error, errors.RequestError) else Outcome.FAILED
+            known = isinstance(error, errors.CaError)
+            detail = _reason(error) if known else type(error).__name__
+            await self._issuance.note(call.request, outcome, detail, call.remark.subject)
+            raise
+        remark = call.remark
+        await self._issuance.note(call.request, Outcome.DONE, remark.detail, remark.subject)
+        return answer
+
     async def _refuse(self, name: str, call: Call, error: errors.CaError) -> NoReturn:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        reason = getattr(error, "reason", str(error))
-        fields = {
-            "rpc": name,
-            "caller": str(call.peer),
-            "status": status.name,
-            "reason": reason,
-            "request": call.request.id,
-        }
-        (_log.warning if isinstance(error, errors.RequestError) else _log.error)(
-            "call refused", extra=fields
+        log = _log.warning if isinstance(error, errors.RequestError) else _log.error
+        log(
+            "call refused",
+            extra=fields(
+                rpc=name,
+                caller=str(call.peer),
+                status=status.name,
+                reason=_reason(error),
+                request=call.request.id,
+            ),
         )
         self._metrics.refusals.labels(name, status.name).inc()
         told = (
@@ -136,3 +178,12 @@ class Guard:
             else "the CA could not do it; its log says why"
         )
         await call.context.abort(status, f"{told} (request {call.request.id})")
+
+
+def _reason(error: BaseException) -> str:
+    """Why, for ourselves: some errors tell the caller less."""
+    return str(getattr(error, "reason", error))
+
+
+async def _planned(_: object, __: Call) -> NoReturn:
+    raise errors.PlannedError("this version of the CA does not offer this call")

@@ -6,11 +6,16 @@ to nobody else), so the headers are as good as the handshake or the kernel's pee
 they report.
 """
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from featward.identity.spiffe import SpiffeId
+
 _PREFIX = "featward-peer-"
+# Whoever has an IPv6 address has the 2^64 of its network too.
+_IPV6_SOURCE = 64
 
 
 class PeerKind(StrEnum):
@@ -22,32 +27,67 @@ class PeerKind(StrEnum):
     # An SVID that has expired, within the grace in which it may still be renewed.
     EXPIRED_SVID = "expired-svid"
     ADMIN = "admin"
+    # The environment's operator: an SVID, and more.
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One caller; `spiffe_id` and `serial` for SVIDs, `uid` for the workload socket."""
+    """One caller; `spiffe_id` and `serial` for SVIDs, `uid` for the workload socket, `address`
+    where it came over a network and the Listener said so.
+    """
 
     kind: PeerKind
     spiffe_id: str = ""
     serial: str = ""
     uid: int | None = None
+    address: str = ""
+    operator: bool = False
 
     def __str__(self) -> str:
         return self.spiffe_id or (f"uid {self.uid}" if self.uid is not None else self.kind)
+
+    @property
+    def kinds(self) -> frozenset[PeerKind]:
+        """All that it may call as."""
+        return frozenset({self.kind, PeerKind.OPERATOR} if self.operator else {self.kind})
+
+    @property
+    def source(self) -> str | None:
+        """Whose allowance its calls use up; None: it can't be told from others of its kind."""
+        if self.kind is not PeerKind.ANONYMOUS:
+            return self.serial or str(self)
+        return _network(self.address) if self.address else None
 
 
 ADMIN = Peer(PeerKind.ADMIN)
 
 
-def peer_of(metadata: Iterable[tuple[str, str | bytes]]) -> Peer:
-    """The caller of a request with these headers."""
+def peer_of(metadata: Iterable[tuple[str, str | bytes]], trust_domain: str) -> Peer:
+    """The caller of a request with these headers, at the CA of this trust domain."""
     said = {
         key.removeprefix(_PREFIX): str(value) for key, value in metadata if key.startswith(_PREFIX)
     }
+    address = said.get("address", "")
     if "spiffe-id" in said:
-        kind = PeerKind.EXPIRED_SVID if said.get("expired") == "1" else PeerKind.SVID
-        return Peer(kind, said["spiffe-id"], said["serial"].lower())
+        serial = said["serial"].lower()
+        if said.get("expired") == "1":
+            return Peer(PeerKind.EXPIRED_SVID, said["spiffe-id"], serial, address=address)
+        operator = said["spiffe-id"] == str(SpiffeId.operator(trust_domain))
+        return Peer(PeerKind.SVID, said["spiffe-id"], serial, address=address, operator=operator)
     if "uid" in said:
         return Peer(PeerKind.UNIX, uid=int(said["uid"]))
-    return Peer(PeerKind.ANONYMOUS)
+    return Peer(PeerKind.ANONYMOUS, address=address)
+
+
+def _network(address: str) -> str:
+    """What one caller has: an IPv4 address, or a whole IPv6 network."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), _IPV6_SOURCE), strict=False))

@@ -1,6 +1,6 @@
-"""All state of the CA, in one SQLite file. The only package that imports SQLAlchemy.
+"""All state of the CA. The only package that imports SQLAlchemy.
 
-`database` opens the file and applies the schema, `writer` groups commits, and `tables` names the
+`store` says what a store does, `engines` opens one, `writer` groups commits, and `tables` names the
 columns; the other modules hold the statements, one module per subject, as plain functions over a
 connection.
 """

@@ -1,5 +1,5 @@
-"""The audit table: a row before each signature and one after it, and one for each refusal that
-matters.
+"""The audit table: a row before each signature and each change of the CA, and one after it, and one
+for each refusal that matters.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,34 @@ from featward_ca.store import tables
 class Outcome(StrEnum):
     """What a row says."""
 
+    # Before and after a signature.
     INTENT = "intent"
     SIGNED = "signed"
+    # Before and after a change that somebody asked for.
+    ASKED = "asked"
+    DONE = "done"
+    # After either.
     FAILED = "failed"
     REFUSED = "refused"
-    # Found at a start: an intent without an outcome, because the CA was killed in between.
+    # Found at a start: the row before without the row after, because the CA was killed in between.
     INTERRUPTED = "interrupted"
     NOTED = "noted"
 
 
+_UNSIGNED = (
+    "the CA stopped between the intent and the outcome; if it was signed, nobody has received it"
+)
+_UNDONE = "the CA stopped before it was done, or before it could say so"
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One row. `request` ties the rows of one request together; `caller` is who asked, never a
-    secret.
+    """One row. `replica` is who wrote it, `request` ties the rows of one request together, and
+    `caller` is who asked, never a secret.
     """
 
     time: float
+    replica: str
     request: str
     kind: str
     caller: str
@@ -36,6 +48,8 @@ class Entry:
     profile: str | None = None
     subject: str | None = None
     serial: str | None = None
+    # Who signs; an id.
+    authority: str | None = None
     tbs_sha256: str | None = None
     detail: str | None = None
 
@@ -52,19 +66,19 @@ def entries(connection: Connection) -> list[Entry]:
 
 
 def close_interrupted(connection: Connection, now: float) -> int:
-    """Give every intent without an outcome the outcome *interrupted*; returns their number."""
+    """Give every row before, to which there is none after, the outcome *interrupted*; returns
+    their number.
+    """
     open_intents = connection.execute(
         text(
-            "SELECT * FROM audit AS a WHERE outcome = 'intent' AND NOT EXISTS (SELECT 1 FROM audit"
-            " AS b WHERE b.request = a.request AND b.serial = a.serial AND b.outcome != 'intent')"
+            "SELECT * FROM audit AS a WHERE outcome IN ('intent', 'asked') AND NOT EXISTS (SELECT 1"
+            " FROM audit AS b WHERE b.request = a.request AND b.outcome NOT IN ('intent', 'asked')"
+            " AND coalesce(b.serial, '') = coalesce(a.serial, ''))"
         )
     ).all()
     for row in open_intents:
         entry = _entry(row)
-        detail = (
-            "the CA stopped between the intent and the outcome; if it was signed, nobody has"
-            " received it"
-        )
+        detail = _UNSIGNED if entry.outcome is Outcome.INTENT else _UNDONE
         append(
             connection,
             Entry(**{**vars(entry), "time": now, "outcome": Outcome.INTERRUPTED, "detail": detail}),

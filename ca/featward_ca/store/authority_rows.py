@@ -3,54 +3,83 @@ raises.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
+from featward_ca.rotation.states import ANNOUNCED, State
 from featward_ca.store import tables
 
-
-class State(StrEnum):
-    """Where an authority is in its life; `old` is replaced but still announced for what it has
-    signed.
-    """
-
-    PREPARED = "prepared"
-    ACTIVE = "active"
-    OLD = "old"
-    EXPIRED = "expired"
+__all__ = [
+    "AuthorityRow",
+    "State",
+    "activate",
+    "add",
+    "announced",
+    "any_made",
+    "expire",
+    "next_generation",
+    "raise_sequence",
+    "retire",
+    "sequence",
+]
 
 
 @dataclass(frozen=True)
 class AuthorityRow:
-    """One authority as stored."""
+    """One authority as stored; `certificate` is None while it is only requested."""
 
     id: str
     owner: str
+    generation: int
+    issuer: str | None
     state: State
-    certificate: bytes
+    certificate: bytes | None
     spki_sha256: bytes
     path_prefix: str | None
     not_before: int
     not_after: int
-    announced_at: float
-    activated_at: float | None
-    key: bytes | None
+    csr: bytes | None = None
+    announced_at: float | None = None
+    announced_sequence: int | None = None
+    activated_at: float | None = None
+    activated_sequence: int | None = None
+    tainted_at: float | None = None
+    tainted_sequence: int | None = None
+    revoked_at: float | None = None
+    key: bytes | None = None
+
+    @property
+    def der(self) -> bytes:
+        """The certificate of one that has one."""
+        assert self.certificate is not None, self.id  # noqa: S101  # a CHECK of the table
+        return self.certificate
 
 
 def add(connection: Connection, row: AuthorityRow) -> None:
-    """Store a new authority and raise the sequence."""
+    """Store a new authority."""
     connection.execute(insert(tables.authority).values(vars(row)))
-    _raise_sequence(connection)
+
+
+def next_generation(connection: Connection, owner: str) -> int:
+    """The number that an owner's next authority gets."""
+    newest = select(func.max(tables.authority.c.generation)).where(
+        tables.authority.c.owner == owner
+    )
+    return int(connection.execute(newest).scalar_one() or 0) + 1
 
 
 def announced(connection: Connection) -> list[AuthorityRow]:
-    """All that have not expired, oldest first."""
-    query = select(tables.authority).where(tables.authority.c.state != State.EXPIRED)
+    """All that everybody is told of, oldest first."""
+    query = select(tables.authority).where(tables.authority.c.state.in_(sorted(ANNOUNCED)))
     rows = connection.execute(
         query.order_by(tables.authority.c.announced_at, tables.authority.c.id)
     )
     return [AuthorityRow(**{**row._mapping, "state": State(row.state)}) for row in rows]
+
+
+def any_made(connection: Connection) -> bool:
+    """Whether there ever was an authority."""
+    return connection.execute(select(tables.authority.c.id).limit(1)).first() is not None
 
 
 def activate(connection: Connection, row: AuthorityRow, now: float) -> None:
@@ -58,18 +87,30 @@ def activate(connection: Connection, row: AuthorityRow, now: float) -> None:
     table = tables.authority
     same_owner = (table.c.owner == row.owner) & (table.c.state == State.ACTIVE)
     connection.execute(update(table).where(same_owner).values(state=State.OLD))
-    connection.execute(
-        update(table).where(table.c.id == row.id).values(state=State.ACTIVE, activated_at=now)
-    )
+    changes = {
+        "state": State.ACTIVE,
+        "activated_at": now,
+        "activated_sequence": sequence(connection),
+    }
+    connection.execute(update(table).where(table.c.id == row.id).values(changes))
 
 
 def expire(connection: Connection, row: AuthorityRow) -> None:
-    """Take an authority out of the scope table, forget its key and raise the sequence."""
+    """Forget the key of an authority that is over. It stays announced."""
     changes = {"state": State.EXPIRED, "key": None}
     connection.execute(
         update(tables.authority).where(tables.authority.c.id == row.id).values(changes)
     )
-    _raise_sequence(connection)
+
+
+def retire(connection: Connection, row: AuthorityRow) -> None:
+    """Announce an authority no more."""
+    connection.execute(
+        update(tables.authority)
+        .where(tables.authority.c.id == row.id)
+        .values(state=State.RETIRED, key=None)
+    )
+    raise_sequence(connection)
 
 
 def sequence(connection: Connection) -> int:
@@ -77,5 +118,7 @@ def sequence(connection: Connection) -> int:
     return int(connection.execute(select(tables.trust.c.sequence)).scalar_one())
 
 
-def _raise_sequence(connection: Connection) -> None:
+def raise_sequence(connection: Connection) -> int:
+    """Count one change of what is announced; the sequence that it has."""
     connection.execute(update(tables.trust).values(sequence=tables.trust.c.sequence + 1))
+    return sequence(connection)

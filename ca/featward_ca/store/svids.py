@@ -1,15 +1,18 @@
 """Statements over SVIDs and the lineages that they descend in."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from featward_ca.store import tables
 
 
 @dataclass(frozen=True)
 class LineageRow:
-    """One attestation and all that was renewed from it."""
+    """A client: one attestation and all that was renewed from it. What stands behind
+    `taint_reason` is what the client says about itself.
+    """
 
     id: str
     spiffe_id: str
@@ -18,6 +21,25 @@ class LineageRow:
     started_at: float
     tainted_at: float | None = None
     taint_reason: str | None = None
+    cluster: str | None = None
+    serial_in_use: str | None = None
+    acknowledged_sequence: int = 0
+    acknowledged_at: float | None = None
+    seen_at: float | None = None
+    replica: str | None = None
+    version: str | None = None
+    clock_offset_ms: int | None = None
+
+
+# The method of the CA's own lineages.
+OWN_METHOD = "self"
+
+
+class Cap(StrEnum):
+    """Which bound set the expiry of an SVID."""
+
+    SVID_TTL = "svid-ttl"
+    AUTHORITY = "authority"
 
 
 @dataclass(frozen=True)
@@ -33,16 +55,22 @@ class SvidRow:
     not_before: int
     not_after: int
     renew_at: int
+    cap: Cap
+    replica: str
+    superseded_at: float | None = None
     certificate: bytes | None = None
     renewed_from: str | None = None
 
 
 @dataclass(frozen=True)
 class Live:
-    """How many SVIDs live, of how many identities, and when the first identity runs out."""
+    """How many SVIDs live, of how many identities and clients, and when the first identity runs
+    out.
+    """
 
     svids: int
     identities: int
+    clients: int
     first_end: int | None
 
 
@@ -82,7 +110,7 @@ def find(connection: Connection, serial: str) -> SvidRow | None:
     row = connection.execute(
         select(tables.svid).where(tables.svid.c.serial == serial)
     ).one_or_none()
-    return SvidRow(**row._mapping) if row else None
+    return _svid(row) if row else None
 
 
 def successor(connection: Connection, serial: str) -> SvidRow | None:
@@ -90,7 +118,7 @@ def successor(connection: Connection, serial: str) -> SvidRow | None:
     row = connection.execute(
         select(tables.svid).where(tables.svid.c.renewed_from == serial)
     ).one_or_none()
-    return SvidRow(**row._mapping) if row else None
+    return _svid(row) if row else None
 
 
 def lineage(connection: Connection, lineage_id: str) -> LineageRow:
@@ -108,18 +136,29 @@ def taint(connection: Connection, lineage_id: str, reason: str, now: float) -> N
 
 
 def live(connection: Connection, now: float) -> Live:
-    """Count what is unexpired at this moment."""
+    """Count what is unexpired at this moment. The CA itself is an identity and no client."""
     table = tables.svid
+    unexpired = (table.c.not_after > now) & table.c.certificate.is_not(None)
+    clients = (
+        select(func.count(table.c.lineage.distinct()))
+        .join(tables.lineage, tables.lineage.c.id == table.c.lineage)
+        .where(unexpired & (tables.lineage.c.method != OWN_METHOD))
+    )
     ends = (
         select(func.count().label("svids"), func.max(table.c.not_after).label("last"))
-        .where((table.c.not_after > now) & table.c.certificate.is_not(None))
+        .where(unexpired)
         .group_by(table.c.spiffe_id)
         .subquery()
     )
     row = connection.execute(
         select(func.sum(ends.c.svids), func.count(), func.min(ends.c.last)).select_from(ends)
     ).one()
-    return Live(svids=row[0] or 0, identities=row[1], first_end=row[2])
+    return Live(
+        svids=int(row[0] or 0),
+        identities=row[1],
+        clients=connection.execute(clients).scalar_one(),
+        first_end=row[2],
+    )
 
 
 def tainted_lineages(connection: Connection) -> int:
@@ -130,3 +169,7 @@ def tainted_lineages(connection: Connection) -> int:
         .where(tables.lineage.c.tainted_at.is_not(None))
     )
     return connection.execute(query).scalar_one()
+
+
+def _svid(row: Row[tuple[object, ...]]) -> SvidRow:
+    return SvidRow(**{**row._mapping, "cap": Cap(row.cap)})

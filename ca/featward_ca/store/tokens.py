@@ -8,12 +8,18 @@ from featward_ca.store import tables
 
 
 def add(
-    connection: Connection, secret: bytes, workload: str, now: float, expires_at: float
+    connection: Connection,
+    secret: bytes,
+    workload: str,
+    root_sha256: bytes,
+    now: float,
+    expires_at: float,
 ) -> None:
-    """Keep a token's hash, bound to its workload."""
+    """Keep a token's hash, bound to its workload, and the root that the token names."""
     row = {
         "secret_sha256": _hash(secret),
         "workload": workload,
+        "root_sha256": root_sha256,
         "created_at": now,
         "expires_at": expires_at,
     }

@@ -44,6 +44,96 @@ class AuthorityServiceStub:
                 request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ShowRequest.SerializeToString,
                 response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ShowResponse.FromString,
                 _registered_method=True)
+        self.ListClients = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/ListClients',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListClientsRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListClientsResponse.FromString,
+                _registered_method=True)
+        self.Prepare = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Prepare',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+                _registered_method=True)
+        self.Activate = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Activate',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+                _registered_method=True)
+        self.Taint = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Taint',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+                _registered_method=True)
+        self.Revoke = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Revoke',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+                _registered_method=True)
+        self.Rotate = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Rotate',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.RotateRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+                _registered_method=True)
+        self.ControlRotation = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/ControlRotation',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ControlRotationRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+                _registered_method=True)
+        self.Compromise = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Compromise',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.CompromiseRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.CompromiseResponse.FromString,
+                _registered_method=True)
+        self.Halt = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Halt',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.HaltRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.HaltResponse.FromString,
+                _registered_method=True)
+        self.Resume = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Resume',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.HaltResponse.FromString,
+                _registered_method=True)
+        self.AddBan = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/AddBan',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.AddBanRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.BanResponse.FromString,
+                _registered_method=True)
+        self.RemoveBan = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/RemoveBan',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.RemoveBanRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.BanResponse.FromString,
+                _registered_method=True)
+        self.ListBans = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/ListBans',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListBansRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListBansResponse.FromString,
+                _registered_method=True)
+        self.WhyExpiry = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/WhyExpiry',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.WhyExpiryRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.WhyExpiryResponse.FromString,
+                _registered_method=True)
+        self.MoveNamespace = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/MoveNamespace',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.MoveNamespaceRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.MoveNamespaceResponse.FromString,
+                _registered_method=True)
+        self.ListRequests = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/ListRequests',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListRequestsRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListRequestsResponse.FromString,
+                _registered_method=True)
+        self.ImportCertificates = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/ImportCertificates',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ImportCertificatesRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ImportCertificatesResponse.FromString,
+                _registered_method=True)
+        self.Backup = channel.unary_unary(
+                '/featward.authority.v1.AuthorityService/Backup',
+                request_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.BackupRequest.SerializeToString,
+                response_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.BackupResponse.FromString,
+                _registered_method=True)
 
 
 class AuthorityServiceServicer:
@@ -63,6 +153,123 @@ class AuthorityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListClients(self, request, context):
+        """The workloads that hold an SVID, connected or not, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Prepare(self, request, context):
+        """Rotation, step by step or all of it. Each answers with what stands in the way; a blocked step changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Activate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Taint(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Revoke(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rotate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ControlRotation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compromise(self, request, context):
+        """Replaces an authority whose key was stolen without waiting for acknowledgements.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Halt(self, request, context):
+        """The kill switch: nothing is signed until it is lifted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddBan(self, request, context):
+        """Identities, serials and authorities that nobody accepts any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveBan(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBans(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WhyExpiry(self, request, context):
+        """Which bound set the expiry of an SVID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveNamespace(self, request, context):
+        """Pins a namespace to another business unit, which changes the identities in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRequests(self, request, context):
+        """Offline root: what waits for a signature, and the signed certificates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportCertificates(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Backup(self, request, context):
+        """Copies the embedded store, while it is in use, to a file that the CA's user can write.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthorityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +282,96 @@ def add_AuthorityServiceServicer_to_server(servicer, server):
                     servicer.Show,
                     request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ShowRequest.FromString,
                     response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ShowResponse.SerializeToString,
+            ),
+            'ListClients': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClients,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListClientsRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListClientsResponse.SerializeToString,
+            ),
+            'Prepare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Prepare,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.SerializeToString,
+            ),
+            'Activate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Activate,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.SerializeToString,
+            ),
+            'Taint': grpc.unary_unary_rpc_method_handler(
+                    servicer.Taint,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.SerializeToString,
+            ),
+            'Revoke': grpc.unary_unary_rpc_method_handler(
+                    servicer.Revoke,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.SerializeToString,
+            ),
+            'Rotate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rotate,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.RotateRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.SerializeToString,
+            ),
+            'ControlRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ControlRotation,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ControlRotationRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.SerializeToString,
+            ),
+            'Compromise': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compromise,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.CompromiseRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.CompromiseResponse.SerializeToString,
+            ),
+            'Halt': grpc.unary_unary_rpc_method_handler(
+                    servicer.Halt,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.HaltRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.HaltResponse.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ResumeRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.HaltResponse.SerializeToString,
+            ),
+            'AddBan': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddBan,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.AddBanRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.BanResponse.SerializeToString,
+            ),
+            'RemoveBan': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveBan,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.RemoveBanRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.BanResponse.SerializeToString,
+            ),
+            'ListBans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBans,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListBansRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListBansResponse.SerializeToString,
+            ),
+            'WhyExpiry': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhyExpiry,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.WhyExpiryRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.WhyExpiryResponse.SerializeToString,
+            ),
+            'MoveNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveNamespace,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.MoveNamespaceRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.MoveNamespaceResponse.SerializeToString,
+            ),
+            'ListRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRequests,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListRequestsRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ListRequestsResponse.SerializeToString,
+            ),
+            'ImportCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportCertificates,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.ImportCertificatesRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.ImportCertificatesResponse.SerializeToString,
+            ),
+            'Backup': grpc.unary_unary_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=featward_dot_authority_dot_v1_dot_authority__pb2.BackupRequest.FromString,
+                    response_serializer=featward_dot_authority_dot_v1_dot_authority__pb2.BackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +428,492 @@ class AuthorityService:
             '/featward.authority.v1.AuthorityService/Show',
             featward_dot_authority_dot_v1_dot_authority__pb2.ShowRequest.SerializeToString,
             featward_dot_authority_dot_v1_dot_authority__pb2.ShowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClients(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/ListClients',
+            featward_dot_authority_dot_v1_dot_authority__pb2.ListClientsRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.ListClientsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Prepare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Prepare',
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Activate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Activate',
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Taint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Taint',
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revoke(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Revoke',
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rotate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Rotate',
+            featward_dot_authority_dot_v1_dot_authority__pb2.RotateRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ControlRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/ControlRotation',
+            featward_dot_authority_dot_v1_dot_authority__pb2.ControlRotationRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.StepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compromise(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Compromise',
+            featward_dot_authority_dot_v1_dot_authority__pb2.CompromiseRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.CompromiseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Halt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Halt',
+            featward_dot_authority_dot_v1_dot_authority__pb2.HaltRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.HaltResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Resume',
+            featward_dot_authority_dot_v1_dot_authority__pb2.ResumeRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.HaltResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddBan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/AddBan',
+            featward_dot_authority_dot_v1_dot_authority__pb2.AddBanRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.BanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveBan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/RemoveBan',
+            featward_dot_authority_dot_v1_dot_authority__pb2.RemoveBanRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.BanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/ListBans',
+            featward_dot_authority_dot_v1_dot_authority__pb2.ListBansRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.ListBansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhyExpiry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/WhyExpiry',
+            featward_dot_authority_dot_v1_dot_authority__pb2.WhyExpiryRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.WhyExpiryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/MoveNamespace',
+            featward_dot_authority_dot_v1_dot_authority__pb2.MoveNamespaceRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.MoveNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/ListRequests',
+            featward_dot_authority_dot_v1_dot_authority__pb2.ListRequestsRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.ListRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/ImportCertificates',
+            featward_dot_authority_dot_v1_dot_authority__pb2.ImportCertificatesRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.ImportCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featward.authority.v1.AuthorityService/Backup',
+            featward_dot_authority_dot_v1_dot_authority__pb2.BackupRequest.SerializeToString,
+            featward_dot_authority_dot_v1_dot_authority__pb2.BackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,31 +24,41 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#featward/identity/v1/identity.proto\x12\x14\x66\x65\x61tward.identity.v1\"\\\n\x08\x45vidence\x12\x14\n\njoin_token\x18\x01 \x01(\tH\x00\x12\x32\n\x04unix\x18\x02 \x01(\x0b\x32\".featward.identity.v1.UnixEvidenceH\x00\x42\x06\n\x04kind\" \n\x0cUnixEvidence\x12\x10\n\x08workload\x18\x01 \x01(\t\"N\n\rAttestRequest\x12\x30\n\x08\x65vidence\x18\x01 \x01(\x0b\x32\x1e.featward.identity.v1.Evidence\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\"{\n\x0e\x41ttestResponse\x12(\n\x04svid\x18\x01 \x01(\x0b\x32\x1a.featward.identity.v1.Svid\x12*\n\x05trust\x18\x02 \x01(\x0b\x32\x1b.featward.identity.v1.Trust\x12\x13\n\x0bserver_time\x18\x03 \x01(\x03\"t\n\x04Svid\x12\x11\n\tspiffe_id\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\x12\x12\n\nnot_before\x18\x03 \x01(\x03\x12\x11\n\tnot_after\x18\x04 \x01(\x03\x12\x11\n\tissued_at\x18\x05 \x01(\x03\x12\x10\n\x08renew_at\x18\x06 \x01(\x03\"k\n\x05Trust\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x14\n\x0ctrust_domain\x18\x02 \x01(\t\x12\r\n\x05roots\x18\x03 \x03(\x0c\x12+\n\x06scopes\x18\x04 \x03(\x0b\x32\x1b.featward.identity.v1.Scope\"1\n\x05Scope\x12\x13\n\x0bspki_sha256\x18\x01 \x01(\x0c\x12\x13\n\x0bpath_prefix\x18\x02 \x01(\t\"u\n\x14WatchIdentityRequest\x12\x0c\n\x04\x63srs\x18\x01 \x03(\x0c\x12\x30\n\x08\x65vidence\x18\x02 \x01(\x0b\x32\x1e.featward.identity.v1.Evidence\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x03 \x01(\x04\"\x83\x01\n\x15WatchIdentityResponse\x12)\n\x05svids\x18\x01 \x03(\x0b\x32\x1a.featward.identity.v1.Svid\x12*\n\x05trust\x18\x02 \x01(\x0b\x32\x1b.featward.identity.v1.Trust\x12\x13\n\x0bserver_time\x18\x03 \x01(\x03\x32\xd4\x01\n\x0fIdentityService\x12S\n\x06\x41ttest\x12#.featward.identity.v1.AttestRequest\x1a$.featward.identity.v1.AttestResponse\x12l\n\rWatchIdentity\x12*.featward.identity.v1.WatchIdentityRequest\x1a+.featward.identity.v1.WatchIdentityResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#featward/identity/v1/identity.proto\x12\x14\x66\x65\x61tward.identity.v1\"\xce\x01\n\x08\x45vidence\x12\x14\n\njoin_token\x18\x01 \x01(\tH\x00\x12\x32\n\x04unix\x18\x02 \x01(\x0b\x32\".featward.identity.v1.UnixEvidenceH\x00\x12>\n\nkubernetes\x18\x03 \x01(\x0b\x32(.featward.identity.v1.KubernetesEvidenceH\x00\x12\x30\n\x03jwt\x18\x04 \x01(\x0b\x32!.featward.identity.v1.JwtEvidenceH\x00\x42\x06\n\x04kind\" \n\x0cUnixEvidence\x12\x10\n\x08workload\x18\x01 \x01(\t\"#\n\x12KubernetesEvidence\x12\r\n\x05token\x18\x01 \x01(\t\".\n\x0bJwtEvidence\x12\r\n\x05token\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\"_\n\rAttestRequest\x12\x30\n\x08\x65vidence\x18\x01 \x01(\x0b\x32\x1e.featward.identity.v1.Evidence\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\t\"{\n\x0e\x41ttestResponse\x12(\n\x04svid\x18\x01 \x01(\x0b\x32\x1a.featward.identity.v1.Svid\x12*\n\x05trust\x18\x02 \x01(\x0b\x32\x1b.featward.identity.v1.Trust\x12\x13\n\x0bserver_time\x18\x03 \x01(\x03\"\x85\x01\n\x04Svid\x12\x11\n\tspiffe_id\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\x12\x12\n\nnot_before\x18\x03 \x01(\x03\x12\x11\n\tnot_after\x18\x04 \x01(\x03\x12\x11\n\tissued_at\x18\x05 \x01(\x03\x12\x10\n\x08renew_at\x18\x06 \x01(\x03\x12\x0f\n\x07lineage\x18\x07 \x01(\t\"\xe5\x01\n\x05Trust\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x14\n\x0ctrust_domain\x18\x02 \x01(\t\x12\r\n\x05roots\x18\x03 \x03(\x0c\x12+\n\x06scopes\x18\x04 \x03(\x0b\x32\x1b.featward.identity.v1.Scope\x12\'\n\x04\x62\x61ns\x18\x05 \x03(\x0b\x32\x19.featward.identity.v1.Ban\x12\x34\n\x07\x66oreign\x18\x06 \x03(\x0b\x32#.featward.identity.v1.ForeignBundle\x12\x19\n\x11reissue_within_ms\x18\x07 \x01(\r\"B\n\x05Scope\x12\x13\n\x0bspki_sha256\x18\x01 \x01(\x0c\x12\x13\n\x0bpath_prefix\x18\x02 \x01(\t\x12\x0f\n\x07tainted\x18\x03 \x01(\x08\"i\n\x03\x42\x61n\x12\x13\n\tspiffe_id\x18\x01 \x01(\tH\x00\x12\x10\n\x06serial\x18\x02 \x01(\tH\x00\x12\x1f\n\x15\x61uthority_spki_sha256\x18\x03 \x01(\x0cH\x00\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x42\x06\n\x04whom\"F\n\rForeignBundle\x12\x14\n\x0ctrust_domain\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\r\n\x05roots\x18\x03 \x03(\x0c\"\xc7\x01\n\x14WatchIdentityRequest\x12\x0c\n\x04\x63srs\x18\x01 \x03(\x0c\x12\x30\n\x08\x65vidence\x18\x02 \x01(\x0b\x32\x1e.featward.identity.v1.Evidence\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x03 \x01(\x04\x12\x15\n\rserial_in_use\x18\x04 \x01(\t\x12\x0f\n\x07lineage\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x17\n\x0f\x63lock_offset_ms\x18\x07 \x01(\x12\"\xaf\x01\n\x15WatchIdentityResponse\x12)\n\x05svids\x18\x01 \x03(\x0b\x32\x1a.featward.identity.v1.Svid\x12*\n\x05trust\x18\x02 \x01(\x0b\x32\x1b.featward.identity.v1.Trust\x12\x13\n\x0bserver_time\x18\x03 \x01(\x03\x12*\n\x05order\x18\x04 \x01(\x0b\x32\x1b.featward.identity.v1.Order\"0\n\x05Order\x12\x17\n\x0frenew_within_ms\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xd4\x01\n\x0fIdentityService\x12S\n\x06\x41ttest\x12#.featward.identity.v1.AttestRequest\x1a$.featward.identity.v1.AttestResponse\x12l\n\rWatchIdentity\x12*.featward.identity.v1.WatchIdentityRequest\x1a+.featward.identity.v1.WatchIdentityResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featward.identity.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVIDENCE']._serialized_start=61
-  _globals['_EVIDENCE']._serialized_end=153
-  _globals['_UNIXEVIDENCE']._serialized_start=155
-  _globals['_UNIXEVIDENCE']._serialized_end=187
-  _globals['_ATTESTREQUEST']._serialized_start=189
-  _globals['_ATTESTREQUEST']._serialized_end=267
-  _globals['_ATTESTRESPONSE']._serialized_start=269
-  _globals['_ATTESTRESPONSE']._serialized_end=392
-  _globals['_SVID']._serialized_start=394
-  _globals['_SVID']._serialized_end=510
-  _globals['_TRUST']._serialized_start=512
-  _globals['_TRUST']._serialized_end=619
-  _globals['_SCOPE']._serialized_start=621
-  _globals['_SCOPE']._serialized_end=670
-  _globals['_WATCHIDENTITYREQUEST']._serialized_start=672
-  _globals['_WATCHIDENTITYREQUEST']._serialized_end=789
-  _globals['_WATCHIDENTITYRESPONSE']._serialized_start=792
-  _globals['_WATCHIDENTITYRESPONSE']._serialized_end=923
-  _globals['_IDENTITYSERVICE']._serialized_start=926
-  _globals['_IDENTITYSERVICE']._serialized_end=1138
+  _globals['_EVIDENCE']._serialized_start=62
+  _globals['_EVIDENCE']._serialized_end=268
+  _globals['_UNIXEVIDENCE']._serialized_start=270
+  _globals['_UNIXEVIDENCE']._serialized_end=302
+  _globals['_KUBERNETESEVIDENCE']._serialized_start=304
+  _globals['_KUBERNETESEVIDENCE']._serialized_end=339
+  _globals['_JWTEVIDENCE']._serialized_start=341
+  _globals['_JWTEVIDENCE']._serialized_end=387
+  _globals['_ATTESTREQUEST']._serialized_start=389
+  _globals['_ATTESTREQUEST']._serialized_end=484
+  _globals['_ATTESTRESPONSE']._serialized_start=486
+  _globals['_ATTESTRESPONSE']._serialized_end=609
+  _globals['_SVID']._serialized_start=612
+  _globals['_SVID']._serialized_end=745
+  _globals['_TRUST']._serialized_start=748
+  _globals['_TRUST']._serialized_end=977
+  _globals['_SCOPE']._serialized_start=979
+  _globals['_SCOPE']._serialized_end=1045
+  _globals['_BAN']._serialized_start=1047
+  _globals['_BAN']._serialized_end=1152
+  _globals['_FOREIGNBUNDLE']._serialized_start=1154
+  _globals['_FOREIGNBUNDLE']._serialized_end=1224
+  _globals['_WATCHIDENTITYREQUEST']._serialized_start=1227
+  _globals['_WATCHIDENTITYREQUEST']._serialized_end=1426
+  _globals['_WATCHIDENTITYRESPONSE']._serialized_start=1429
+  _globals['_WATCHIDENTITYRESPONSE']._serialized_end=1604
+  _globals['_ORDER']._serialized_start=1606
+  _globals['_ORDER']._serialized_end=1654
+  _globals['_IDENTITYSERVICE']._serialized_start=1657
+  _globals['_IDENTITYSERVICE']._serialized_end=1869
 # @@protoc_insertion_point(module_scope)

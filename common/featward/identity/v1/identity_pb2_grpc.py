@@ -57,8 +57,7 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchIdentity(self, request_iterator, context):
-        """Held open by a workload that has an SVID: certificate requests and acknowledgements up;
-        SVIDs and trust (with the sequence) down. The first response always carries the trust.
+        """Held open by a workload that has an SVID. The first response always carries the trust.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,104 @@
+"""The facts that a step of a rotation is judged by, read from the store in one transaction."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from featward_ca.rotation.states import State
+
+ROOT = "root"
+PLATFORM = "platform"
+
+
+@dataclass(frozen=True)
+class KnownAuthority:
+    """One authority. `issuer`: the id of its root, None for a root. `root_sha256`: the digest of
+    the root certificate that its chain ends in.
+    """
+
+    id: str
+    owner: str
+    state: State
+    root_sha256: bytes
+    issuer: str | None = None
+    generation: int = 1
+    announced_at: float | None = None
+    announced_sequence: int | None = None
+    tainted_sequence: int | None = None
+
+
+@dataclass(frozen=True)
+class LiveClient:
+    """A lineage whose newest SVID is unexpired and not superseded; connected or not.
+
+    `acknowledged`: what it said, and at least the sequence that its SVID's answer carried.
+    `authority`: who signed the SVID in use, else the newest one; `not_after` is that SVID's.
+    """
+
+    lineage: str
+    spiffe_id: str
+    acknowledged: int
+    authority: str
+    not_after: float
+    connected: bool = False
+
+
+@dataclass(frozen=True)
+class LiveReplica:
+    """A process of this CA, and the sequence that its own Listeners use."""
+
+    id: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class UnusedToken:
+    """A join token that was handed out and not used yet."""
+
+    workload: str
+    root_sha256: bytes
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """All of it at one moment. `refresh_hint`: how often federated peers look, in seconds."""
+
+    now: float
+    refresh_hint: float
+    authorities: tuple[KnownAuthority, ...] = ()
+    clients: tuple[LiveClient, ...] = ()
+    replicas: tuple[LiveReplica, ...] = ()
+    tokens: tuple[UnusedToken, ...] = ()
+
+    def of(self, owner: str, *states: State) -> tuple[KnownAuthority, ...]:
+        """An owner's authorities in these states."""
+        return tuple(one for one in self.authorities if one.owner == owner and one.state in states)
+
+    def under(self, root: KnownAuthority) -> tuple[KnownAuthority, ...]:
+        """What a root has signed."""
+        return tuple(one for one in self.authorities if one.issuer == root.id)
+
+
+class BlockerKind(StrEnum):
+    """What may stand in the way."""
+
+    CLIENT = "client"
+    REPLICA = "replica"
+    JOIN_TOKEN = "join-token"  # noqa: S105  # the name of the kind
+    OWNER = "owner"
+    AUTHORITY = "authority"
+    ROTATION = "rotation"
+    TIME = "time"
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """One thing that a step waits for. `until`: when it goes away by itself, None if it needs
+    somebody.
+    """
+
+    kind: BlockerKind
+    who: str
+    text: str
+    until: float | None = None
+    client: LiveClient | None = None

@@ -1,0 +1,112 @@
+"""From proof to SVIDs, for both calls of IdentityService: by evidence, or by the SVID in use; and a
+row in the audit table for each refusal.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from featward.identity.v1 import identity_pb2
+from featward_ca.attest import Attested
+from featward_ca.attest.renewal import Stored
+from featward_ca.core import Core
+from featward_ca.errors import (
+    EvidenceNeededError,
+    MalformedRequestError,
+    NotAttestedError,
+    SvidClonedError,
+    TooManyRequestsError,
+)
+from featward_ca.issuer import IssuedSvid
+from featward_ca.service.guard import Call
+from featward_ca.service.limits import Allowance
+from featward_ca.service.peers import Peer, PeerKind
+from featward_ca.service.rpcs import Limit, Rate
+from featward_ca.service.streams import Stream
+from featward_ca.store.audit import Outcome
+
+_Result = TypeVar("_Result")
+_Keys = Sequence[ec.EllipticCurvePublicKey]
+# Refusals of callers without identity that get a row in the audit table, which nobody can prune:
+# anybody may cause them. All of them are counted and logged.
+_NOTED = Limit(Rate(100, 1), at_once=1)
+
+
+class Issuing:
+    """SVIDs for callers; `Guard` has checked who they are."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._strangers = Allowance(_NOTED)
+
+    async def by_evidence(
+        self, evidence: identity_pb2.Evidence, keys: _Keys, call: Call
+    ) -> list[IssuedSvid]:
+        """One SVID for each key. Raises RequestError or IssuanceError."""
+        return await self._recorded(call, self._by_evidence(evidence, keys, call))
+
+    async def by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
+        """Renew a stream's newest SVID: the connection's, or what was issued on it since. Raises
+        RequestError or IssuanceError.
+        """
+        return await self._recorded(call, self._by_svid(keys, stream, call))
+
+    async def _by_evidence(
+        self, evidence: identity_pb2.Evidence, keys: _Keys, call: Call
+    ) -> list[IssuedSvid]:
+        attested = await self._core.attestors.attest(evidence, call.peer, keys)
+        return list(await asyncio.gather(*(self._issue(call, attested, key) for key in keys)))
+
+    async def _by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
+        if call.peer.kind is PeerKind.UNIX:
+            raise EvidenceNeededError(
+                "a workload on the CA's socket shows its evidence at every renewal"
+            )
+        if len(keys) != 1:
+            raise MalformedRequestError("one SVID is renewed by one certificate request")
+        found = await self._core.renewals.attest(
+            self._core.situation.directory, call.peer.spiffe_id, stream.serial, keys[0]
+        )
+        if isinstance(found, Stored):
+            issued = self._core.issuer.again(found)
+        else:
+            issued = await self._renew(found, keys[0], stream, call)
+        stream.serial = issued.row.serial
+        return [issued]
+
+    async def _renew(
+        self, attested: Attested, key: ec.EllipticCurvePublicKey, stream: Stream, call: Call
+    ) -> IssuedSvid:
+        try:
+            return await self._issue(call, attested, key)
+        except SvidClonedError:
+            await self._core.renewals.taint_for(stream.serial)
+            raise
+
+    async def _issue(
+        self, call: Call, attested: Attested, key: ec.EllipticCurvePublicKey
+    ) -> IssuedSvid:
+        lifetimes = self._core.situation.lifetimes
+        return await self._core.issuer.issue(call.request, attested, key, lifetimes)
+
+    async def _recorded(self, call: Call, issuing: Coroutine[None, None, _Result]) -> _Result:
+        """Leave a row in the audit table for a refusal too: who tried, and why it did not work."""
+        try:
+            return await issuing
+        except (NotAttestedError, EvidenceNeededError) as error:
+            reason = error.reason if isinstance(error, NotAttestedError) else str(error)
+            if self._is_noted(call.peer):
+                await self._core.issuance.note(call.request, Outcome.REFUSED, reason)
+            raise
+
+    def _is_noted(self, peer: Peer) -> bool:
+        if peer.kind is not PeerKind.ANONYMOUS:
+            return True
+        try:
+            self._strangers.enter(peer.kind, self._core.clock.now())
+        except TooManyRequestsError:
+            return False
+        self._strangers.leave()
+        return True

@@ -1,0 +1,80 @@
+"""SQLite the way that an issuer needs it.
+
+WAL with synchronous=FULL: a committed row survives a power cut, and readers never wait for the
+writer. Migrations run in one transaction each; ``PRAGMA user_version`` counts them.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from featward_ca.errors import StoreError
+from featward_ca.store import schema
+
+# How long a statement waits for another process that holds the file (a backup, a second CA by
+# mistake).
+_BUSY_MILLISECONDS = 5000
+
+
+def open_engine(url: URL) -> Engine:
+    """Open or create the file, 0600, with the newest schema. Raises ConfigurationError or
+    StoreError.
+    """
+    file = Path(url.database or "")
+    try:
+        file.touch(mode=0o600)
+    except OSError as error:
+        raise StoreError(f"the store {file} can't be opened: {error.strerror}") from error
+    engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
+    try:
+        _migrate(engine, file)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise StoreError(f"the store {file} can't be opened: {error.__cause__ or error}") from error
+    except sqlite3.Error as error:
+        engine.dispose()
+        raise StoreError(f"the store {file} can't be brought up to date: {error}") from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None:
+    # Transactions are ours to open (see _begin): the driver's own would not begin before the first
+    # write.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"busy_timeout = {_BUSY_MILLISECONDS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # Readers take part in no lock order; the one writer takes the write lock at once.
+    write = connection.get_execution_options().get("featward_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _migrate(engine: Engine, file: Path) -> None:
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101  # the engine was made for SQLite
+        (have,) = raw.execute("PRAGMA user_version").fetchone()
+        for number, script in schema.since(have, "sqlite", str(file)):
+            try:
+                raw.executescript(
+                    f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;"
+                )
+            except sqlite3.Error:
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
+                raise

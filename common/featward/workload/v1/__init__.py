@@ -1,0 +1,1 @@
+"""Generated from workload.proto and secrets.proto by `make protos`."""
