@@ -48,12 +48,12 @@ class Apps:
             thread.join(timeout=2.0)
 
     def _socket(self) -> Part:
-        from featward_sidecar.socket import health, workload_api
+        from featward_sidecar.socket import health, secrets, workload_api
         from featward_sidecar.socket.server import SocketServer
 
         agent = self._configuration.agent
         assert agent.workload_socket is not None  # noqa: S101  start has looked
-        services = {each.SERVICE: each.open_method for each in (health, workload_api)}
+        services = {each.SERVICE: each.open_method for each in (health, secrets, workload_api)}
         server = SocketServer(agent.workload_socket, int(agent.workload_socket_mode, 8), services)
         server.bind()
         self._status.update("apps", socket=str(agent.workload_socket))

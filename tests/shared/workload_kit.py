@@ -23,7 +23,7 @@ from featward_engine import Credentials
 from featward_sidecar.agent_status import AgentStatus
 from featward_sidecar.consumers import Consumers
 from featward_sidecar.content import Bundle
-from featward_sidecar.socket import health, workload_api
+from featward_sidecar.socket import health, secrets, workload_api
 from featward_sidecar.socket.server import SocketServer
 
 __all__ = [
@@ -51,8 +51,7 @@ class Served:
         self.environment = Environment()
         self.credentials = Credentials(DOMAIN)
         self.services = services or {
-            health.SERVICE: health.open_method,
-            workload_api.SERVICE: workload_api.open_method,
+            each.SERVICE: each.open_method for each in (health, secrets, workload_api)
         }
         self.roots = self.environment.roots
         self.sequence = 0

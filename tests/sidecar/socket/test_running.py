@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envoy_kit import Envoy, Traffic
 from workload_kit import Client, next_event, outcome
 
 FEAST = "spiffe://prod.acme.example/bu/payments/svc/feast"
@@ -78,6 +79,22 @@ def test_a_refused_workload_is_told_that_no_identity_was_issued(scene: Any) -> N
     sidecar.logged("no evidence for an identity")
     code, text = outcome(scene.folder / "workload.sock", FETCH)
     assert (code, text[:18]) == ("PERMISSION_DENIED", "no identity issued")
+
+
+@pytest.mark.timeout(120)
+def test_an_envoy_beside_it_loses_no_request_while_identities_of_seconds_are_renewed(
+    scene: Any, tmp_path: Path
+) -> None:
+    sidecar = serve(scene, ttl="6s")
+    envoy = Envoy(tmp_path, scene.folder / "workload.sock")
+    try:
+        envoy.ready()
+        traffic = Traffic(envoy)
+        sidecar.wait(lambda status: status["agent"]["identity"]["renewals"] >= 3)
+        answered, failed = traffic.end()
+    finally:
+        envoy.close()
+    assert (failed, answered > 100) == ([], True)
 
 
 def resident(process: Any) -> int:
