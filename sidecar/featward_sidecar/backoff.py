@@ -46,7 +46,8 @@ class Backoff:
         `life` is how long our identity lives in all (None: we have none yet), and `left` what remains of
         it. A tenth of the life and a quarter of the rest bound the wait, so that short lives get several
         attempts, and an identity that has expired comes back soon after the CA. `asked` is how long the
-        other side wants us to stay away; it knows its queue, so it is obeyed, spread over half as much again.
+        other side wants us to stay away; it knows its queue, so it is obeyed, spread over half as much again,
+        unless our identity would end.
         """
         longest = LONGEST_WITHOUT_SECONDS if life is None else min(LONGEST_SECONDS, life / 10)
         delay = min(max(FIRST_SECONDS, longest), FIRST_SECONDS * 2 ** min(self.failures, 10))
@@ -54,7 +55,10 @@ class Backoff:
         if left is not None and left > 0:
             delay = min(delay, max(FIRST_SECONDS, left / 4))
         if asked is not None:
-            return self.dice(asked, asked * 1.5)
+            delay = max(delay, asked * 1.5)
+            if left is not None and left > 0:
+                delay = min(delay, max(FIRST_SECONDS, left / 4))
+            return self.dice(min(asked, delay), delay)
         return self.dice(delay / 2, delay)
 
     def reset(self) -> None:

@@ -225,8 +225,8 @@ def read_shared_socket(raw: object, base: Path) -> Path:
 
 
 def read_mode(raw: object, _: Path) -> str:
-    """Permissions as `chmod` takes them. Without quotes YAML makes some number of them, by its version."""
-    text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    """Permissions as `chmod` takes them."""
+    text = raw if isinstance(raw, str) else ""
     if not re.fullmatch(r"0?[0-7]{3}", text):
         raise UnfitError(f'{raw!r} is no mode; write three octal digits in quotes, such as "0600"')
     mode = int(text, 8)

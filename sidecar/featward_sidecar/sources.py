@@ -225,9 +225,11 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
         return Problem("configuration", key, message)
 
     told = configuration.identity
-    if configuration.server is None and not configuration.outbound:
+    serves_apps = configuration.agent.workload_socket or configuration.output
+    if configuration.server is None and not configuration.outbound and not serves_apps:
         yield problem(
-            "server", "neither server nor outbound is given: nothing to do; add one of them"
+            "server",
+            "none of server, outbound, workloadSocket and output is given: nothing to do; add one of them",
         )
     yield from _of_other_sources(told)
     if told.source != "ca" or told.ca is None:
@@ -248,7 +250,20 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
         read_socket(str(configuration.agent.admin), Path("/"))
     except UnfitError as unfit:
         yield problem("admin", f"{unfit} (the default is in the state folder)")
+    yield from _socket_clashes(configuration)
     yield from _clashes(configuration)
+
+
+def _socket_clashes(configuration: Configuration) -> Iterator[Problem]:
+    ours = configuration.agent.workload_socket
+    others = {
+        "admin": configuration.agent.admin,
+        "sourceSocket": configuration.identity.source_socket,
+    }
+    for key, path in others.items():
+        if ours is not None and ours == path:
+            text = f"{ours} is {key} already; choose another path"
+            yield Problem("configuration", "workloadSocket", text)
 
 
 def _of_other_sources(told: Identity) -> Iterator[Problem]:
