@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -203,6 +204,24 @@ def test_a_connection_without_a_call_is_closed_in_time(
     time.sleep(0.3)
     served.identify()  # any turn of the loop looks
     assert any(isinstance(event, ConnectionTerminated) for event in raw.events())
+
+
+def test_an_identity_that_has_ended_is_not_handed_to_newcomers(served: Served) -> None:
+    served.identify(life=(-60, 2))
+    with raw_call(served.path, FETCH) as call:
+        assert next(call)
+        wait_for(lambda: outcome_of_a_newcomer(served) == "UNAVAILABLE")
+        served.identify()
+        assert next(call)  # who has it keeps the stream, and gets the next
+
+
+def outcome_of_a_newcomer(served: Served) -> str | None:
+    with raw_call(served.path, FETCH) as call:
+        try:
+            next(call)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return None
 
 
 def test_pings_and_changed_windows_are_answered(served: Served, connect: Callable[[], Raw]) -> None:
