@@ -12,19 +12,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 
 from featward.identity.v1 import identity_pb2
 from featward.logs import fields
-from featward_engine import Credentials, EngineError, PendingIdentity
+from featward_engine import Credentials, EngineError, PendingIdentity, __version__
 from featward_sidecar.agent_status import AgentStatus, failure
 from featward_sidecar.authority import Authority
 from featward_sidecar.backoff import Backoff, renewal_time, some_time_within
 from featward_sidecar.consumers import Consumers
-from featward_sidecar.content import Bundle
 from featward_sidecar.errors import CallError, EvidenceError
 from featward_sidecar.evidence import JoinTokenEvidence, UnixEvidence
 from featward_sidecar.grpc_call import GrpcCall, Status
+from featward_sidecar.trust import bundles, tainted_authorities, use_trust
 
 __all__ = ["IdentityKeeper"]
 
@@ -69,7 +68,6 @@ class IdentityKeeper:
         self._consumers = consumers
         self._status = status
         self._now = now
-        self._version = version("featward")
         self._stopped = threading.Event()
         self._call: GrpcCall | None = None
         self._pending: PendingIdentity | None = None
@@ -113,7 +111,7 @@ class IdentityKeeper:
     def _attest(self) -> None:
         evidence, root_sha256 = self._evidence.attest()
         request = identity_pb2.AttestRequest(
-            evidence=evidence, csr=self._csr(), version=self._version
+            evidence=evidence, csr=self._csr(), version=__version__
         )
         with self._authority.first_contact(root_sha256) as call:
             try:
@@ -181,7 +179,7 @@ class IdentityKeeper:
             acknowledged_sequence=acknowledge,
             serial_in_use=self._identity().get("serial", ""),
             lineage=self._lineage,
-            version=self._version,
+            version=__version__,
             clock_offset_ms=round((self._offset or 0.0) * 1000),
         )
         self._acknowledged = acknowledge
@@ -227,29 +225,16 @@ class IdentityKeeper:
         """Use this trust, unless we do already."""
         if trust.sequence == self._credentials.sequence():
             return
-        foreign = [Bundle(each.trust_domain, tuple(each.roots)) for each in trust.foreign]
         try:
-            self._credentials.set_trust(
-                list(trust.roots),
-                [(scope.spki_sha256, scope.path_prefix) for scope in trust.scopes],
-                trust.sequence,
-                bans=[_ban(ban) for ban in trust.bans],
-                foreign=[(bundle.trust_domain, list(bundle.roots)) for bundle in foreign],
-            )
+            use_trust(self._credentials, trust)
         except EngineError as error:
             # Not acknowledged, so the CA keeps it pending; renewals must not stop for it.
             log.error("trust refused", extra=fields(sequence=trust.sequence, error=str(error)))
             self._status.update("ca", last_error=failure(str(error)))
             return
-        counts = {
-            name: len(getattr(trust, name)) for name in ("roots", "scopes", "bans", "foreign")
-        }
-        log.info("trust updated", extra=fields(sequence=trust.sequence, **counts))
         self._trusted_at = time.monotonic()
-        self._consumers.trust(Bundle(trust.trust_domain, tuple(trust.roots)), foreign)
-        if self._identity().get("authority") in {
-            scope.spki_sha256.hex() for scope in trust.scopes if scope.tainted
-        }:
+        self._consumers.trust(*bundles(trust))
+        if self._identity().get("authority") in tainted_authorities(trust):
             self._renew_within(trust.reissue_within_ms / 1000, "its authority is being withdrawn")
 
     def _obey(self, order: identity_pb2.Order) -> None:
@@ -330,13 +315,3 @@ class IdentityKeeper:
         if isinstance(error, CallError) and error.status in REFUSALS:
             return "ca", level, REFUSED
         return "ca", level, "CA not reached"
-
-
-def _ban(ban: identity_pb2.Ban) -> tuple[str, str, int]:
-    """A ban in the engine's words."""
-    kind = ban.WhichOneof("whom")
-    if kind == "authority_spki_sha256":
-        return "authority", ban.authority_spki_sha256.hex(), ban.expires_at
-    if kind == "serial":
-        return "serial", ban.serial, ban.expires_at
-    return "identity", ban.spiffe_id, ban.expires_at

@@ -125,7 +125,15 @@ class OutputFiles:
         _sync(self._folder)
         for old in self._folder.glob(f"{_PREFIX}*"):
             if old != fresh:
-                shutil.rmtree(old)
+                _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """A folder of before. What can't be removed does not undo what was written."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        log.warning("old files not removed", extra=fields(folder=str(folder), error=str(error)))
 
 
 def _rendered(content: Content) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """`grpc.health.v1.Health/Check`: whether there is an identity to fetch. It wants no security header."""
 
 from featward_sidecar.grpc_call import Status
-from featward_sidecar.socket.http2 import Call, Handler
+from featward_sidecar.socket.call import Call, Handler
 from featward_sidecar.socket.standing import Standing
 
 __all__ = ["SERVICE", "open_method"]

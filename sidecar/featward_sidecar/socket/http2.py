@@ -7,11 +7,8 @@ cost this process 20 MB.
 
 import logging
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
-from urllib.parse import quote
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -29,16 +26,14 @@ from h2.settings import SettingCodes, Settings
 
 from featward.logs import fields
 from featward_sidecar.grpc_call import Status
+from featward_sidecar.socket.call import Call, Handler, first
 
-__all__ = ["Call", "Connection", "ConnectionGoneError", "Handler", "Open"]
+__all__ = ["Connection", "ConnectionGoneError", "Open"]
 
 log = logging.getLogger(__name__)
 
 STREAMS = 100
 """Calls at a time on a connection. An app has a handful; Envoy opens one for each secret."""
-
-MESSAGE_BYTES = 1 << 20
-"""Largest request. Envoy's says all about its build, some 100 KB; the Workload API's are empty."""
 
 UNSENT_BYTES = 1 << 20
 """A client that has us keep more than this, by not reading, is not read from until it has."""
@@ -52,119 +47,9 @@ _SETTINGS = {
     SettingCodes.MAX_HEADER_LIST_SIZE: 16_384,
 }
 
-_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
-"""What a grpc-message may hold as it is, besides letters and digits."""
-
 
 class ConnectionGoneError(Exception):
     """The client has closed, or broken the protocol; there is nothing left to say to it."""
-
-
-class Handler(Protocol):
-    """One call from its server's side. May raise anything: the call then ends as UNAVAILABLE."""
-
-    def message(self, data: bytes) -> None: ...
-    def half_closed(self) -> None: ...
-
-
-class Call:
-    """One gRPC call: what it asks, and the way to answer it."""
-
-    def __init__(self, connection: "Connection", stream: int, headers: Sequence[tuple[str, str]]):
-        self._connection = connection
-        self.stream = stream
-        self.headers = headers
-        self.path = _one(headers, ":path")
-        self.handler: Handler | None = None
-        self._received = bytearray()
-        self._answered = False
-        self._begun = memoryview(b"")
-        self._next: bytes | None = None
-        self._ending: tuple[Status, str] | None = None
-        self.ended = False
-
-    def metadata(self, name: str) -> list[str]:
-        """All values of a header, in order."""
-        return [value for each, value in self.headers if each == name]
-
-    def send(self, message: bytes) -> None:
-        """Send one message. One that was not begun yet is replaced: each says all there is to say."""
-        if self._ending is None:
-            self._next = struct.pack("!BI", 0, len(message)) + message
-            self._connection.pump(self)
-
-    def end(self, status: Status, detail: str = "") -> None:
-        """End the call, after what was given to `send`; the first status counts."""
-        if self._ending is None:
-            self._ending = (status, detail)
-            self._connection.pump(self)
-
-    @property
-    def written(self) -> bool:
-        """Whether all that was given to `send` has left for the kernel."""
-        return not self._begun and self._next is None and self._connection.flushed
-
-    # For the connection
-
-    def take(self, data: bytes) -> None:
-        """Bytes of the request."""
-        self._received += data
-        while len(self._received) >= 5 and self._ending is None:
-            compressed, length = struct.unpack_from("!BI", self._received)
-            if compressed:
-                self.end(Status.UNIMPLEMENTED, "compressed messages are not read")
-            elif length > MESSAGE_BYTES:
-                self.end(Status.RESOURCE_EXHAUSTED, f"a message may have {MESSAGE_BYTES} bytes")
-            elif len(self._received) < 5 + length:
-                return
-            elif self.handler is not None:
-                message = bytes(self._received[5 : 5 + length])
-                del self._received[: 5 + length]
-                self.handler.message(message)
-
-    def half_closed(self) -> None:
-        if self._received and self._ending is None:
-            self.end(Status.INTERNAL, "the request was cut off")
-        elif self.handler is not None and self._ending is None:
-            self.handler.half_closed()
-
-    def frames(self, http2: H2Connection) -> None:
-        """Give as much to h2 as the client's windows take."""
-        while self._begun or self._next is not None:
-            if not self._begun and self._next is not None:
-                self._begun, self._next = memoryview(self._next), None
-                self._answer(http2)
-            window = http2.local_flow_control_window(self.stream)
-            room = min(window, http2.max_outbound_frame_size)
-            if room <= 0:
-                return
-            http2.send_data(self.stream, bytes(self._begun[:room]))
-            self._begun = self._begun[room:]
-        if self._ending is not None and not self.ended:
-            self._finish(http2, *self._ending)
-
-    def cut(self, http2: H2Connection) -> bool:
-        """Say the status at once. False where half a message is out: only a lost connection says it then."""
-        self._next = None
-        if self._begun or self.ended or self._ending is None:
-            return self.ended
-        self._finish(http2, *self._ending)
-        return True
-
-    def _answer(self, http2: H2Connection) -> None:
-        if not self._answered:
-            self._answered = True
-            headers = [(":status", "200"), ("content-type", "application/grpc+proto")]
-            http2.send_headers(self.stream, headers)
-
-    def _finish(self, http2: H2Connection, status: Status, detail: str) -> None:
-        trailers = [("grpc-status", str(int(status)))]
-        if detail:
-            trailers.append(("grpc-message", quote(detail, safe=_PLAIN)))
-        if not self._answered:
-            trailers[:0] = [(":status", "200"), ("content-type", "application/grpc+proto")]
-        http2.send_headers(self.stream, trailers, end_stream=True)
-        self._answered = self.ended = True
 
 
 Open = Callable[[Call], Handler | None]
@@ -267,7 +152,7 @@ class Connection:
 
     def _begin(self, stream: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         read = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        if _one(read, ":method") != "POST" or not _is_grpc(_one(read, "content-type")):
+        if first(read, ":method") != "POST" or not _is_grpc(first(read, "content-type")):
             refusal = [(":status", "415"), ("content-length", "0")]
             self._http2.send_headers(stream, refusal, end_stream=True)
             return
@@ -302,10 +187,6 @@ class Connection:
             self._http2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self.flush()
             raise ConnectionGoneError(f"took back more than {RESETS} calls")
-
-
-def _one(headers: Sequence[tuple[str, str]], name: str) -> str:
-    return next((value for each, value in headers if each == name), "")
 
 
 def _is_grpc(content_type: str) -> bool:

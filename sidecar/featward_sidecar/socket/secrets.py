@@ -7,7 +7,7 @@ own domain's roots; node metadata `disable_spiffe_cert_validation` asks for a pl
 """
 
 import logging
-import secrets
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,7 @@ from featward.workload.v1 import secrets_pb2
 from featward_sidecar.certificates import to_pem
 from featward_sidecar.content import Bundle, Content
 from featward_sidecar.grpc_call import Status
-from featward_sidecar.socket.http2 import Call, Handler
+from featward_sidecar.socket.call import Call, Handler
 from featward_sidecar.socket.standing import Standing, Stream
 
 __all__ = ["SERVICE", "TYPE", "UnknownSecretError", "open_method", "resources"]
@@ -219,7 +219,7 @@ class _SecretStream(Stream):
             return
         if found != self._sent:
             self._version += 1
-            self._nonce = secrets.token_hex(4)
+            self._nonce = os.urandom(4).hex()  # the module secrets would load OpenSSL, for 3 MB
             self._sent, self._accepted = found, False
             self.call.send(_response(found, self._version, self._nonce))
 

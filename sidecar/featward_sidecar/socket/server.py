@@ -1,14 +1,13 @@
-"""The socket itself: bound before there is an identity, served by one thread, and told of each change.
+"""The server of the workload socket: one thread for all connections, told of each change of what stands.
 
-A client that starts while the file is missing may give up for good, so a stale file is replaced by a new
-socket in one rename, and there is never a moment without one.
+Bound before there is an identity. Every open stream is offered each change, and the server knows when all of
+them have it.
 """
 
 import logging
 import os
 import selectors
 import socket
-import stat
 import struct
 import threading
 import time
@@ -21,9 +20,10 @@ from h2.exceptions import ProtocolError
 
 from featward.logs import fields
 from featward_sidecar.content import Content
-from featward_sidecar.errors import StartError
 from featward_sidecar.grpc_call import Status
-from featward_sidecar.socket.http2 import Call, Connection, ConnectionGoneError, Handler
+from featward_sidecar.socket.call import Call, Handler
+from featward_sidecar.socket.http2 import Connection, ConnectionGoneError
+from featward_sidecar.socket.place import Place
 from featward_sidecar.socket.standing import NOTHING_YET, OpenMethod, Standing, Stream
 
 __all__ = ["SocketServer"]
@@ -53,8 +53,7 @@ class SocketServer:
     """`bind`, then `run` in a thread; all else may be called from other threads."""
 
     def __init__(self, path: Path, mode: int, services: Mapping[str, OpenMethod]) -> None:
-        self._path = path
-        self._mode = mode
+        self._place = Place(path, mode)
         self._services = services
         self._lock = threading.Lock()
         self._news: tuple[Standing, int] | None = None
@@ -97,45 +96,9 @@ class SocketServer:
             self._news = news
         os.eventfd_write(self._wake, 1)
 
-    # The socket
-
     def bind(self) -> None:
         """Listen. Raises StartError where the path can't be had."""
-        try:
-            self._refuse_taken()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_name(self._path.name + ".new")
-            fresh.unlink(missing_ok=True)
-            self._listener = socket.socket(
-                socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
-            )
-            self._listener.bind(str(fresh))
-            fresh.chmod(self._mode)  # nobody can connect before listen
-            self._listener.listen(128)
-            self._inode = fresh.stat().st_ino
-            fresh.rename(self._path)
-        except OSError as error:
-            why = error.strerror or error
-            raise StartError(f"the workload socket {self._path} can't be bound: {why}") from error
-
-    def _refuse_taken(self) -> None:
-        try:
-            found = self._path.lstat()
-        except FileNotFoundError:
-            return
-        if not stat.S_ISSOCK(found.st_mode):
-            raise StartError(
-                f"{self._path} is no socket; remove it, or choose another workloadSocket"
-            )
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1.0)
-            try:
-                probe.connect(str(self._path))
-            except ConnectionRefusedError:
-                return  # left by a process that was killed
-        raise StartError(
-            f"the workload socket {self._path} is served by another process; stop it, or choose another path"
-        )
+        self._listener = self._place.bind()
 
     # The thread
 
@@ -150,9 +113,7 @@ class SocketServer:
             self._drop(connection)
         self._selector.close()
         self._listener.close()
-        with suppress(OSError):
-            if self._path.stat().st_ino == self._inode:
-                self._path.unlink()
+        self._place.leave()
 
     def _patience(self) -> float | None:
         if self._given < self._sequence:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from featward_sidecar.content import Content
 from featward_sidecar.grpc_call import Status
-from featward_sidecar.socket.http2 import Call, Handler
+from featward_sidecar.socket.call import Call, Handler
 
 __all__ = ["NOTHING_YET", "OpenMethod", "Standing", "Stream"]
 

@@ -15,7 +15,7 @@ from featward_sidecar.certificates import split
 from featward_sidecar.content import Bundle, Content
 from featward_sidecar.errors import ContentError
 from featward_sidecar.grpc_call import Status
-from featward_sidecar.socket.http2 import Call, Handler
+from featward_sidecar.socket.call import Call, Handler
 from featward_sidecar.socket.standing import Standing, Stream
 
 __all__ = ["SERVICE", "bundles_response", "open_method", "svid_response"]
