@@ -16,9 +16,11 @@ from types import FrameType
 from featward.logs import fields
 from featward_engine import ConfigError, Credentials, Proxy
 from featward_sidecar.agent_status import AgentStatus
+from featward_sidecar.apps import Apps
 from featward_sidecar.authority import Authority
 from featward_sidecar.compiler import Compiler
 from featward_sidecar.configuration import Configuration
+from featward_sidecar.consumers import Consumers
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.errors import EvidenceError, SidecarError, StartError
 from featward_sidecar.events import log_events
@@ -28,6 +30,7 @@ from featward_sidecar.identity import IdentityKeeper
 from featward_sidecar.policy import PolicyKeeper
 from featward_sidecar.snapshots import SnapshotFolder
 from featward_sidecar.state_folder import StateFolder
+from featward_sidecar.svid_sources import SourceKeeper, address_of, source_for
 
 __all__ = ["Agent", "run"]
 
@@ -54,8 +57,9 @@ class Agent:
         self._configuration = configuration
         self._state = state
         self._signals = Signals()
-        self._status = AgentStatus(told.workload, told.ca, str(agent.manifests))
+        self._status = AgentStatus(told.workload, address_of(told), str(agent.manifests))
         self._evidence = evidence_for(told)
+        self._apps = Apps(configuration, self._status)
         self._policy = PolicyKeeper(
             Compiler(agent.manifests, told.workload),
             FolderWatch(agent.manifests),
@@ -65,14 +69,17 @@ class Agent:
 
     def run(self) -> int:
         self._signals.install()
+        self._apps.start()  # first: py-spiffe gives up where the socket is missing
+        try:
+            return self._run()
+        finally:
+            self._apps.stop()
+
+    def _run(self) -> int:
         trust_domain = self._trust_domain()
         credentials = Credentials(trust_domain)
         proxy = self._serve(credentials)
-        authority = Authority(
-            self._configuration.identity.ca, trust_domain, credentials, self._state.path
-        )
-        expected = workload_id(trust_domain, self._configuration.identity.workload)
-        identity = IdentityKeeper(authority, self._evidence, expected, credentials, self._status)
+        identity = self._identity_keeper(trust_domain, credentials)
         threads = [
             _thread("identity", identity.run),
             _thread("policy", self._policy.run, proxy, trust_domain),
@@ -101,6 +108,20 @@ class Agent:
             raise StartError(
                 f"{error}; without a policy the trust domain is not known either"
             ) from error
+
+    def _identity_keeper(
+        self, trust_domain: str, credentials: Credentials
+    ) -> IdentityKeeper | SourceKeeper:
+        told = self._configuration.identity
+        consumers = Consumers(credentials, self._apps.parts, self._status)
+        expected = workload_id(trust_domain, told.workload)
+        if told.ca is None:
+            source = source_for(told, expected)
+            return SourceKeeper(source, expected, credentials, consumers, self._status)
+        authority = Authority(told.ca, trust_domain, credentials, self._state.path)
+        return IdentityKeeper(
+            authority, self._evidence, expected, credentials, consumers, self._status
+        )
 
     def _serve(self, credentials: Credentials) -> Proxy:
         try:

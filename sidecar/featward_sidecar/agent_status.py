@@ -48,6 +48,7 @@ class AgentStatus:
                 "failed_renewals": 0,
                 "last_error": None,
             },
+            "apps": {"socket": None, "files": None, "last_error": None},
             "policy": {
                 "source": None,
                 "manifests": manifests,

@@ -77,6 +77,8 @@ class Authority:
             "expect": self._expect,
             "root_sha256": root_sha256,
             "client_certificate": root_sha256 is None,
+            # Who was away for longer than an authority lives has a scope table without the CA's newest one.
+            "platform_by_root": root_sha256 is None,
         }
         return Dialer(self._credentials, json.dumps(config).encode())
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Backoff", "Dice", "renewal_time"]
+__all__ = ["Backoff", "Dice", "renewal_time", "some_time_within"]
 
 Dice = Callable[[float, float], float]
 """A number between two others, as `random.uniform`."""
@@ -35,22 +35,39 @@ class Backoff:
     dice: Dice = _dice
     failures: int = field(default=0, init=False)
 
-    def next(self, life: float | None = None, left: float | None = None) -> float:
+    def next(
+        self,
+        life: float | None = None,
+        left: float | None = None,
+        asked: float | None = None,
+    ) -> float:
         """Seconds to wait after one more failure.
 
         `life` is how long our identity lives in all (None: we have none yet), and `left` what remains of
         it. A tenth of the life and a quarter of the rest bound the wait, so that short lives get several
-        attempts, and an identity that has expired comes back soon after the CA.
+        attempts, and an identity that has expired comes back soon after the CA. `asked` is how long the
+        other side wants us to stay away; it knows its queue, so it is obeyed, spread over half as much again,
+        unless our identity would end.
         """
         longest = LONGEST_WITHOUT_SECONDS if life is None else min(LONGEST_SECONDS, life / 10)
         delay = min(max(FIRST_SECONDS, longest), FIRST_SECONDS * 2 ** min(self.failures, 10))
         self.failures += 1
         if left is not None and left > 0:
             delay = min(delay, max(FIRST_SECONDS, left / 4))
+        if asked is not None:
+            delay = max(delay, asked * 1.5)
+            if left is not None and left > 0:
+                delay = min(delay, max(FIRST_SECONDS, left / 4))
+            return self.dice(min(asked, delay), delay)
         return self.dice(delay / 2, delay)
 
     def reset(self) -> None:
         self.failures = 0
+
+
+def some_time_within(seconds: float, dice: Dice = _dice) -> float:
+    """A moment for what many are told to do at once."""
+    return dice(0.0, seconds)
 
 
 def renewal_time(issued_at: float, renew_at: float, not_after: float, dice: Dice = _dice) -> float:

@@ -51,6 +51,9 @@ def run(
     health: Annotated[str, typer.Option(help="Probes and metrics; none for nowhere.")] = "",
     admin: Annotated[str, typer.Option(help="UNIX socket for `featward sidecar status`.")] = "",
     record: Annotated[str, typer.Option(help="File for the decision record.")] = "",
+    workload_socket: Annotated[
+        str, typer.Option(help="UNIX socket where apps fetch this identity (SPIFFE, SDS).")
+    ] = "",
     workers: Annotated[
         str, typer.Option(help="Threads of the engine; 0: as the CPU limit allows.")
     ] = "",
@@ -75,6 +78,7 @@ def run(
         "health": health,
         "admin": admin,
         "record": record,
+        "workloadSocket": workload_socket,
         "workers": workers,
         "drainSeconds": drain_seconds,
         "log.format": log_format,

@@ -6,7 +6,7 @@ module and must not import a YAML parser. The two meet in JSON: `featward sideca
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "Limits",
     "Logging",
     "Outbound",
+    "Output",
     "Problem",
     "Server",
 ]
@@ -52,11 +53,23 @@ class Identity:
     workload: str
     """``prod.payments/feast``: business unit and name of the Workload. Required: nothing can be guessed for
     it."""
-    ca: str
-    """The CA's address: ``host:port``, or ``unix:/path`` for the workload socket of a CA on this machine."""
+    ca: str | None = None
+    """The CA's address: ``host:port``, or ``unix:/path`` for the workload socket of a CA on this machine.
+    Required unless ``source`` is another."""
     join_token_file: Path | None = None
     """File with the token of ``featward ca token create``. Default none: the CA asks the kernel who we are,
     which needs a ``unix:`` address. The file is left where it is: a token is good for one use only."""
+    source: str = "ca"
+    """Who gives us our SVID and whom to trust: our ``ca``; ``workload-api``, the socket of somebody else,
+    such as SPIRE's agent; or ``files``. The SVID must have the path that our CA would give this workload."""
+    source_socket: Path | None = None
+    """Socket of that Workload API, for ``source: workload-api``."""
+    source_chain: Path | None = None
+    """For ``source: files``: the certificate chain in PEM, leaf first. Looked at every second."""
+    source_key: Path | None = None
+    """The leaf's private key in PEM, PKCS #8, not encrypted."""
+    source_bundle: Path | None = None
+    """The root certificates of the trust domain in PEM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +159,26 @@ class Agent:
     """The decision record, one JSON line each. Default ``<state>/record.jsonl`` with a server, else none."""
     upstream_token_file: Path | None = None
     """Token sent to a feature server whose set says ``upstreamAuth: token``."""
+    workload_socket: Path | None = None
+    """UNIX socket on which apps beside us fetch this workload's identity, by the SPIFFE Workload API (X.509) or
+    Envoy's SDS. Who may open it is this workload. Default none."""
+    workload_socket_mode: str = "0600"
+    """Its permissions, in octal: ``0600`` lets in our own user only, ``0660`` its group. In quotes."""
     workers: int = 0
     """Threads of the engine. 0, the default: as many as the CPU limit allows, at most 4."""
     drain_seconds: float = 20.0
     """How long requests in flight may take after SIGTERM. Below the 30 s that Kubernetes waits before
     SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Identity and trust as files, for apps that read nothing else. Absent: the key stays in memory."""
+
+    folder: Path
+    """Where ``svid.pem``, ``key.pem`` (0600) and ``bundle.pem`` are kept, all three changed at once."""
+    reload: tuple[str, ...] = ()
+    """What makes the app read them again: a command as a list, or ``signal:/path/of/pidfile`` for SIGHUP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +191,7 @@ class Configuration:
     outbound: tuple[Outbound, ...] = ()
     limits: Limits = field(default_factory=Limits)
     logging: Logging = field(default_factory=Logging)
+    output: Output | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -172,18 +201,20 @@ class Configuration:
         """The reverse of `to_json`; only for what we wrote ourselves a moment ago."""
         raw = json.loads(text)
         return cls(
-            identity=Identity(**_with_paths(raw["identity"], "join_token_file")),
-            agent=Agent(
-                **_with_paths(
-                    raw["agent"], "manifests", "state", "admin", "record", "upstream_token_file"
-                )
-            ),
+            identity=Identity(**_with_paths(raw["identity"], Identity)),
+            agent=Agent(**_with_paths(raw["agent"], Agent)),
             server=Server(**raw["server"]) if raw["server"] else None,
             outbound=tuple(Outbound(**each) for each in raw["outbound"]),
             limits=Limits(**raw["limits"]),
             logging=Logging(**raw["logging"]),
+            output=_output(raw["output"]),
         )
 
 
-def _with_paths(fields: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {k: Path(v) if k in names and v is not None else v for k, v in fields.items()}
+def _output(raw: dict[str, Any] | None) -> Output | None:
+    return Output(Path(raw["folder"]), tuple(raw["reload"])) if raw else None
+
+
+def _with_paths(raw: dict[str, Any], owner: type) -> dict[str, Any]:
+    paths = {field.name for field in fields(owner) if "Path" in str(field.type)}
+    return {name: Path(v) if name in paths and v is not None else v for name, v in raw.items()}

@@ -3,7 +3,10 @@
     SidecarError
     ├── StartError          can't start at all: exit code 1
     ├── ManifestsError    the folder does not compile; the last good policy stays
+    ├── ReloadError       the app was not told to read its files again
+    ├── SourceError         somebody else's SVID can't be used; what we have stays
     ├── SnapshotError     a kept snapshot can't be used
+    ├── ContentError        an identity that apps must not be given
     ├── EvidenceError       nothing to prove our identity with; the remedy is a person's
     └── CallError           a call to the CA failed; retried with back-off
 
@@ -14,10 +17,13 @@ from collections.abc import Sequence
 
 __all__ = [
     "CallError",
+    "ContentError",
     "EvidenceError",
     "ManifestsError",
+    "ReloadError",
     "SidecarError",
     "SnapshotError",
+    "SourceError",
     "StartError",
 ]
 
@@ -42,14 +48,28 @@ class SnapshotError(SidecarError):
     """A snapshot from the state folder is too old, damaged or another workload's."""
 
 
+class ContentError(SidecarError):
+    """Not delivered: what was delivered before stays, and is not taken from anybody."""
+
+
+class ReloadError(SidecarError):
+    """The files are written, but their app may not know; tried again."""
+
+
+class SourceError(SidecarError):
+    """A file or a Workload API gave nothing, or what is not for us; tried again."""
+
+
 class EvidenceError(SidecarError):
     """No token, an unreadable one, or one that the CA has already refused."""
 
 
 class CallError(SidecarError):
-    """A gRPC call ended; `status` is its code (style of `Status`), `detail` what the other side said."""
+    """A gRPC call ended; `status` is its code (style of `Status`), `detail` what the other side said, and
+    `retry_after` the seconds that it asks us to stay away, if it does."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.retry_after = retry_after

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntEnum
 from urllib.parse import unquote
@@ -47,13 +48,18 @@ _SETTINGS = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.MAX_HEADER_LIST_SIZE: 16_
 
 
 class Status(IntEnum):
-    """The gRPC codes that this sidecar tells apart."""
+    """The gRPC codes that this sidecar tells apart, or answers with. CANCELLED is not among them: it is the
+    caller's word, and a server's breaks py-spiffe for good."""
 
     OK = 0
     UNKNOWN = 2
+    INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
     PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
+    UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
     UNAUTHENTICATED = 16
@@ -66,7 +72,13 @@ class GrpcCall:
     doctest: +SKIP ...     answer = call.ask(request.SerializeToString(), timeout=10)
     """
 
-    def __init__(self, path: str, method: str, connect_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        path: str,
+        method: str,
+        connect_timeout: float = 10.0,
+        metadata: Iterable[tuple[str, str]] = (),
+    ) -> None:
         self._socket = _connect(path, connect_timeout)
         self._http2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self._http2.local_settings = Settings(client=True, initial_values=_SETTINGS)
@@ -77,12 +89,12 @@ class GrpcCall:
         self._last_heard = time.monotonic()
         self._asked_at: float | None = None
         try:
-            self._open(method)
+            self._open(method, metadata)
         except BaseException:
             self._socket.close()
             raise
 
-    def _open(self, method: str) -> None:
+    def _open(self, method: str, metadata: Iterable[tuple[str, str]]) -> None:
         self._http2.initiate_connection()
         self._stream = self._http2.get_next_available_stream_id()
         headers = [
@@ -93,6 +105,7 @@ class GrpcCall:
             ("content-type", "application/grpc+proto"),
             ("te", "trailers"),
             ("user-agent", "featward-sidecar"),
+            *metadata,
         ]
         self._http2.send_headers(self._stream, headers)
         self._flush()
@@ -242,7 +255,16 @@ class GrpcCall:
             return CallError(Status.UNAVAILABLE, f"HTTP status {http} instead of a gRPC answer")
         code = self._headers.get("grpc-status", "")
         detail = unquote(self._headers.get("grpc-message", "")) or "the call was ended"
-        return CallError(int(code) if code.isdigit() else Status.UNKNOWN, detail)
+        return CallError(
+            int(code) if code.isdigit() else Status.UNKNOWN, detail, self._retry_after()
+        )
+
+    def _retry_after(self) -> float | None:
+        """What a CA that sheds load says, at most an hour."""
+        text = self._headers.get("featward-retry-after-ms", "")
+        if not text.isascii() or not text.isdigit():
+            return None
+        return min(int(text[:9]) / 1000, 3600.0)
 
     def _flush(self) -> None:
         try:

@@ -15,13 +15,15 @@ from collections.abc import Callable
 
 from featward.identity.v1 import identity_pb2
 from featward.logs import fields
-from featward_engine import Credentials, EngineError, PendingIdentity
+from featward_engine import Credentials, EngineError, PendingIdentity, __version__
 from featward_sidecar.agent_status import AgentStatus, failure
 from featward_sidecar.authority import Authority
-from featward_sidecar.backoff import Backoff, renewal_time
+from featward_sidecar.backoff import Backoff, renewal_time, some_time_within
+from featward_sidecar.consumers import Consumers
 from featward_sidecar.errors import CallError, EvidenceError
 from featward_sidecar.evidence import JoinTokenEvidence, UnixEvidence
 from featward_sidecar.grpc_call import GrpcCall, Status
+from featward_sidecar.trust import bundles, tainted_authorities, use_trust
 
 __all__ = ["IdentityKeeper"]
 
@@ -33,7 +35,17 @@ ANSWER_SECONDS = 10.0
 LOOK_SECONDS = 5.0
 """The wall clock may be set while we wait, so waits for a time of day are cut into pieces of this length."""
 
+GIVEN_SECONDS = 0.1
+"""How often we look whether apps were given what the engine uses, while they were not; nobody else waits."""
+
+APPS_SECONDS = 10.0
+"""After a change we look that often for this long: apps that are silent count as given by then, and one that
+refuses does not change its mind by the tenth of a second."""
+
 REFUSALS = (Status.PERMISSION_DENIED, Status.UNAUTHENTICATED, Status.FAILED_PRECONDITION)
+
+
+REFUSED = "CA refused us"
 
 
 class IdentityKeeper:
@@ -45,6 +57,7 @@ class IdentityKeeper:
         evidence: JoinTokenEvidence | UnixEvidence,
         expected: str,
         credentials: Credentials,
+        consumers: Consumers,
         status: AgentStatus,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -52,6 +65,7 @@ class IdentityKeeper:
         self._evidence = evidence
         self._expected = expected
         self._credentials = credentials
+        self._consumers = consumers
         self._status = status
         self._now = now
         self._stopped = threading.Event()
@@ -60,6 +74,10 @@ class IdentityKeeper:
         self._renew_at = 0.0
         self._not_after = 0.0
         self._life: float | None = None
+        self._lineage = ""
+        self._offset: float | None = None
+        self._acknowledged = 0
+        self._trusted_at = 0.0
         self._renewal_refused = False
         self._backoff = Backoff()
 
@@ -92,7 +110,9 @@ class IdentityKeeper:
 
     def _attest(self) -> None:
         evidence, root_sha256 = self._evidence.attest()
-        request = identity_pb2.AttestRequest(evidence=evidence, csr=self._csr())
+        request = identity_pb2.AttestRequest(
+            evidence=evidence, csr=self._csr(), version=__version__
+        )
         with self._authority.first_contact(root_sha256) as call:
             try:
                 answer = call.ask(request.SerializeToString(), ANSWER_SECONDS)
@@ -124,12 +144,14 @@ class IdentityKeeper:
                 self._call = None
 
     def _follow(self, call: GrpcCall) -> None:
-        call.send(self._message(acknowledge=self._credentials.sequence()))
+        call.send(self._message(self._consumers.given()))
         asked_at: float | None = None
         greeted = False
         while not self._stopped.is_set():
+            if (given := self._consumers.given()) > self._acknowledged:
+                call.send(self._message(given))
             if asked_at is None and self._now() >= self._renew_at:
-                call.send(self._message(renew=True))
+                call.send(self._message(self._consumers.given(), renew=True))
                 asked_at = time.monotonic()
             data = call.receive(self._patience(asked_at))
             if data is None:
@@ -139,8 +161,12 @@ class IdentityKeeper:
             if not greeted:
                 greeted = True
                 self._connected()
-            if response.HasField("trust") and self._trust(response.trust):
-                call.send(self._message(acknowledge=self._credentials.sequence()))
+            if response.server_time:
+                self._clock(response.server_time)
+            if response.HasField("trust"):
+                self._trust(response.trust)
+            if response.HasField("order"):
+                self._obey(response.order)
             for svid in response.svids:
                 self._use(svid, response.server_time)
                 self._status.count("identity", "renewals")
@@ -148,8 +174,15 @@ class IdentityKeeper:
             if response.svids and self._authority.by_certificate:
                 return
 
-    def _message(self, *, acknowledge: int = 0, renew: bool = False) -> bytes:
-        request = identity_pb2.WatchIdentityRequest(acknowledged_sequence=acknowledge)
+    def _message(self, acknowledge: int, *, renew: bool = False) -> bytes:
+        request = identity_pb2.WatchIdentityRequest(
+            acknowledged_sequence=acknowledge,
+            serial_in_use=self._identity().get("serial", ""),
+            lineage=self._lineage,
+            version=__version__,
+            clock_offset_ms=round((self._offset or 0.0) * 1000),
+        )
+        self._acknowledged = acknowledge
         if (evidence := self._evidence.renew()) is not None:
             request.evidence.CopyFrom(evidence)
         if renew:
@@ -158,7 +191,12 @@ class IdentityKeeper:
 
     def _patience(self, asked_at: float | None) -> float:
         until_renewal = LOOK_SECONDS if asked_at is not None else self._renew_at - self._now()
-        return max(0.01, min(LOOK_SECONDS, until_renewal))
+        waits_for_apps = (
+            self._acknowledged < self._credentials.sequence()
+            and time.monotonic() < self._trusted_at + APPS_SECONDS
+        )
+        look = GIVEN_SECONDS if waits_for_apps else LOOK_SECONDS
+        return max(0.01, min(look, until_renewal))
 
     def _check_patience(self, asked_at: float | None) -> None:
         if asked_at is not None and time.monotonic() - asked_at > ANSWER_SECONDS:
@@ -179,23 +217,36 @@ class IdentityKeeper:
         csr: bytes = self._pending.csr
         return csr
 
-    def _trust(self, trust: identity_pb2.Trust) -> bool:
-        """Use this trust, unless we do already; returns whether it was new."""
+    def _identity(self) -> dict[str, str]:
+        identity: dict[str, str] = json.loads(self._credentials.identity() or b"{}")
+        return identity
+
+    def _trust(self, trust: identity_pb2.Trust) -> None:
+        """Use this trust, unless we do already."""
         if trust.sequence == self._credentials.sequence():
-            return False
-        scopes = [(scope.spki_sha256, scope.path_prefix) for scope in trust.scopes]
+            return
         try:
-            self._credentials.set_trust(list(trust.roots), scopes, trust.sequence)
+            use_trust(self._credentials, trust)
         except EngineError as error:
             # Not acknowledged, so the CA keeps it pending; renewals must not stop for it.
             log.error("trust refused", extra=fields(sequence=trust.sequence, error=str(error)))
             self._status.update("ca", last_error=failure(str(error)))
-            return False
-        log.info(
-            "trust updated",
-            extra=fields(sequence=trust.sequence, roots=len(trust.roots), scopes=len(scopes)),
-        )
-        return True
+            return
+        self._trusted_at = time.monotonic()
+        self._consumers.trust(*bundles(trust))
+        if self._identity().get("authority") in tainted_authorities(trust):
+            self._renew_within(trust.reissue_within_ms / 1000, "its authority is being withdrawn")
+
+    def _obey(self, order: identity_pb2.Order) -> None:
+        self._renew_within(order.renew_within_ms / 1000, order.reason or "the CA asks for it")
+
+    def _renew_within(self, seconds: float, why: str) -> None:
+        """Renew at a random moment within this time, unless that is due sooner anyway."""
+        due = self._now() + some_time_within(seconds)
+        if due < self._renew_at:
+            self._renew_at = due
+            log.info("renewal brought forward", extra=fields(reason=why, within=seconds))
+            self._status.update("identity", renew_at=due)
 
     def _use(self, svid: identity_pb2.Svid, server_time: int) -> None:
         if self._pending is None:
@@ -205,17 +256,18 @@ class IdentityKeeper:
             return
         spiffe_id = self._credentials.set_identity(self._pending, list(svid.chain))
         self._pending = None
+        self._lineage = svid.lineage
+        self._consumers.refresh()
         # Times are compared on the CA's clock: ours may be wrong by more than a short life.
-        offset = self._now() - server_time / 1000
+        offset = self._clock(server_time)
         due = renewal_time(svid.issued_at, svid.renew_at, svid.not_after)
         self._renew_at, self._not_after = due + offset, svid.not_after + offset
         self._life = float(svid.not_after - svid.issued_at)
-        serial = json.loads(self._credentials.identity() or b"{}").get("serial")
         log.info(
             "identity issued",
             extra=fields(
                 spiffe_id=spiffe_id,
-                serial=serial,
+                serial=self._identity().get("serial"),
                 expires_in=round(svid.not_after - server_time / 1000),
             ),
         )
@@ -224,8 +276,14 @@ class IdentityKeeper:
             last_issued=self._now(),
             renew_at=self._renew_at,
             last_error=None,
-            clock_offset_seconds=round(offset, 3),
         )
+
+    def _clock(self, server_time: int) -> float:
+        """Our clock minus the CA's, as this answer shows it; the engine words refusals for time with it."""
+        self._offset = self._now() - server_time / 1000
+        self._credentials.set_clock_offset(self._offset)
+        self._status.update("identity", clock_offset_seconds=round(self._offset, 3))
+        return self._offset
 
     # Failures
 
@@ -233,12 +291,17 @@ class IdentityKeeper:
         if self._stopped.is_set():
             return
         left = self._not_after - self._now() if self._not_after else None
-        delay = self._backoff.next(self._life, left)
+        asked = error.retry_after if isinstance(error, CallError) else None
+        delay = self._backoff.next(self._life, left, asked)
         self._status.update("ca", connected=False, since=None, failures=self._backoff.failures)
         if self._now() >= self._renew_at:
             self._status.count("identity", "failed_renewals")
         section, level, phrase = self._judge(error, left)
         self._status.update(section, last_error=failure(str(error)))
+        if isinstance(error, EvidenceError) or phrase == REFUSED:
+            self._consumers.withhold(
+                Status.PERMISSION_DENIED, "no identity issued; see the sidecar's log"
+            )
         expires_in = None if left is None else round(left)
         details = fields(error=str(error), retry_in=round(delay, 2), identity_expires_in=expires_in)
         log.log(level, phrase, extra=details)
@@ -250,5 +313,5 @@ class IdentityKeeper:
             return "identity", logging.ERROR, "no evidence for an identity"
         level = logging.WARNING if left is None or left > 0 else logging.ERROR
         if isinstance(error, CallError) and error.status in REFUSALS:
-            return "ca", level, "CA refused us"
+            return "ca", level, REFUSED
         return "ca", level, "CA not reached"

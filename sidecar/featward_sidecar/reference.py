@@ -21,6 +21,7 @@ _SECTIONS = {
     "agent": configuration.Agent,
     "server": configuration.Server,
     "limits": configuration.Limits,
+    "output": configuration.Output,
     "logging": configuration.Logging,
 }
 
@@ -49,7 +50,7 @@ def _row(setting: Setting) -> str:
 def _shown(default: object) -> str:
     if default is MISSING:
         return ""
-    return "" if default is None else f"`{default}`"
+    return "" if default in (None, ()) else f"`{default}`"
 
 
 def _docstrings(owner: type) -> dict[str, str]:

@@ -8,6 +8,7 @@ running sidecar.
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -23,6 +24,8 @@ ENVIRONMENT_PREFIX = "FEATWARD_SIDECAR_"
 
 UNIX_PATH_BYTES = 107
 """Longest path of a UNIX socket: sun_path has 108 bytes with the final zero."""
+
+SOURCES = ("ca", "workload-api", "files")
 
 Reader = Callable[[object, Path], object]
 """Raw value and the folder that relative paths start from -> value."""
@@ -136,12 +139,12 @@ def read_file(raw: object, base: Path) -> Path:
     return path
 
 
-def read_socket(raw: object, base: Path) -> Path:
+def read_socket(raw: object, base: Path, spare: int = 0) -> Path:
     """The path of a UNIX socket, short enough for the kernel."""
     path = read_path(raw, base)
-    if len(str(path).encode()) > UNIX_PATH_BYTES:
+    if len(str(path).encode()) > UNIX_PATH_BYTES - spare:
         raise UnfitError(
-            f"{path} is too long for a UNIX socket; choose one of at most {UNIX_PATH_BYTES} bytes"
+            f"{path} is too long for a UNIX socket; choose one of at most {UNIX_PATH_BYTES - spare} bytes"
         )
     return path
 
@@ -216,6 +219,39 @@ def _number(raw: object, what: str) -> float:
         raise UnfitError(f"{raw!r} is no number; write {what}, without a unit") from None
 
 
+def read_shared_socket(raw: object, base: Path) -> Path:
+    """The path of a UNIX socket that is made beside itself and then renamed."""
+    return read_socket(raw, base, spare=len(".new"))
+
+
+def read_mode(raw: object, _: Path) -> str:
+    """Permissions as `chmod` takes them."""
+    text = raw if isinstance(raw, str) else ""
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise UnfitError(f'{raw!r} is no mode; write three octal digits in quotes, such as "0600"')
+    mode = int(text, 8)
+    if mode & 0o600 != 0o600 or mode & 0o111:
+        raise UnfitError(f'{raw!r} does not fit a socket; write "0600", "0660" or "0666"')
+    return f"{mode:04o}"
+
+
+def read_reload(raw: object, base: Path) -> tuple[str, ...]:
+    """A command as a list of words (text is split as a shell does), or ``signal:`` and a file with a process
+    id."""
+    if isinstance(raw, str) and raw.startswith("signal:"):
+        return (f"signal:{read_path(raw.removeprefix('signal:'), base)}",)
+    try:
+        words = shlex.split(raw) if isinstance(raw, str) else raw
+    except ValueError as error:
+        raise UnfitError(f"{raw!r} is no command: {error}") from None
+    if not isinstance(words, list) or not words or not all(isinstance(one, str) for one in words):
+        raise UnfitError(
+            f"expected a command as a list, found {raw!r}; write [systemctl, reload, app], or "
+            "signal:/run/app.pid"
+        )
+    return tuple(words)
+
+
 def one_of(*choices: str) -> Reader:
     """A reader of a word that is one of these."""
 
@@ -245,17 +281,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workload", "identity.workload", read_workload),
     Setting("ca", "identity.ca", read_address),
     Setting("joinTokenFile", "identity.join_token_file", read_path),
+    Setting("source", "identity.source", one_of(*SOURCES)),
+    Setting("sourceSocket", "identity.source_socket", read_socket),
+    Setting("sourceFiles.chain", "identity.source_chain", read_path),
+    Setting("sourceFiles.key", "identity.source_key", read_path),
+    Setting("sourceFiles.bundle", "identity.source_bundle", read_path),
     Setting("manifests", "agent.manifests", read_folder),
     Setting("state", "agent.state", read_path),
     Setting("health", "agent.health", read_optional_listen),
     Setting("admin", "agent.admin", read_socket),
     Setting("record", "agent.record", read_path),
     Setting("upstreamTokenFile", "agent.upstream_token_file", read_file),
+    Setting("workloadSocket", "agent.workload_socket", read_shared_socket),
+    Setting("workloadSocketMode", "agent.workload_socket_mode", read_mode),
     Setting("workers", "agent.workers", read_whole),
     Setting("drainSeconds", "agent.drain_seconds", read_seconds),
     Setting("server.listen", "server.listen", read_listen),
     Setting("server.plain", "server.plain", read_optional_listen),
     Setting("outbound", "outbound", read_outbound),
+    Setting("output.folder", "output.folder", read_path),
+    Setting("output.reload", "output.reload", read_reload),
     Setting("log.format", "logging.format", one_of(*Form)),
     Setting("log.level", "logging.level", one_of(*Level)),
     *_limits(),

@@ -19,6 +19,7 @@ from featward_sidecar.configuration import (
     Identity,
     Limits,
     Logging,
+    Output,
     Problem,
     Server,
 )
@@ -31,9 +32,27 @@ FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 
 REQUIRED = {
     "identity.workload": "say who this sidecar is for: workload: prod.payments/feast (or --workload)",
-    "identity.ca": "say where the CA is: ca: 127.0.0.1:8443 or unix:/run/featward/ca-workload.sock (or --ca)",
     "agent.manifests": "say where the manifests are: manifests: ./manifests (or --manifests)",
 }
+
+
+_FILES = "say which files: sourceFiles: {chain: svid.pem, key: key.pem, bundle: bundle.pem}"
+
+REQUIRED_OF = {
+    "ca": {
+        "identity.ca": "say where the CA is: ca: 127.0.0.1:8443 or unix:/run/featward/ca-workload.sock "
+        "(or --ca)"
+    },
+    "workload-api": {
+        "identity.source_socket": "say which socket: sourceSocket: /run/spire/agent/public/api.sock"
+    },
+    "files": {
+        "identity.source_chain": _FILES,
+        "identity.source_key": _FILES,
+        "identity.source_bundle": _FILES,
+    },
+}
+"""By `source`; of the others' keys none may be given."""
 
 
 @dataclass(slots=True)
@@ -146,12 +165,13 @@ def _take_environment(reading: _Reading, environment: Mapping[str, str]) -> None
 def _assemble(reading: _Reading, base: Path) -> Configuration | None:
     told = reading.values
     broken = {problem.key for problem in reading.problems}
+    required = _required(told)
     for setting in SETTINGS:
-        if setting.target in REQUIRED and setting.target not in told and setting.key not in broken:
+        if setting.target in required and setting.target not in told and setting.key not in broken:
             reading.problems.append(
-                Problem("configuration", setting.key, f"is missing; {REQUIRED[setting.target]}")
+                Problem("configuration", setting.key, f"is missing; {required[setting.target]}")
             )
-    if not REQUIRED.keys() <= told.keys():
+    if not required.keys() <= told.keys():
         return None
     server = Server(**_section(told, "server")) if _serves(told) else None
     configuration = Configuration(
@@ -161,9 +181,20 @@ def _assemble(reading: _Reading, base: Path) -> Configuration | None:
         outbound=told.get("outbound", ()),
         limits=Limits(**_section(told, "limits")),
         logging=Logging(**_section(told, "logging")),
+        output=Output(**_section(told, "output")) if "output.folder" in told else None,
     )
     reading.problems.extend(_contradictions(configuration))
     return configuration
+
+
+def _required(told: Mapping[str, Any]) -> dict[str, str]:
+    source = told.get("identity.source", "ca")
+    required = REQUIRED | REQUIRED_OF.get(source, {})
+    if "output.reload" in told:
+        required["output.folder"] = (
+            "say where the files are to be kept: output: {folder: ./identity}"
+        )
+    return required
 
 
 def _serves(told: Mapping[str, Any]) -> bool:
@@ -195,17 +226,22 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
         return Problem("configuration", key, message)
 
     told = configuration.identity
-    if configuration.server is None and not configuration.outbound:
+    serves_apps = configuration.agent.workload_socket or configuration.output
+    if configuration.server is None and not configuration.outbound and not serves_apps:
         yield problem(
-            "server", "neither server nor outbound is given: nothing to do; add one of them"
+            "server",
+            "none of server, outbound, workloadSocket and output is given: nothing to do; add one of them",
         )
-    if told.join_token_file is None and not told.ca.startswith("unix:"):
+    yield from _of_other_sources(told)
+    if told.source != "ca" or told.ca is None:
+        pass  # nobody asks who we are
+    elif told.join_token_file is None and not told.ca.startswith("unix:"):
         yield problem(
             "joinTokenFile",
             f"is missing, and a CA at {told.ca} can't ask the kernel who we are; create a token with "
             f"`featward ca token create --workload {told.workload}`, or give the CA's unix: socket",
         )
-    if told.join_token_file is not None and told.ca.startswith("unix:"):
+    elif told.join_token_file is not None and told.ca.startswith("unix:"):
         yield problem(
             "joinTokenFile",
             f"is given, but a CA at {told.ca} asks the kernel who we are; "
@@ -219,7 +255,32 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
             read_socket(str(path), Path("/"))
         except UnfitError as unfit:
             yield problem(key, f"{unfit} (the sidecar's own sockets are in the state folder)")
+    yield from _socket_clashes(configuration)
     yield from _clashes(configuration)
+
+
+def _socket_clashes(configuration: Configuration) -> Iterator[Problem]:
+    ours = configuration.agent.workload_socket
+    others = {
+        "admin": configuration.agent.admin,
+        "sourceSocket": configuration.identity.source_socket,
+    }
+    for key, path in others.items():
+        if ours is not None and ours == path:
+            text = f"{ours} is {key} already; choose another path"
+            yield Problem("configuration", "workloadSocket", text)
+
+
+def _of_other_sources(told: Identity) -> Iterator[Problem]:
+    keys = {setting.target: setting.key for setting in SETTINGS}
+    own = REQUIRED_OF[told.source].keys() | (
+        {"identity.join_token_file"} if told.source == "ca" else set()
+    )
+    others = {target for required in REQUIRED_OF.values() for target in required}
+    for target in sorted((others | {"identity.join_token_file"}) - own):
+        if getattr(told, target.removeprefix("identity.")) is not None:
+            text = f"is given, but source is {told.source}; leave it out, or write another source"
+            yield Problem("configuration", keys[target], text)
 
 
 def _clashes(configuration: Configuration) -> Iterator[Problem]:

@@ -86,7 +86,11 @@ def _identity(status: Row, agent: Row) -> Iterator[tuple[str, Text]]:
             runway.append(f", attested by {told['attested_by']}", style="dim")
         yield "runway", runway
         yield "serial", Text(str(identity.get("serial", "")), style="dim")
-    yield "CA", _ca(agent.get("ca") or {}, now)
+    source = told.get("attested_by")
+    yield "source" if source in ("files", "workload-api") else "CA", _ca(agent.get("ca") or {}, now)
+    apps = agent.get("apps") or {}
+    if places := [_verbatim(apps[name]) for name in ("socket", "files") if apps.get(name)]:
+        yield "apps fetch it at", Text(", ").join(places)
 
 
 def _ca(ca: Row, now: float) -> Text:
@@ -207,7 +211,7 @@ def _trouble(trouble: Row | None) -> str:
 def _errors(agent: Row, now: float) -> Iterator[RenderableType]:
     found = [
         (section, agent[section]["last_error"])
-        for section in ("ca", "identity", "policy")
+        for section in ("ca", "identity", "apps", "policy")
         if (agent.get(section) or {}).get("last_error")
     ]
     for section, error in found:

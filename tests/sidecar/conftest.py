@@ -290,11 +290,15 @@ class Scene:
         return path
 
     def run(self, name: str = "feast", **flags: object) -> RunningSidecar:
-        """Start a sidecar; flags by name, with _ for -."""
+        """Start a sidecar of our CA; flags by name, with _ for -."""
+        return self.start(name, **({"ca": self.ca.address} | flags))
+
+    def start(self, name: str, **flags: object) -> RunningSidecar:
+        """Start a sidecar."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         told: dict[str, object] = {"workload": f"prod.payments/{name}", "health": "none"}
-        told |= {"manifests": self.manifests, "ca": self.ca.address}
+        told |= {"manifests": self.manifests}
         told |= {key.replace("_", "-"): value for key, value in flags.items()}
         sidecar = RunningSidecar(folder, told)
         self._close.callback(sidecar.end, signal.SIGKILL)

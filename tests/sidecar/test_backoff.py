@@ -73,3 +73,10 @@ def test_renewals_spread_a_tenth_of_their_interval_around_the_given_time(
 def test_a_renewal_is_never_planned_for_the_last_tenth_of_a_life(life: float, share: float) -> None:
     for dice in (low, high):
         assert renewal_time(100, 100 + life * share, 100 + life, dice) <= 100 + life * 0.9 + 1e-6
+
+
+def test_a_ca_that_asks_for_time_gets_it_and_never_more_than_the_identity_has() -> None:
+    assert [Backoff(low).next(3600, 1800, 20), Backoff(high).next(3600, 1800, 20)] == [20, 30]
+    assert Backoff(high).next(3600, 40, 20) == 10
+    assert Backoff(high).next(3600, -5, 20) == 30
+    assert Backoff(low).next(None, None, 0) == 0

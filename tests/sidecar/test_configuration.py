@@ -147,6 +147,15 @@ def test_a_broken_required_value_is_one_problem_and_not_also_missing(write: Writ
         ("127.0.0.1:15100", '{listn: "127.0.0.1:1"}', "unknown key 'listn'"),
         ("./manifests", "./nowhere", "there is no folder"),
         ("ca: 127.0.0.1:8443", "ca: 127.0.0.1:8443\nstate: /" + "x" * 89, "state: /xxx"),
+        ("ca:", "source: spire\nca:", "'spire' is not one of ca, workload-api, files"),
+        ("ca:", "workloadSocketMode: 0660\nca:", "in quotes for the text"),
+        ("ca:", "workloadSocketMode: 660\nca:", "write three octal digits in quotes"),
+        ("ca:", 'workloadSocketMode: "0755"\nca:', "does not fit a socket"),
+        ("ca:", "workloadSocket: /" + "x" * 104 + "\nca:", "at most 103 bytes"),
+        ("ca:", "workloadSocket: state/feast/admin.sock\nca:", "is admin already"),
+        ("ca:", "output: {folder: out, reload: []}\nca:", "expected a command as a list"),
+        ("ca:", "output: {reload: [x]}\nca:", "output.folder: is missing"),
+        ("ca:", "sourceSocket: agent.sock\nca:", "sourceSocket: is given, but source is ca"),
     ],
 )
 def test_impossible_values_say_what_to_do(
@@ -196,3 +205,49 @@ def test_variables_are_named_after_keys() -> None:
         by_key["limits.upstreamConnectSeconds"]
         == "FEATWARD_SIDECAR_LIMITS_UPSTREAM_CONNECT_SECONDS"
     )
+
+
+def other_source(write: Write, text: str) -> Path:
+    kept = [line for line in GOOD.splitlines() if not line.startswith(("ca:", "joinTokenFile:"))]
+    return write("\n".join([*kept, text, ""]))
+
+
+def test_another_source_needs_its_own_keys_and_no_ca(write: Write, tmp_path: Path) -> None:
+    text = "source: workload-api\nsourceSocket: agent.sock\nworkloadSocket: app.sock"
+    told = load(other_source(write, text), {}, {})
+    assert told.identity.source_socket == tmp_path / "agent.sock"
+    assert (told.identity.ca, told.agent.workload_socket) == (None, tmp_path / "app.sock")
+    found = problems(other_source(write, "source: workload-api"))
+    assert [line.split(": ")[1] for line in found] == ["sourceSocket"]
+    found = problems(other_source(write, "source: files"))
+    assert [line.split(": ")[1] for line in found] == [
+        "sourceFiles.chain",
+        "sourceFiles.key",
+        "sourceFiles.bundle",
+    ]
+    (problem,) = problems(other_source(write, text + "\nca: 127.0.0.1:1"))
+    assert "ca: is given, but source is workload-api" in problem
+
+
+def test_a_reload_is_a_command_or_a_signal_and_survives_the_way_to_the_process(
+    write: Write, tmp_path: Path
+) -> None:
+    text = "output: {folder: out, reload: [systemctl, reload, app]}\n"
+    told = load(write(GOOD + text), {}, {})
+    assert told.output is not None
+    assert told.output.reload == ("systemctl", "reload", "app")
+    assert Configuration.from_json(told.to_json()) == told
+    variable = {"FEATWARD_SIDECAR_OUTPUT_RELOAD": "kill -HUP '1 2'"}
+    told = load(write(GOOD + text), variable, {})
+    assert told.output is not None
+    assert told.output.reload == ("kill", "-HUP", "1 2")
+    told = load(write(GOOD + "output: {folder: out, reload: 'signal:app.pid'}\n"), {}, {})
+    assert told.output is not None
+    assert told.output.reload == (f"signal:{tmp_path / 'app.pid'}",)
+
+
+def test_a_sidecar_may_only_hand_an_identity_to_apps(write: Write) -> None:
+    text = "\n".join(GOOD.splitlines()[:-2])
+    assert "none of server, outbound" in problems(write(text))[0]
+    told = load(write(text + "\nworkloadSocket: app.sock\n"), {}, {})
+    assert (told.server, told.outbound) == (None, ())

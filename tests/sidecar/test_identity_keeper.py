@@ -16,6 +16,7 @@ from featward_engine import Credentials
 from featward_sidecar.agent_status import AgentStatus
 from featward_sidecar.authority import Authority
 from featward_sidecar.configuration import Identity
+from featward_sidecar.consumers import Consumers
 from featward_sidecar.evidence import evidence_for
 from featward_sidecar.identity import IdentityKeeper
 
@@ -29,13 +30,17 @@ class Keeping:
 
     def __init__(self, settings: Identity, state: Path) -> None:
         self.credentials = Credentials(DOMAIN)
+        address = settings.ca or ""
         self.status: dict[str, Any] = {}
         self.news = threading.Condition()
-        published = AgentStatus(settings.workload, settings.ca, "")
+        published = AgentStatus(settings.workload, address, "")
         published.publish_to(self._take)
-        authority = Authority(settings.ca, DOMAIN, self.credentials, state)
+        authority = Authority(address, DOMAIN, self.credentials, state)
         evidence = evidence_for(settings)
-        self.keeper = IdentityKeeper(authority, evidence, FEAST, self.credentials, published)
+        consumers = Consumers(self.credentials, [], published)
+        self.keeper = IdentityKeeper(
+            authority, evidence, FEAST, self.credentials, consumers, published
+        )
         self.thread = threading.Thread(target=self.keeper.run, daemon=True)
         self.thread.start()
 

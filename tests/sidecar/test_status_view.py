@@ -193,3 +193,21 @@ def test_names_that_callers_chose_are_shown_as_they_are_and_steer_no_terminal(na
     text = shown({**STATUS, "unidentified": [{**caller, "newest_trouble": trouble}]})
     assert name.replace("\x1b", "?") in text
     assert "\x1b" not in text
+
+
+def test_where_apps_fetch_the_identity_is_shown_and_a_source_that_is_not_our_ca() -> None:
+    agent = {
+        "ca": {"address": "unix:/run/spire.sock", "connected": True, "since": NOW - 60},
+        "identity": {"attested_by": "workload-api"},
+        "apps": {
+            "socket": "/run/featward/workload.sock",
+            "files": None,
+            "last_error": {"time": NOW - 5, "message": "the hook failed"},
+        },
+    }
+    text = shown(STATUS | {"agent": agent})
+    assert "apps fetch it at" in text
+    assert "/run/featward/workload.sock" in text
+    assert "source" in text
+    assert "unix:/run/spire.sock, connected for 1 min" in text
+    assert "apps, 5 s ago: the hook failed" in text
