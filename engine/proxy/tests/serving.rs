@@ -640,8 +640,10 @@ fn more_requests_at_once_than_the_limit_are_told_to_come_again() {
     assert_eq!((answer.status, answer.reason().as_str()), (503, "overloaded"));
 }
 
-/// A server that answers the first request of each connection and hangs up on the second.
-fn impatient() -> (
+/// A server that answers the first request of each connection with this status and hangs up on the second.
+fn impatient(
+    status: &'static str,
+) -> (
     std::net::TcpListener,
     std::sync::Arc<parking_lot::Mutex<Vec<String>>>,
 ) {
@@ -669,7 +671,7 @@ fn impatient() -> (
                     if number == 0 {
                         write!(
                             stream,
-                            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+                            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
                             body.len()
                         )
                         .unwrap();
@@ -683,7 +685,7 @@ fn impatient() -> (
 
 #[test]
 fn a_read_is_sent_again_when_a_kept_connection_turns_out_to_be_closed() {
-    let (server, seen) = impatient();
+    let (server, seen) = impatient("200 OK");
     let port = server.local_addr().unwrap().port();
     let scene = Scene::new(|draft| draft.0.feature_sets[0].endpoints[0].port = port.into());
     let mut wire = scene.pricing();
@@ -694,8 +696,45 @@ fn a_read_is_sent_again_when_a_kept_connection_turns_out_to_be_closed() {
 }
 
 #[test]
+fn a_read_is_sent_again_in_observe_too_whether_or_not_it_could_be_judged() {
+    for body in [
+        ask(&[CONV], 1),
+        json!({"features": [CONV], "entities": {"driver_id": ["x"]}}),
+    ] {
+        let (server, seen) = impatient("200 OK");
+        let port = server.local_addr().unwrap().port();
+        let scene = Scene::new(|draft| {
+            draft.mode(v1::Mode::Observe);
+            draft.0.feature_sets[0].endpoints[0].port = port.into();
+        });
+        let mut wire = scene.pricing();
+        for _ in 0..3 {
+            assert_eq!(post(&mut wire, &body).status, 200);
+        }
+        assert_eq!(seen.lock().len(), 5, "two of them twice");
+    }
+}
+
+#[test]
+fn a_connection_on_which_the_server_failed_serves_nobody_else() {
+    let (server, seen) = impatient("500 Internal Server Error");
+    let port = server.local_addr().unwrap().port();
+    let scene = Scene::new(|draft| {
+        draft.mode(v1::Mode::Observe);
+        draft.0.feature_sets[0].endpoints[0].port = port.into();
+    });
+    let (mut one, mut other) = (scene.pricing(), scene.pricing());
+    for _ in 0..2 {
+        assert_eq!(post(&mut one, &ask(&[CONV], 1)).status, 500);
+        other.send(&request("POST", "/push", &[], b"{}"));
+        assert_eq!(other.read().status, 500, "the server's own, and not 502");
+    }
+    assert_eq!(seen.lock().len(), 4);
+}
+
+#[test]
 fn what_may_be_a_write_is_never_sent_twice() {
-    let (server, seen) = impatient();
+    let (server, seen) = impatient("200 OK");
     let port = server.local_addr().unwrap().port();
     let scene = Scene::new(|draft| {
         draft.mode(v1::Mode::Observe);

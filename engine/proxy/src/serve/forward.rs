@@ -46,7 +46,7 @@ impl Forward<'_> {
         } = pass;
         let token = self.authorization(authorization);
         match form {
-            Form::Verbatim => self.verbatim(body, upstream, &token).await,
+            Form::Verbatim { route } => self.verbatim(route, body, upstream, &token).await,
             Form::Rewritten { route, body, narrow } => {
                 let head = self.head;
                 let (body, host) = (Bytes::from(body), &upstream.authority);
@@ -59,13 +59,15 @@ impl Forward<'_> {
     /// The client's own bytes there, and the server's own back.
     async fn verbatim(
         mut self,
+        route: Option<Route>,
         body: &Bytes,
         upstream: Arc<Upstream>,
         token: &[HeaderValue],
     ) -> Result<Response<Answer>, Refusal> {
         let head = self.head;
         let make = || verbatim_request(head, body, token);
-        let repeatable = matches!(head.method, Method::GET | Method::HEAD);
+        let repeatable =
+            matches!(head.method, Method::GET | Method::HEAD) || route.is_some_and(Route::only_reads);
         let flowing = self.send(&upstream, make, repeatable).await?;
         let (answer_head, body) = upstream.stream(flowing).into_parts();
         let mut answer = Response::new(Answer::Streamed(Box::new(body)));
