@@ -8,6 +8,7 @@ pub mod address;
 mod admin;
 mod callers;
 mod clock;
+mod complaints;
 pub mod config;
 pub mod credentials;
 pub mod dialer;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use featward_policy::Policy;
 use crate::active::Active;
 use crate::callers::Callers;
 use crate::clock;
+use crate::complaints::Complaints;
 use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::drain::Drain;
@@ -40,6 +41,7 @@ pub(crate) struct State {
     pub(crate) ids: RequestIds,
     pub(crate) token: Token,
     pub(crate) strangers: Strangers,
+    complaints: Complaints,
     pub(crate) drain: Drain,
     /// Requests that are being answered.
     pub(crate) busy: Arc<Semaphore>,
@@ -60,6 +62,7 @@ impl State {
         let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
             strangers: Strangers::new(),
+            complaints: Complaints::new(),
             token: Token::new(config.upstream_token.clone()),
             config,
             credentials,
@@ -103,6 +106,16 @@ impl State {
         if self.complained.swap(now, Ordering::Relaxed) != now {
             self.events
                 .push("record-failed", json!({"error": error.to_string()}));
+        }
+    }
+
+    /// Have the log say that the feature server failed, and how many such lines it was spared since the last.
+    pub(crate) fn upstream_failed(&self, mut fields: Value) {
+        if let Some(unsaid) = self.complaints.next(Instant::now()) {
+            if unsaid > 0 {
+                fields["not_logged_before"] = json!(unsaid);
+            }
+            self.events.push("upstream-failed", fields);
         }
     }
 

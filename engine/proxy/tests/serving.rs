@@ -371,6 +371,34 @@ fn what_the_server_says_when_it_fails_does_not_leave() {
 }
 
 #[test]
+fn each_failure_of_the_server_is_an_event_with_the_callers_request_id() {
+    let failing = |mode| {
+        let scene = Scene::new(|draft| {
+            draft.mode(mode);
+        });
+        scene
+            .far
+            .answer(|_| Response::builder().status(500).body("secret".into()).unwrap());
+        let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
+        let events: Vec<Value> = serde_json::from_slice(&scene.proxy.drain_events()).unwrap();
+        let mut failures = events
+            .into_iter()
+            .filter(|event| event["kind"] == "upstream-failed");
+        let event = failures.next().unwrap();
+        assert_eq!(event["id"], answer.header("featward-request-id").unwrap());
+        assert_eq!(
+            (&event["reason"], &event["upstream_status"], &event["feature_set"]),
+            (&json!("upstream-error"), &json!(500), &json!("ml/drivers"))
+        );
+        assert_eq!(event["peer"], PRICING);
+        assert!(!event.to_string().contains("secret") && failures.next().is_none());
+        answer.status
+    };
+    assert_eq!(failing(v1::Mode::Enforce), 502);
+    assert_eq!(failing(v1::Mode::Observe), 500);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_unreachable_and_not_a_refusal() {
     let scene = Scene::new(|draft| draft.0.feature_sets[0].endpoints[0].port = 1);
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));

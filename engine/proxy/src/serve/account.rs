@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use featward_policy::{Decision, Features, Mode, Policy, Request};
 use http::StatusCode;
+use serde_json::json;
 
 use super::judge::Judged;
 use super::refuse::Refusal;
@@ -154,6 +155,7 @@ impl Account {
             false => (end.tally, end.counted),
         };
         let label = self.label.clone().unwrap_or_else(|| "".into());
+        self.complain(refusal, &label);
         self.state
             .metrics
             .ended(&label, self.route, tally, counted, self.started.elapsed());
@@ -165,6 +167,29 @@ impl Account {
         } else {
             Ok(())
         }
+    }
+
+    /// What the feature server did wrong is for its owner, who reads the log; the caller is told a request id.
+    fn complain(&self, refusal: Option<&Refusal>, feature_set: &str) {
+        let failed = |status: &u16| *status >= 500;
+        let (reason, detail) = match refusal {
+            Some(refusal) if refusal.reason.row().kind == Kind::UpstreamFailed => {
+                (refusal.reason, refusal.detail())
+            }
+            None if self.upstream_status.as_ref().is_some_and(failed) => {
+                (Reason::UpstreamError, "its own answer was passed on")
+            }
+            _ => return,
+        };
+        self.state.upstream_failed(json!({
+            "id": self.id.to_string(),
+            "reason": reason.as_str(),
+            "detail": detail,
+            "upstream_status": self.upstream_status,
+            "feature_set": feature_set,
+            "route": self.route,
+            "peer": self.visitor.identity().map(|identity| identity.as_str()),
+        }));
     }
 
     /// Whoever has proven nothing and gets nothing may not fill the disk either: without one no answer goes out.

@@ -115,6 +115,11 @@ impl Refusal {
         }
     }
 
+    /// What was wrong, in one sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The names that it misses, for the record of callers.
     pub(crate) fn missing(&self) -> impl Iterator<Item = &str> {
         self.about
