@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use featward_policy::Policy;
 
 use crate::active::Active;
-use crate::callers::Callers;
+use crate::callers::{Callers, Present};
 use crate::clock;
 use crate::complaints::Complaints;
 use crate::config::{Config, ConfigError};
@@ -143,10 +143,10 @@ impl State {
 
     /// What the admin socket shows.
     pub(crate) fn status(&self) -> Value {
-        let (callers, unidentified) = self.callers.report();
+        let (callers, unidentified) = self.reported_callers();
         let would_refuse = |rows: &[Value]| {
             rows.iter()
-                .filter(|row| row["would_refuse"] != 0)
+                .filter(|row| !row["standing"].is_null())
                 .cloned()
                 .collect::<Vec<_>>()
         };
@@ -164,6 +164,21 @@ impl State {
             "would_refuse": refused,
             "records_dropped": self.metrics.records_dropped.get(),
             "agent": *self.agent.lock(),
+        })
+    }
+
+    fn reported_callers(&self) -> (Vec<Value>, Vec<Value>) {
+        let active = self.active.load();
+        let active = active.as_ref();
+        let now = clock::now();
+        let since = active.map_or(Duration::ZERO, |active| {
+            now.saturating_sub(active.since.elapsed())
+        });
+        self.callers.report(&Present {
+            policy: active.map(|active| &active.policy),
+            mark: active.map_or(0, |active| active.mark),
+            since: since.as_secs(),
+            now: now.as_secs(),
         })
     }
 

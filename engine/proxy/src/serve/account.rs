@@ -39,12 +39,11 @@ pub(crate) struct Account {
 }
 
 /// How a request ended, for the record and the counters.
-struct End<'e> {
+struct End {
     judged: Judged,
     tally: Tally,
     /// The reason in metrics, which also tells why the feature server failed.
     counted: &'static str,
-    missing: Box<dyn Iterator<Item = &'e str> + 'e>,
 }
 
 /// More names than this are counted, not listed: a body of 1 MiB must not make records of that size.
@@ -87,15 +86,9 @@ impl Account {
     /// What it asks for, and what is granted of it.
     pub(crate) fn asked(&mut self, policy: &Policy, request: &Request<'_>, decision: &Decision) {
         let name = |place: &u32| policy.name_at(request, *place);
-        if let Features::Named(_) = request.features {
-            self.missing = decision
-                .missing
-                .iter()
-                .take(LISTED)
-                .filter_map(name)
-                .map(|name| shortened(name).into_owned())
-                .collect();
-        }
+        // For the status, which is the owner's: what a service holds is no secret there.
+        let missing = decision.missing.iter().take(LISTED).filter_map(name);
+        self.missing = missing.map(|name| shortened(name).into_owned()).collect();
         let Some(line) = &mut self.line else { return };
         line.list(
             "feature_sets",
@@ -150,6 +143,8 @@ impl Account {
         };
         let unrecorded = written.is_err() && refusal.is_none() && judged.mode != Mode::Observe;
         let end = self.end(refusal);
+        let mark = self.active.as_ref().map_or(0, |active| active.mark);
+        let missing = self.missing.iter().map(String::as_str);
         let (tally, counted) = match unrecorded {
             true => (Tally::Undecided, Reason::RecordFailed.as_str()),
             false => (end.tally, end.counted),
@@ -161,7 +156,7 @@ impl Account {
             .ended(&label, self.route, tally, counted, self.started.elapsed());
         self.state
             .callers
-            .count(&self.visitor.caller, tally, counted, &label, end.missing);
+            .count(&self.visitor.caller, tally, counted, (&label, mark), missing);
         if unrecorded {
             Err(Refusal::plain(Reason::RecordFailed))
         } else {
@@ -198,14 +193,13 @@ impl Account {
         stranger && self.state.recorder.is_on() && !self.state.strangers.may_write()
     }
 
-    fn end<'e>(&'e self, refusal: Option<&'e Refusal>) -> End<'e> {
+    fn end(&self, refusal: Option<&Refusal>) -> End {
         let Some(refusal) = refusal else {
             let judged = self.judged.unwrap_or(UNJUDGED);
             return End {
                 judged,
                 tally: judged.tally,
                 counted: judged.reason,
-                missing: Box::new(self.missing.iter().map(String::as_str)),
             };
         };
         let row = refusal.reason.row();
@@ -225,7 +219,6 @@ impl Account {
             judged,
             tally,
             counted: row.name,
-            missing: Box::new(refusal.missing()),
         }
     }
 

@@ -120,13 +120,6 @@ impl Refusal {
         &self.detail
     }
 
-    /// The names that it misses, for the record of callers.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = &str> {
-        self.about
-            .iter()
-            .flat_map(|about| about.missing.iter().map(String::as_str))
-    }
-
     /// The command that prints the binding to ask for, where a binding is what is wanting. It asks for no more than
     /// is missing, because what is granted already has a binding of its own.
     fn command(&self, identity: &str, about: &About) -> Option<String> {
