@@ -312,6 +312,9 @@ fn a_caller_leaves_the_list_once_it_is_granted_what_it_missed_and_has_come_back(
         refused,
         "what else it is allowed says nothing of this"
     );
+    scene.edit(|draft| draft.0.feature_sets[0].version = "1.0.1".into());
+    post(&mut wire, &ask(&[CONV], 1));
+    assert_eq!(standing(&scene), refused, "no edit but a grant changes that");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use featward_policy::{Decision, Features, Mode, Policy, Request};
 use http::StatusCode;
+use http::request::Parts;
 use serde_json::json;
 
 use super::judge::Judged;
@@ -34,6 +35,8 @@ pub(crate) struct Account {
     judged: Option<Judged>,
     label: Option<Arc<str>>,
     missing: Vec<String>,
+    /// Why it could not be judged, or answered.
+    detail: Option<String>,
     upstream_status: Option<u16>,
     closed: bool,
 }
@@ -67,6 +70,7 @@ impl Account {
             judged: None,
             label: None,
             missing: Vec::new(),
+            detail: None,
             upstream_status: None,
             closed: false,
         }
@@ -81,6 +85,19 @@ impl Account {
     /// Which route it is on.
     pub(crate) fn on_route(&mut self, route: &'static str) {
         self.route = route;
+    }
+
+    /// What it asks for where that is none of our routes: never the query, which holds values.
+    pub(crate) fn off_route(&mut self, head: &Parts) {
+        if let Some(line) = &mut self.line {
+            line.name("method", head.method.as_str());
+            line.name("path", head.uri.path());
+        }
+    }
+
+    /// Why it could not be judged: a sentence that names a place, and no value.
+    pub(crate) fn detail(&mut self, detail: String) {
+        self.detail = Some(detail);
     }
 
     /// What it asks for, and what is granted of it.
@@ -138,6 +155,10 @@ impl Account {
             Some(refusal) if self.is_one_too_many(refusal) => {
                 self.state.metrics.records_dropped.inc();
                 Ok(())
+            }
+            Some(refusal) if is_explained(refusal.reason.row().kind) => {
+                self.detail = Some(refusal.detail().to_owned());
+                self.write(judged, Some(status))
             }
             _ => self.write(judged, Some(status)),
         };
@@ -234,6 +255,9 @@ impl Account {
         line.text("outcome", judged.outcome);
         line.flag("applied", judged.applied);
         line.text("reason", judged.reason);
+        if let Some(detail) = &self.detail {
+            line.name("detail", detail);
+        }
         match self.upstream_status {
             Some(status) => line.number("upstream_status", u64::from(status)),
             None => line.null("upstream_status"),
@@ -258,6 +282,11 @@ impl Drop for Account {
             let _ = self.write(judged, None);
         }
     }
+}
+
+/// Whether there is more to say of a refusal than reason and missing features.
+fn is_explained(kind: Kind) -> bool {
+    matches!(kind, Kind::BadRequest | Kind::UpstreamFailed)
 }
 
 /// For requests that end before a policy looks at them.

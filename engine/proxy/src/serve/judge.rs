@@ -90,8 +90,7 @@ impl<'p> Bench<'p> {
 
     /// Judge a request on no route of ours, which passes in observe only.
     pub(crate) fn unmanaged<'b>(&self, head: &Parts, account: &mut Account) -> Result<Pass<'b>, Refusal> {
-        let reason = Reason::UnknownRoute.as_str();
-        self.unread(Tally::UnmanagedRoute, reason, None, head, account)
+        self.unread(Tally::UnmanagedRoute, Reason::UnknownRoute, None, head, account)
     }
 
     /// Judge a request on one of our routes.
@@ -114,7 +113,8 @@ impl<'p> Bench<'p> {
         match parsed {
             Ok(read) => self.decide(route, head, read, account),
             Err(fault) if self.lenient() => {
-                self.unread(Tally::Unjudged, fault.reason.as_str(), Some(route), head, account)
+                account.detail(fault.detail);
+                self.unread(Tally::Unjudged, fault.reason, Some(route), head, account)
             }
             Err(fault) => Err(fault.into()),
         }
@@ -138,7 +138,7 @@ impl<'p> Bench<'p> {
     fn unread<'b>(
         &self,
         tally: Tally,
-        reason: &'static str,
+        reason: Reason,
         route: Option<Route>,
         head: &Parts,
         account: &mut Account,
@@ -149,7 +149,7 @@ impl<'p> Bench<'p> {
         let unread = Judged {
             tally,
             outcome: tally.as_str(),
-            reason,
+            reason: reason.as_str(),
             mode: Mode::Observe,
             applied: false,
         };
@@ -357,7 +357,7 @@ struct Settled {
 }
 
 /// The route of a request. In HTTP/1 the target must be the path itself: an absolute form is another spelling.
-fn route(head: &Parts) -> Option<Route> {
+pub(super) fn route(head: &Parts) -> Option<Route> {
     if head.version != http::Version::HTTP_2 && head.uri.scheme().is_some() {
         return None;
     }

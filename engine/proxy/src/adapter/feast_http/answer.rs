@@ -34,7 +34,15 @@ pub fn filter<'a>(
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))
+    serde_json::from_slice(text).map_err(|error| unreadable(&cause(&error.to_string())))
+}
+
+/// serde quotes what it found before it says what it expected; what it found may be a value.
+fn cause(message: &str) -> Cow<'_, str> {
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => Cow::Owned(format!("expected {expected}")),
+        None => Cow::Borrowed(message),
+    }
 }
 
 fn unreadable(detail: &str) -> Fault {

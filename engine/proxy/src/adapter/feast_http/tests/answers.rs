@@ -46,6 +46,26 @@ fn the_members_may_come_in_either_order() {
 }
 
 #[test]
+fn what_is_wrong_with_an_answer_is_told_without_its_values() {
+    for answer in [
+        r#"{"results":[{}],"metadata":{"feature_names":["a", "SECRET, expected SECRET", 7.0625]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":"SECRET"}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"]},"status":"SECRET"}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":["SECRET"]}}"#,
+        r#"{"results":"SECRET","metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[SECRET],"metadata":{"feature_names":["a"]}}"#,
+    ] {
+        let fault = filter(answer.as_bytes(), &|_| true, &|_| true).unwrap_err();
+        assert_eq!(fault.reason, Reason::UpstreamAnswer);
+        assert!(
+            !fault.detail.contains("SECRET") && !fault.detail.contains("7.0625"),
+            "{answer}: {}",
+            fault.detail
+        );
+    }
+}
+
+#[test]
 fn version_metadata_of_views_that_were_not_granted_is_cut_out() {
     let answer = concat!(
         r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":"#,
