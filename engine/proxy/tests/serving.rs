@@ -371,6 +371,41 @@ fn what_the_server_says_when_it_fails_does_not_leave() {
 }
 
 #[test]
+fn what_the_server_does_not_accept_is_no_failure_that_anybody_tries_again() {
+    for mode in [v1::Mode::Enforce, v1::Mode::Shadow] {
+        let scene = Scene::new(|draft| {
+            draft.mode(mode);
+        });
+        let mut wire = scene.pricing();
+        let mut answered = |status: u16| {
+            let body = "secret: Feature view x does not exist";
+            scene
+                .far
+                .answer(move |_| Response::builder().status(status).body(body.into()).unwrap());
+            let answer = post(&mut wire, &ask(&[CONV], 1));
+            assert!(!answer.text().contains("secret"));
+            (answer.status, answer.reason())
+        };
+        for status in [400, 401, 403, 404, 422] {
+            assert_eq!(answered(status), (422, "upstream-refused".to_owned()), "{status}");
+        }
+        for status in [302, 408, 429, 500, 503] {
+            assert_eq!(answered(status), (502, "upstream-error".to_owned()), "{status}");
+        }
+        let line = &scene.record()[3];
+        assert_eq!(
+            (&line["outcome"], &line["upstream_status"], &line["status"]),
+            (&json!("allow"), &json!(404), &json!(422))
+        );
+        let status = scene.status();
+        assert_eq!(
+            status["callers"][0]["decisions"],
+            json!({"upstream-refused": 5, "upstream-failed": 5})
+        );
+    }
+}
+
+#[test]
 fn each_failure_of_the_server_is_an_event_with_the_callers_request_id() {
     let failing = |mode| {
         let scene = Scene::new(|draft| {

@@ -189,9 +189,7 @@ impl Account {
     fn complain(&self, refusal: Option<&Refusal>, feature_set: &str) {
         let failed = |status: &u16| *status >= 500;
         let (reason, detail) = match refusal {
-            Some(refusal) if refusal.reason.row().kind == Kind::UpstreamFailed => {
-                (refusal.reason, refusal.detail())
-            }
+            Some(refusal) if is_upstreams(refusal.reason.row().kind) => (refusal.reason, refusal.detail()),
             None if self.upstream_status.as_ref().is_some_and(failed) => {
                 (Reason::UpstreamError, "its own answer was passed on")
             }
@@ -210,7 +208,7 @@ impl Account {
 
     /// Whoever has proven nothing and gets nothing may not fill the disk either: without one no answer goes out.
     fn is_one_too_many(&self, refusal: &Refusal) -> bool {
-        let stranger = self.visitor.peer.is_none() && refusal.reason.row().kind != Kind::UpstreamFailed;
+        let stranger = self.visitor.peer.is_none() && !is_upstreams(refusal.reason.row().kind);
         stranger && self.state.recorder.is_on() && !self.state.strangers.may_write()
     }
 
@@ -226,8 +224,8 @@ impl Account {
         let row = refusal.reason.row();
         let tally = Tally::from(row.kind);
         let judged = match (row.kind, self.judged) {
-            // The decision stands; that the feature server failed is told by the status.
-            (Kind::UpstreamFailed, Some(judged)) => judged,
+            // The decision stands; what the feature server made of it is told by the status.
+            (kind, Some(judged)) if is_upstreams(kind) => judged,
             (_, judged) => Judged {
                 tally,
                 outcome: tally.as_str(),
@@ -286,7 +284,12 @@ impl Drop for Account {
 
 /// Whether there is more to say of a refusal than reason and missing features.
 fn is_explained(kind: Kind) -> bool {
-    matches!(kind, Kind::BadRequest | Kind::UpstreamFailed)
+    kind == Kind::BadRequest || is_upstreams(kind)
+}
+
+/// Whether it was allowed, and got no answer of the feature server all the same.
+fn is_upstreams(kind: Kind) -> bool {
+    matches!(kind, Kind::UpstreamFailed | Kind::UpstreamRefused)
 }
 
 /// For requests that end before a policy looks at them.

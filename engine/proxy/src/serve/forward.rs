@@ -218,8 +218,18 @@ fn origin_form(uri: &Uri) -> Uri {
 fn check(flowing: &Flowing) -> Result<(), Refusal> {
     let status = flowing.answer.status();
     if status != StatusCode::OK {
+        // What the caller sends again as it is gets the same again, but for these two.
+        let passing = matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
+        let reason = if status.is_client_error() && !passing {
+            Reason::UpstreamRefused
+        } else {
+            Reason::UpstreamError
+        };
         return Err(Refusal::new(
-            Reason::UpstreamError,
+            reason,
             format!("the feature server answered {}", status.as_u16()),
         ));
     }
