@@ -34,6 +34,7 @@ def render(status: Row) -> Group:
         parts.append(_feature_sets(sets, status["time"]))
     if outbound := status.get("outbound"):
         parts.append(_outbound(outbound, status["time"]))
+    parts += _drift(status)
     parts += _callers(status)
     parts += _errors(agent, status["time"])
     return Group(*parts)
@@ -161,6 +162,23 @@ def _outbound_set(each: Row, now: float) -> tuple[Cell, ...]:
 def _failure(failure: Row, now: float) -> str:
     words = f"{_ago(failure['time'], now)}: {failure['reason']}: {failure['detail']}"
     return _verbatim(words).plain
+
+
+def _drift(status: Row) -> Iterator[Text]:
+    """Columns that vanish are seen by nobody but here."""
+    for each in status.get("drift") or []:
+        found = [
+            f"{words} {', '.join(each[key])}"
+            for key, words in (
+                ("unlisted", "serves columns that the set does not list:"),
+                ("unanswered", "does not answer what is granted:"),
+            )
+            if each[key]
+        ]
+        text = f"{each['feature_set']}, {_ago(each['time'], status['time'])}: the feature server "
+        words = _verbatim(f"{text}{'; it '.join(found)}").plain
+        yield Text(f"\n{words}", style="yellow")
+        yield Text("  run `featward import feast --check`", style="yellow")
 
 
 def _callers(status: Row) -> Iterator[RenderableType]:

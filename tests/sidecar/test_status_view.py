@@ -157,6 +157,17 @@ def test_who_would_be_refused_is_listed_with_each_reason_and_its_age(
     assert "when enforced" not in text
 
 
+def test_a_feature_server_that_differs_from_the_manifests_is_told() -> None:
+    found = {"feature_set": "ml/s", "unlisted": ["booking_v2\x1b"], "unanswered": ["v:booking"]}
+    lines = shown(STATUS | {"drift": [found | {"time": NOW - 60}]}, width=300).splitlines()
+    (place,) = (place for place, line in enumerate(lines) if line.startswith("ml/s, 1 min ago"))
+    assert lines[place].endswith(
+        "the feature server serves columns that the set does not list: booking_v2?; "
+        "it does not answer what is granted: v:booking"
+    )
+    assert lines[place + 1] == "  run `featward import feast --check`"
+
+
 def test_nothing_is_cut_or_folded_on_a_narrow_terminal() -> None:
     long = "spiffe://prod.acme.example/bu/payments/ns/pricing-and-risk/sa/pricing-api"
     callers = [{**STATUS["callers"][0], "identity": long}]

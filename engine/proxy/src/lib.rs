@@ -13,6 +13,7 @@ pub mod config;
 pub mod credentials;
 pub mod dialer;
 mod drain;
+mod drift;
 mod events;
 pub mod fault;
 mod gather;

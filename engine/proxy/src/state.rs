@@ -18,6 +18,7 @@ use crate::complaints::Complaints;
 use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::drain::Drain;
+use crate::drift::Drifts;
 use crate::events::Events;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Moment, Told};
@@ -37,6 +38,7 @@ pub(crate) struct State {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
     pub(crate) callers: Callers,
+    pub(crate) drifts: Drifts,
     pub(crate) events: Events,
     pub(crate) ids: RequestIds,
     pub(crate) token: Token,
@@ -71,6 +73,7 @@ impl State {
             recorder,
             metrics: Metrics::new(),
             callers: Callers::default(),
+            drifts: Drifts::default(),
             events: Events::default(),
             ids: RequestIds::new(),
             drain: Drain::new(),
@@ -162,6 +165,7 @@ impl State {
             "callers": callers,
             "unidentified": unidentified,
             "would_refuse": refused,
+            "drift": self.drifts.report(self.active.load().as_ref().map_or(0, |active| active.mark)),
             "records_dropped": self.metrics.records_dropped.get(),
             "agent": *self.agent.lock(),
         })

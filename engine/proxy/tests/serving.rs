@@ -71,6 +71,50 @@ fn columns_that_nobody_granted_do_not_leave() {
 }
 
 #[test]
+fn where_the_server_and_the_catalogue_differ_the_owner_is_told() {
+    let mut scene = Scene::new(|draft| {
+        draft.strip();
+        draft.0.feature_sets[0].services[0].features.push(SECRET.into());
+    });
+    let columns = |names: Value| {
+        let results: Vec<Value> = names.as_array().unwrap().iter().map(|_| json!({})).collect();
+        json!({"metadata": {"feature_names": names}, "results": results})
+    };
+    let by_service = json!({"feature_service": "activity", "entities": {"driver_id": [1]}});
+    let mut wire = scene.pricing();
+    scene
+        .far
+        .answer_json(columns(json!(["driver_id", "conv_rate", "acc_rate", "secret"])));
+    assert_eq!(post(&mut wire, &by_service).status, 200);
+    assert_eq!(scene.status()["drift"], json!([]), "stripped is not unlisted");
+    assert!(scene.record()[0].get("unlisted").is_none());
+    scene
+        .far
+        .answer_json(columns(json!(["driver_id", "acc_rate_v2", "conv_rate"])));
+    let answer = post(&mut wire, &by_service);
+    assert_eq!(
+        answer.json()["metadata"]["feature_names"],
+        json!(["driver_id", "conv_rate"])
+    );
+    let line = &scene.record()[1];
+    assert_eq!(
+        (&line["unlisted"], &line["unanswered"]),
+        (&json!(["acc_rate_v2"]), &json!([ACC]))
+    );
+    let drift = &scene.status()["drift"][0];
+    assert_eq!(
+        (&drift["feature_set"], &drift["unlisted"], &drift["unanswered"]),
+        (&json!("ml/drivers"), &json!(["acc_rate_v2"]), &json!([ACC]))
+    );
+    for series in ["unlisted_columns", "unanswered_features"] {
+        let series = format!("featward_{series}_total{{feature_set=\"ml/drivers\"}} 1");
+        assert!(scene.proxy.metrics().contains(&series), "{series}");
+    }
+    scene.edit(|draft| draft.0.feature_sets[0].version = "1.0.1".into());
+    assert_eq!(scene.status()["drift"], json!([]), "an edit begins anew");
+}
+
+#[test]
 fn one_feature_too_many_refuses_all_and_says_why() {
     let scene = Scene::new(|_| {});
     let answer = post(&mut scene.pricing(), &ask(&[CONV, SECRET], 1));

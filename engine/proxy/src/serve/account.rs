@@ -13,6 +13,7 @@ use serde_json::json;
 use super::judge::Judged;
 use super::refuse::Refusal;
 use crate::active::Active;
+use crate::adapter::feast_http::Differing;
 use crate::clock;
 use crate::record::{Line, shortened};
 use crate::refusal::{Kind, Reason};
@@ -133,6 +134,13 @@ impl Account {
         line.number("rows", request.rows);
         line.number("cost", decision.cost());
         line.optional("rule", decision.rule.map(|rule| policy.binding(rule).name));
+    }
+
+    /// Where the feature server's answer was not as the catalogue says.
+    pub(crate) fn differing(&mut self, differing: &Differing<'_>) {
+        let Some(line) = &mut self.line else { return };
+        line.list("unlisted", differing.unlisted.iter().map(String::as_str));
+        line.list("unanswered", differing.unanswered.iter().copied().take(LISTED));
     }
 
     /// The verdict.

@@ -19,7 +19,7 @@ use super::judge::{Form, Narrow, Pass};
 use super::refuse::Refusal;
 use crate::active::Active;
 use crate::adapter::Route;
-use crate::adapter::feast_http::Kept;
+use crate::adapter::feast_http::{Differing, Kept};
 use crate::headers;
 use crate::refusal::Reason;
 use crate::state::State;
@@ -112,7 +112,7 @@ impl Forward<'_> {
     fn narrowed(&mut self, whole: Bytes, narrow: &Narrow<'_>) -> Result<Response<Answer>, Refusal> {
         let policy = &self.active.policy;
         let name = |feature: FeatureIndex| &*policy.feature(feature).name;
-        let kept = match narrow.read.service() {
+        let mut kept = match narrow.read.service() {
             Some(service) if narrow.decision.mode != Mode::Enforce => {
                 let all = policy.expand(service).unwrap_or_default();
                 Kept::new(&narrow.read, all.iter().copied().map(name))
@@ -122,7 +122,10 @@ impl Forward<'_> {
                 Kept::new(&narrow.read, granted.map(|grant| name(grant.feature)))
             }
         };
-        let filtered = match kept.filter(&whole)? {
+        kept.leave_out(narrow.stripped.iter().map(String::as_str));
+        let narrowed = kept.filter(&whole, |column| policy.entity_column(column).is_some())?;
+        self.differing(&narrowed.differing, narrow);
+        let filtered = match narrowed.answer {
             Cow::Borrowed(_) => None,
             Cow::Owned(narrowed) => Some(Bytes::from(narrowed)),
         };
@@ -134,6 +137,17 @@ impl Forward<'_> {
             answer.headers_mut().insert(STRIPPED, stripped(narrow));
         }
         Ok(answer)
+    }
+
+    /// Nobody misses what the filter cuts out, so that the owner has to be told.
+    fn differing(&mut self, differing: &Differing<'_>, narrow: &Narrow<'_>) {
+        if differing.is_empty() {
+            return;
+        }
+        let label = self.active.label(Some(&narrow.decision));
+        self.account.differing(differing);
+        self.state.metrics.differing(label, differing);
+        self.state.drifts.note(label, self.active.mark, differing);
     }
 
     async fn send(
