@@ -145,7 +145,12 @@ def test_explain_names_what_is_missing_and_the_command_to_ask_for_it(run: Run) -
     decision = explained(run, "--identity", CLIENT, *request)
     assert decision["outcome"] == "deny"
     assert decision["missing"] == ["driver_hourly_stats:avg_daily_trips"]
-    assert decision["nearest_binding"]["name"] == "pricing/report"
+    assert decision["nearest_binding"]["name"] == "pricing/pricing-api", "its own"
+    alone = ("--feature-set", "driver-stats", "--features", "driver_hourly_stats:avg_daily_trips")
+    other = explained(run, "--identity", CLIENT, *alone)
+    assert other["nearest_binding"]["name"] == "pricing/report", (
+        "no binding of its own grants any of it"
+    )
     assert decision["request"].endswith(
         f"--identity {CLIENT} --feature-set pricing/driver-stats --features driver_hourly_stats:avg_daily_trips"
     )
