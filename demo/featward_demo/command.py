@@ -43,8 +43,7 @@ def demo(
     from featward_demo.errors import DemoError
     from featward_demo.stack import Stack
 
-    # A supervisor's request to end is answered like Ctrl-C: nothing is left running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_like_ctrl_c()
     shown = errors if output is Output.JSON else console
     try:
         with _folder(folder, keep) as place:
@@ -59,6 +58,15 @@ def demo(
         raise typer.Exit(1) from None
     if not behaved:
         raise typer.Exit(1)
+
+
+def _end_like_ctrl_c() -> None:
+    """A supervisor's request to end and a terminal that is closed are answered like Ctrl-C: nothing is left
+    running. Under `nohup`, which ignores it, a closed terminal ends nothing.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _walk(stack: "Stack", console: "Console", output: Output, keep: bool) -> bool:
