@@ -123,8 +123,16 @@ def _folder(wanted: Path | None, keep: bool) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="featward-demo-") as place:
             yield Path(place)
         return
-    wanted.mkdir(parents=True, exist_ok=True)
-    if any(wanted.iterdir()):
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        filled = any(wanted.iterdir())
+        # Writing is what fails on a file system that is read-only, and for who may not.
+        tempfile.TemporaryFile(dir=wanted).close()
+    except OSError as error:
+        raise DemoError(
+            f"{wanted} can't be written to: {error.strerror}; name another folder with --folder"
+        ) from error
+    if filled:
         raise DemoError(
             f"{wanted} is not empty; name a new folder with --folder, or remove what is in it"
         )
