@@ -88,16 +88,19 @@ def _walk(stack: "Stack", console: "Console", output: Output, keep: bool) -> boo
         console.print(
             "\nEverything is stopped again. [bold]featward demo --keep[/] leaves it running for you."
         )
+    from featward_demo.progress import progress
+
     return behaved
 
 
 def _start(stack: "Stack", console: "Console") -> None:
     started = time.monotonic()
-    with console.status("starting") as status:
-        stack.start(lambda what: status.update(what))
+    with progress(console) as tell:
+        stack.start(tell)
     console.print(
         f"Feast {stack.environment.version}, two CAs and {len(stack.sidecars)} sidecars are running after "
         f"{time.monotonic() - started:.0f} s, all on loopback; their files are in {stack.folder}"
+    from featward_demo.progress import progress
     )
 
 
@@ -106,9 +109,9 @@ def _tour(stack: "Stack", console: "Console") -> "list[Outcome]":
     from featward_demo.tour import tour
 
     outcomes = []
-    with console.status("touring") as status:
-        told = tour(stack, lambda number, step: status.update(step.meanwhile or step.title))
-        for outcome in told:
+    with progress(console) as tell:
+        # A step that is over in a moment has nothing to say but its outcome.
+        for outcome in tour(stack, lambda _, step: tell(step.meanwhile)):
             show(console, outcome)
             outcomes.append(outcome)
     return outcomes
