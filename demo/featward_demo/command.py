@@ -80,31 +80,27 @@ def _walk(stack: "Stack", console: "Console", output: Output, keep: bool) -> boo
     behaved = all(outcome.seen.behaved for outcome in outcomes)
     if output is Output.JSON:
         print_json(facts(stack, outcomes))
+    by_hand(console, stack, keep)
     if keep:
-        by_hand(console, stack)
         console.print("\nIt runs until Ctrl-C.")
         _wait()
-    else:
-        console.print(
-            "\nEverything is stopped again. [bold]featward demo --keep[/] leaves it running for you."
-        )
-    from featward_demo.progress import progress
-
     return behaved
 
 
 def _start(stack: "Stack", console: "Console") -> None:
+    from featward_demo.progress import progress
+
     started = time.monotonic()
     with progress(console) as tell:
         stack.start(tell)
     console.print(
         f"Feast {stack.environment.version}, two CAs and {len(stack.sidecars)} sidecars are running after "
         f"{time.monotonic() - started:.0f} s, all on loopback; their files are in {stack.folder}"
-    from featward_demo.progress import progress
     )
 
 
 def _tour(stack: "Stack", console: "Console") -> "list[Outcome]":
+    from featward_demo.progress import progress
     from featward_demo.report import show
     from featward_demo.tour import tour
 
