@@ -118,6 +118,11 @@ def explained(run: Run, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def test_a_tab_is_seen_in_what_check_shows(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\n\tkind: Namespace\n")
+    assert "   2 | ⇥kind: Namespace\n         ^\n" in run("check", tmp_path).stdout
+
+
 @pytest.mark.parametrize("identity", [CLIENT, "prod.payments/pricing-api"])
 def test_explain_allows_what_is_granted(run: Run, identity: str) -> None:
     request = (
