@@ -12,13 +12,19 @@ RUST := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -na
 	common/featward/policy/v1/snapshot.proto
 PROTOS := $(shell find common -name '*.proto')
 
+# What a failed download means, since pip and cargo say it in pages.
+NO_PACKAGES = echo "error: a Python package could not be installed; check the network, the proxy (HTTPS_PROXY) and the package index ('$(BIN)/pip config list'), then run make again" >&2; exit 1
+NO_ENGINE = echo "error: the engine could not be built; what cargo says above is why. If it could not download, check the network and the proxy (HTTPS_PROXY), then run make again" >&2; exit 1
+# Without a network pip's upgrade of itself succeeds and does nothing, and an older pip (before 25.1) knows no groups.
+TAKES_GROUPS = $(BIN)/pip install --help | grep -e --group >/dev/null
+
 .PHONY: help
 help: ## Print the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.engine ## Protect a real Feast server end to end, as a tour
-	@$(BIN)/featward demo $(DEMO_OPTIONS)
+	@FEATWARD_DEMO_KEEP='make demo DEMO_OPTIONS=--keep' $(BIN)/featward demo $(DEMO_OPTIONS)
 
 .PHONY: test
 test: check cargo-test pytest ## Everything that must pass before a change is done
@@ -39,7 +45,7 @@ cargo-test: $(VENV)/.engine ## The engine's own tests
 
 .PHONY: pytest
 pytest: $(VENV)/.engine ## The tests in Python, with real servers
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	$(BIN)/pytest --durations=10 $(PYTEST_OPTIONS)
 
 .PHONY: format
 format: $(VENV)/.engine ## Put the code into its form
@@ -86,19 +92,19 @@ clean: ## Remove what was built here
 
 # Two stamps: packages are installed again when pyproject.toml changes, the engine when its sources do.
 $(VENV)/.packages: pyproject.toml hatch_build.py | toolchain
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { echo "error: $(PYTHON) can't make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
-	$(BIN)/pip install --quiet --upgrade pip
 	@echo "installing Python packages ..."
-	$(BIN)/pip install --quiet --group dev editables hatchling packaging
+	@$(BIN)/pip install --quiet --upgrade pip || { $(NO_PACKAGES); }
+	@$(TAKES_GROUPS) || { $(NO_PACKAGES); }
+	@$(BIN)/pip install --quiet --group dev editables hatchling packaging || { $(NO_PACKAGES); }
 	touch $@
 
 # Cargo runs here by itself first, because pip would hide its progress for minutes.
 $(VENV)/.engine: $(RUST) $(VENV)/.packages
 	@echo "building the engine (a few minutes the first time) ..."
-	cd engine && cargo build --locked --package featward-python
-	$(BIN)/pip install --quiet --no-build-isolation --editable '.[all]' \
-		|| { echo "error: a package could not be installed; check the network and the package index, then run make again" >&2; exit 1; }
+	@cd engine && cargo build --locked --package featward-python || { $(NO_ENGINE); }
+	@$(BIN)/pip install --quiet --no-build-isolation --editable '.[all]' || { $(NO_PACKAGES); }
 	touch $@
 
 .PHONY: toolchain

@@ -26,6 +26,8 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from featward.yamlsyntax import slip
+
 __all__ = ["Fault", "Path", "Place", "Tree", "is_plain_text", "places", "read", "show_path"]
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -244,6 +246,11 @@ class _Composer:
         self.faults.append(Fault(code, mark.line + 1, mark.column + 1, path, message, remedy))
 
     def _note_syntax(self, error: yaml.YAMLError) -> None:
+        if likely := slip(self.text, error):
+            line, column, cause, remedy = likely
+            message = f"this is not YAML: {cause}"
+            self.faults.append(Fault("yaml-syntax", line, column, (), message, remedy))
+            return
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else self._unprintable(error)
         problem = (

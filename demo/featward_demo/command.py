@@ -43,8 +43,7 @@ def demo(
     from featward_demo.errors import DemoError
     from featward_demo.stack import Stack
 
-    # A supervisor's request to end is answered like Ctrl-C: nothing is left running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_like_ctrl_c()
     shown = errors if output is Output.JSON else console
     try:
         with _folder(folder, keep) as place:
@@ -61,6 +60,15 @@ def demo(
         raise typer.Exit(1)
 
 
+def _end_like_ctrl_c() -> None:
+    """A supervisor's request to end and a terminal that is closed are answered like Ctrl-C: nothing is left
+    running. Under `nohup`, which ignores it, a closed terminal ends nothing.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
 def _walk(stack: "Stack", console: "Console", output: Output, keep: bool) -> bool:
     """Start, tour, report; returns whether every step behaved."""
     from featward.cli.output import print_json
@@ -72,21 +80,19 @@ def _walk(stack: "Stack", console: "Console", output: Output, keep: bool) -> boo
     behaved = all(outcome.seen.behaved for outcome in outcomes)
     if output is Output.JSON:
         print_json(facts(stack, outcomes))
+    by_hand(console, stack, keep)
     if keep:
-        by_hand(console, stack)
         console.print("\nIt runs until Ctrl-C.")
         _wait()
-    else:
-        console.print(
-            "\nEverything is stopped again. [bold]featward demo --keep[/] leaves it running for you."
-        )
     return behaved
 
 
 def _start(stack: "Stack", console: "Console") -> None:
+    from featward_demo.progress import progress
+
     started = time.monotonic()
-    with console.status("starting") as status:
-        stack.start(lambda what: status.update(what))
+    with progress(console) as tell:
+        stack.start(tell)
     console.print(
         f"Feast {stack.environment.version}, two CAs and {len(stack.sidecars)} sidecars are running after "
         f"{time.monotonic() - started:.0f} s, all on loopback; their files are in {stack.folder}"
@@ -94,13 +100,14 @@ def _start(stack: "Stack", console: "Console") -> None:
 
 
 def _tour(stack: "Stack", console: "Console") -> "list[Outcome]":
+    from featward_demo.progress import progress
     from featward_demo.report import show
     from featward_demo.tour import tour
 
     outcomes = []
-    with console.status("touring") as status:
-        told = tour(stack, lambda number, step: status.update(step.meanwhile or step.title))
-        for outcome in told:
+    with progress(console) as tell:
+        # A step that is over in a moment has nothing to say but its outcome.
+        for outcome in tour(stack, lambda _, step: tell(step.meanwhile)):
             show(console, outcome)
             outcomes.append(outcome)
     return outcomes
@@ -115,8 +122,16 @@ def _folder(wanted: Path | None, keep: bool) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="featward-demo-") as place:
             yield Path(place)
         return
-    wanted.mkdir(parents=True, exist_ok=True)
-    if any(wanted.iterdir()):
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        filled = any(wanted.iterdir())
+        # Writing is what fails on a file system that is read-only, and for who may not.
+        tempfile.TemporaryFile(dir=wanted).close()
+    except OSError as error:
+        raise DemoError(
+            f"{wanted} can't be written to: {error.strerror}; name another folder with --folder"
+        ) from error
+    if filled:
         raise DemoError(
             f"{wanted} is not empty; name a new folder with --folder, or remove what is in it"
         )

@@ -1,18 +1,21 @@
 """One program that we start, watch until it is ready, and stop.
 
-All programs of the demo (the CA, the sidecars, Feast) go through here, so that none is left running
-and each has its log in a file.
+All programs of the demo (the CA, the sidecars, Feast) go through here, so that none is left running,
+not even by a demo that is killed, and each has its log in a file.
 """
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from featward_demo import tethered
 from featward_demo.errors import ProgramError
 
 # A slow start on a busy machine is no failure; Feast alone imports for ten seconds with two busy
@@ -36,12 +39,18 @@ class Program:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start it in a process group of its own, so that a Ctrl-C reaches it only through us."""
+        """Start it in a process group of its own, so that a Ctrl-C reaches it only through us.
+
+        It gets SIGTERM when the thread that calls this has ended, however that came about.
+        """
+        if shutil.which(self.command[0]) is None:
+            raise ProgramError(f"{self.name} could not be started: no program {self.command[0]}")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        tether = [sys.executable, "-I", "-S", str(tethered.__file__), str(os.getpid())]
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self.command,
+                    [*tether, *self.command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -1,6 +1,9 @@
 """What the tour shows: to people as it goes, and to programs at the end."""
 
+import os
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -39,8 +42,8 @@ def summary(console: Console, outcomes: Sequence[Outcome]) -> None:
     console.print(columns(rows, ("", "step", "time", "behaved"), right=(0, 2)))
 
 
-def by_hand(console: Console, stack: Stack) -> None:
-    """Commands to try while it is running."""
+def by_hand(console: Console, stack: Stack, keep: bool) -> None:
+    """Commands to try while it is running; without `keep` as a foretaste, since it is about to be stopped."""
     who = stack.identity("reporting")
     body = '{"features": ["driver_hourly_stats:conv_rate"], "entities": {"driver_id": [1001]}}'
     read = f"{HOST}:{stack.ports.server}/get-online-features"
@@ -64,9 +67,23 @@ def by_hand(console: Console, stack: Stack) -> None:
         ("the record", f"tail -n 3 {stack.server.record}"),
     )
     console.print("\n[bold]Try it by hand[/]")
+    if not keep:
+        console.print(
+            "These commands need what is stopped now. What leaves it running, and prints them with its own "
+            f"addresses and files:\n\n  [bold]{escape(keeping())}[/]"
+        )
     for what, line in lines:
         console.print(f"\n  [dim]# {what}[/]")
         console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+
+
+def keeping() -> str:
+    """The command that leaves the demo running, as who reads it can type it: by make, by name or by path."""
+    if by_make := os.environ.get("FEATWARD_DEMO_KEEP"):
+        return by_make
+    ours, found = command(), shutil.which("featward")
+    on_path = found is not None and Path(found).resolve() == Path(ours).resolve()
+    return f"{'featward' if on_path else ours} demo --keep"
 
 
 def facts(stack: Stack, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -159,7 +159,9 @@ class Stack:
             raise
 
     def _start(self, progress: Progress) -> None:
-        self.environment = ensure(self.feast_version, lambda what: progress(f"Feast: {what}"))
+        self.environment = ensure(
+            self.feast_version, lambda what: progress(f"installing Feast: {what}")
+        )
         progress("making Feast's repository and its rows, and starting both CAs")
         for environment, folder in (("prod", self.manifests), ("dev", self.dev_manifests)):
             lay_out(environment, folder, "platform")

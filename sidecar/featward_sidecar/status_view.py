@@ -4,7 +4,7 @@ Pure: the document of `GET /status` in, something for rich out. Times are relati
 clock, so that a status that was saved reads the same a week later.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -19,6 +19,12 @@ Row = Mapping[str, Any]
 SHOWN = 20
 """Callers listed; JSON has them all."""
 
+REFUSALS = 3
+"""Would-be refusals of a caller listed, likewise."""
+
+WOULD_REFUSE = {"would-deny", "would-limit", "unjudged", "unmanaged-route"}
+"""Ends of requests that passed only because nothing is enforced."""
+
 
 def render(status: Row) -> Group:
     """The whole view."""
@@ -28,6 +34,7 @@ def render(status: Row) -> Group:
         parts.append(_feature_sets(sets, status["time"]))
     if outbound := status.get("outbound"):
         parts.append(_outbound(outbound, status["time"]))
+    parts += _drift(status)
     parts += _callers(status)
     parts += _errors(agent, status["time"])
     return Group(*parts)
@@ -161,22 +168,46 @@ def _failure(failure: Row, now: float) -> str:
     return _verbatim(words).plain
 
 
+def _drift(status: Row) -> Iterator[Text]:
+    """Columns that vanish are seen by nobody but here."""
+    for each in status.get("drift") or []:
+        found = [
+            f"{words} {', '.join(each[key])}"
+            for key, words in (
+                ("unlisted", "serves columns that the set does not list:"),
+                ("unanswered", "does not answer what is granted:"),
+            )
+            if each[key]
+        ]
+        text = f"{each['feature_set']}, {_ago(each['time'], status['time'])}: the feature server "
+        words = _verbatim(f"{text}{'; it '.join(found)}").plain
+        yield Text(f"\n{words}", style="yellow")
+        yield Text("  run `featward import feast --check`", style="yellow")
+
+
 def _callers(status: Row) -> Iterator[RenderableType]:
     now = status["time"]
-    titles = (
+    called = ("caller", "last seen", "requests", "decisions", "newest refusal")
+    for title, rows in (
         ("callers with identity", status.get("callers") or []),
         ("callers without identity, to be moved", status.get("unidentified") or []),
-        ("would be refused when enforced", status.get("would_refuse") or []),
-    )
-    for title, rows in titles:
-        if rows:
-            yield from _caller_table(title, rows, now)
+    ):
+        yield from _titled(title, rows, called, lambda row: _caller(row, now))
+    standing = ("caller", "last seen", "standing", "refusals, newest first")
+    refused = status.get("would_refuse") or []
+    yield from _titled(_refused_title(status), refused, standing, lambda row: _refused(row, now))
 
 
-def _caller_table(title: str, rows: Sequence[Row], now: float) -> Iterator[Text]:
+def _titled(
+    title: str,
+    rows: Sequence[Row],
+    headings: Sequence[str],
+    shown: Callable[[Row], Sequence[Cell]],
+) -> Iterator[Text]:
+    if not rows:
+        return
     yield Text(f"\n{title} ({len(rows)})", style="bold")
-    headings = ("caller", "last seen", "requests", "decisions", "newest refusal")
-    yield _table(headings, [_caller(row, now) for row in rows[:SHOWN]])
+    yield _table(headings, [shown(row) for row in rows[:SHOWN]])
     if len(rows) > SHOWN:
         yield Text(f" and {len(rows) - SHOWN} more: --output json", style="dim")
 
@@ -184,11 +215,44 @@ def _caller_table(title: str, rows: Sequence[Row], now: float) -> Iterator[Text]
 def _caller(row: Row, now: float) -> tuple[Cell, ...]:
     counts = (row.get("decisions") or {}).items()
     return (
-        _verbatim(row.get("identity") or row.get("source") or "a UNIX socket"),
+        _who(row),
         _ago(row["last_seen"], now),
         str(row["requests"]),
         ", ".join(f"{name} {count}" for name, count in counts),
-        _verbatim(_trouble(row.get("newest_trouble"))),
+        _verbatim(_trouble(row.get("newest_trouble"), now)),
+    )
+
+
+def _who(row: Row) -> Text:
+    return _verbatim(row.get("identity") or row.get("source") or "a UNIX socket")
+
+
+def _refused_title(status: Row) -> str:
+    """Once all is enforced, who still calls is refused, and stands in the lists above with that."""
+    sets = (status.get("policy") or {}).get("feature_sets") or []
+    if sets and all(each["mode"] == "enforce" for each in sets):
+        return "passed before all was enforced, and have not asked for it since"
+    return "would be refused when enforced"
+
+
+STANDING = {
+    "would-be-refused": Text("would be refused", style="yellow"),
+    "not-seen-since-the-edit": Text("not seen since the edit", style="dim"),
+    "not-allowed-since-the-edit": Text("nothing allowed since the edit", style="yellow"),
+}
+
+
+def _refused(row: Row, now: float) -> tuple[Cell, ...]:
+    standing = row.get("standing") or ""
+    troubles = [each for each in row.get("troubles") or [] if each["decision"] in WOULD_REFUSE]
+    told = [_trouble(each, now) for each in troubles[:REFUSALS]]
+    if len(troubles) > REFUSALS:
+        told.append(f"and {len(troubles) - REFUSALS} more")
+    return (
+        _who(row),
+        _ago(row["last_seen"], now),
+        STANDING.get(standing) or _verbatim(standing),
+        _verbatim("; ".join(told)),
     )
 
 
@@ -201,11 +265,13 @@ def _verbatim(text: str) -> Text:
     return Text("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
-def _trouble(trouble: Row | None) -> str:
+def _trouble(trouble: Row | None, now: float) -> str:
     if not trouble:
         return ""
     missing = ", ".join(trouble.get("missing") or [])
-    return f"{trouble['reason']} ({trouble['feature_set']})" + (f": {missing}" if missing else "")
+    place = f" ({trouble['feature_set']})" if trouble["feature_set"] else ""
+    text = f"{trouble['reason']}{place}, {_ago(trouble['time'], now)}"
+    return text + (f": {missing}" if missing else "")
 
 
 def _errors(agent: Row, now: float) -> Iterator[RenderableType]:

@@ -118,6 +118,11 @@ def explained(run: Run, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def test_a_tab_is_seen_in_what_check_shows(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\n\tkind: Namespace\n")
+    assert "   2 | ⇥kind: Namespace\n         ^\n" in run("check", tmp_path).stdout
+
+
 @pytest.mark.parametrize("identity", [CLIENT, "prod.payments/pricing-api"])
 def test_explain_allows_what_is_granted(run: Run, identity: str) -> None:
     request = (
@@ -145,7 +150,12 @@ def test_explain_names_what_is_missing_and_the_command_to_ask_for_it(run: Run) -
     decision = explained(run, "--identity", CLIENT, *request)
     assert decision["outcome"] == "deny"
     assert decision["missing"] == ["driver_hourly_stats:avg_daily_trips"]
-    assert decision["nearest_binding"]["name"] == "pricing/report"
+    assert decision["nearest_binding"]["name"] == "pricing/pricing-api", "its own"
+    alone = ("--feature-set", "driver-stats", "--features", "driver_hourly_stats:avg_daily_trips")
+    other = explained(run, "--identity", CLIENT, *alone)
+    assert other["nearest_binding"]["name"] == "pricing/report", (
+        "no binding of its own grants any of it"
+    )
     assert decision["request"].endswith(
         f"--identity {CLIENT} --feature-set pricing/driver-stats --features driver_hourly_stats:avg_daily_trips"
     )
@@ -200,6 +210,32 @@ def test_questions_about_nothing_are_a_sentence(run: Run, arguments: tuple[str, 
     done = run("explain", "--manifests", EXAMPLE, *arguments)
     assert done.exit_code == 1
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--features", "driver_hourly_stats:conv_rat"), "mean driver_hourly_stats:conv_rate?"),
+        (("--features", "conv_rate"), "mean driver_hourly_stats:conv_rate?"),
+        (("--features", "driver_hourly_stat:conv_rate"), "mean driver_hourly_stats:conv_rate?"),
+        (("--features", "driver_hourly_stats:salary"), "feature-set.yaml lists"),
+        (("--service", "driver_activity_v2"), "mean driver_activity_v1?"),
+        (("--service", "nothing"), "feature-set.yaml lists"),
+        (("--who", "driver_hourly_stats:conv_rat"), "mean driver_hourly_stats:conv_rate?"),
+        (("--who", "avg_daily_trip"), "mean driver_hourly_stats:avg_daily_trips?"),
+    ],
+)
+def test_explain_says_that_there_is_no_such_thing(
+    run: Run, arguments: tuple[str, str], said: str
+) -> None:
+    asked = ("--identity", CLIENT, "--feature-set", "driver-stats", *arguments)
+    done = run("explain", "--manifests", EXAMPLE, *asked)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        f"error: there is no {'service' if 'serv' in arguments[0] else 'feature'} "
+    )
+    assert repr(arguments[1]) in done.stderr
+    assert said in done.stderr
 
 
 def test_two_questions_at_once_are_a_wrong_command_line(run: Run) -> None:

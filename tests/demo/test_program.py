@@ -1,5 +1,8 @@
 """Programs that the demo starts: ready, failed, stopped."""
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +61,24 @@ def test_a_program_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 
 def test_a_port_without_a_server_does_not_answer() -> None:
     assert not answers("127.0.0.1", 1, "/health")
+
+
+def test_programs_end_with_a_demo_that_is_killed(tmp_path: Path) -> None:
+    # The program leaves its mark as it ends; the demo in between is killed and can't tell it to.
+    started, ended = tmp_path / "started", tmp_path / "ended"
+    os.mkfifo(started)
+    os.mkfifo(ended)
+    code = f"""import pathlib, signal, sys
+signal.alarm(30)
+signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(ended)!r}).write_text("x"), sys.exit()))
+pathlib.Path({str(started)!r}).write_text("x")
+while True: signal.pause()"""
+    demo = f"""import signal, sys
+from pathlib import Path
+from featward_demo.program import Program
+Program("it", [sys.executable, "-c", {code!r}], Path({str(tmp_path / "log")!r})).start()
+signal.pause()"""
+    with subprocess.Popen([sys.executable, "-c", demo]) as parent:
+        assert started.read_text() == "x"
+        parent.send_signal(signal.SIGKILL)
+        assert ended.read_text() == "x"

@@ -69,7 +69,8 @@ class Evaluator:
             "digest": self.digest,
         }
         answer |= verdict
-        answer["nearest"] = self._nearest(question, answer["missing"] + answer["stripped"])
+        missing = answer["missing"] + answer["stripped"]
+        answer["nearest"] = self._nearest(question, answer["granted"], missing)
         return answer
 
     def readers(self, feature: str, now: float) -> list[dict[str, Any]]:
@@ -150,15 +151,19 @@ class Evaluator:
             return limits | {"reason": "cost-over-burst", "rule": _name(burst[0])}
         return limits | {"outcome": "allow", "reason": "granted", "rule": _name(used[granted[0]])}
 
-    def _nearest(self, question: dict[str, Any], missing: list[str]) -> str | None:
+    def _nearest(
+        self, question: dict[str, Any], granted: list[str], missing: list[str]
+    ) -> str | None:
         identity = question["identity"]
         speaking = set() if identity is None else {_order(b) for _, b in self._speaking(identity)}
-        candidates = sorted(
-            (-listed, _order(b) not in speaking, b.expires <= question["now"], _order(b))
-            for b in self.snapshot.bindings
-            if (listed := sum(name in b.features for name in missing))
-        )
-        return "/".join(candidates[0][-1]) if candidates else None
+        candidates = []
+        for b in self.snapshot.bindings if missing else ():
+            others, lapsed = _order(b) not in speaking, b.expires <= question["now"]
+            own = 0 if others or lapsed else sum(name in b.features for name in granted)
+            listed = sum(name in b.features for name in missing)
+            if own or listed:
+                candidates.append((-own, -listed, others, lapsed, _order(b)))
+        return "/".join(min(candidates)[-1]) if candidates else None
 
     def _granting(self, identity: str, feature: str, now: float) -> Binding | None:
         return next(

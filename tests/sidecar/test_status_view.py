@@ -46,6 +46,7 @@ STATUS: dict[str, Any] = {
                 "reason": "not-granted",
                 "feature_set": "ml/driver-stats",
                 "missing": ["v:x"],
+                "time": NOW - 65,
             },
         }
     ],
@@ -85,7 +86,7 @@ def shown(status: dict[str, Any], width: int = 200) -> str:
         "callers with identity (1)",
         "callers without identity, to be moved (1)",
         "10.0.0.9",
-        "not-granted (ml/driver-stats): v:x",
+        "not-granted (ml/driver-stats), 1 min 5 s ago: v:x",
     ],
 )
 def test_a_healthy_sidecar_shows_who_it_is_and_who_called(sentence: str) -> None:
@@ -123,6 +124,48 @@ def test_what_is_wrong_stands_out() -> None:
         "  two",
     ):
         assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        ("would-be-refused", "would be refused "),
+        ("not-seen-since-the-edit", "not seen since the edit"),
+        ("not-allowed-since-the-edit", "nothing allowed since the edit"),
+    ],
+)
+def test_who_would_be_refused_is_listed_with_each_reason_and_its_age(
+    standing: str, words: str
+) -> None:
+    trouble: dict[str, Any] = {"decision": "would-deny", "feature_set": "ml/s", "missing": ["v:x"]}
+    troubles = [
+        {"decision": "unmanaged-route", "reason": "unknown-route", "feature_set": "", "time": NOW},
+        {**trouble, "reason": "not-granted", "time": NOW - 3600},
+        {**trouble, "decision": "deny", "reason": "binding-expired", "time": NOW - 9},
+    ]
+    row = {"identity": "spiffe://x/y", "last_seen": NOW - 5, "requests": 2}
+    refused = [row | {"standing": standing, "troubles": troubles}]
+    text = shown(STATUS | {"would_refuse": refused}, width=300)
+    assert "would be refused when enforced (1)" in text
+    (line,) = (line for line in text.splitlines() if "unknown-route, 0 s ago" in line)
+    assert words in line
+    assert line.endswith("unknown-route, 0 s ago; not-granted (ml/s), 1 h ago: v:x")
+    enforced = STATUS["policy"]["feature_sets"][0] | {"mode": "enforce"}
+    policy = STATUS["policy"] | {"feature_sets": [enforced]}
+    text = shown(STATUS | {"would_refuse": refused, "policy": policy})
+    assert "passed before all was enforced, and have not asked for it since (1)" in text
+    assert "when enforced" not in text
+
+
+def test_a_feature_server_that_differs_from_the_manifests_is_told() -> None:
+    found = {"feature_set": "ml/s", "unlisted": ["booking_v2\x1b"], "unanswered": ["v:booking"]}
+    lines = shown(STATUS | {"drift": [found | {"time": NOW - 60}]}, width=300).splitlines()
+    (place,) = (place for place, line in enumerate(lines) if line.startswith("ml/s, 1 min ago"))
+    assert lines[place].endswith(
+        "the feature server serves columns that the set does not list: booking_v2?; "
+        "it does not answer what is granted: v:booking"
+    )
+    assert lines[place + 1] == "  run `featward import feast --check`"
 
 
 def test_nothing_is_cut_or_folded_on_a_narrow_terminal() -> None:

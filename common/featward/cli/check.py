@@ -84,7 +84,10 @@ def _excerpt(finding: Finding, files: dict[str, list[str]]) -> list[str]:
     cut = max(0, start - _BEFORE)
     number = f"{finding.line:>4} | "
     # One mark for each, so that the caret stays below its place.
-    shown = "".join(mark if mark.isprintable() else " " for mark in line[cut : cut + _WIDTH])
+    shown = "".join(
+        mark if mark.isprintable() else _TAB if mark == "\t" else " "
+        for mark in line[cut : cut + _WIDTH]
+    )
     return [number + shown, " " * (len(number) + start - cut) + "^"]
 
 
@@ -92,5 +95,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+# A tab looks like the spaces that should be there in its place.
+_TAB = "⇥"
 _BEFORE = 60
 _WIDTH = 110

@@ -1,12 +1,22 @@
-"""The short names by which people call identities and feature sets on a command line."""
+"""The names by which people call identities, feature sets and features on a command line, and what they may
+have meant by one that is not declared.
+"""
 
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from featward.errors import FeatwardError
 from featward.identity.spiffe import SpiffeId
 from featward.manifests.catalogue import Catalogue, Set
 
-__all__ = ["feature_set_called", "identity_called", "short_name"]
+__all__ = [
+    "feature_set_called",
+    "identity_called",
+    "nearest_features",
+    "require_features",
+    "require_service",
+    "short_name",
+]
 
 
 def identity_called(catalogue: Catalogue, name: str) -> SpiffeId:
@@ -49,6 +59,39 @@ def feature_set_called(catalogue: Catalogue, name: str) -> Set:
     raise FeatwardError(f"feature set {name!r} is not declared: {remedy}")
 
 
+def require_features(catalogue: Catalogue, sets: Sequence[Set], names: Iterable[str]) -> None:
+    """Raises FeatwardError when one of the names is no feature of these sets."""
+    listed = {feature for one in sets for feature in catalogue.listing_of(one).features}
+    unknown = [name for name in names if name not in listed]
+    if unknown:
+        raise FeatwardError("; ".join(_no_feature(catalogue, sets, name) for name in unknown))
+
+
+def require_service(catalogue: Catalogue, sets: Sequence[Set], name: str) -> None:
+    """Raises FeatwardError when the name is no service of these sets."""
+    services = {service for one in sets for service in catalogue.listing_of(one).services}
+    if name not in services:
+        close = get_close_matches(name, sorted(services), n=1)
+        remedy = f"did you mean {close[0]}?" if close else _see(sets)
+        raise FeatwardError(f"there is no service {name!r} in {_names(sets)}: {remedy}")
+
+
+def nearest_features(name: str, features: Iterable[str]) -> list[str]:
+    """The feature that was probably meant, if any: of the same view where it has that view, by its column."""
+    view, colon, column = name.partition(":")
+    if not colon:
+        # A column without its view.
+        view, column = "", name
+    # A whole view in common makes any two of its columns look alike, so columns are compared alone.
+    columns = {
+        one.partition(":")[2]: one for one in features if one.startswith(f"{view}:") or not colon
+    }
+    if columns or not colon:
+        near = get_close_matches(column, columns, n=1)
+        return [columns[one] for one in near]
+    return get_close_matches(name, list(features), n=1)
+
+
 def short_name(environment: str, identity: str) -> str:
     """The short form of an identity of this environment, the identity itself where there is none."""
     match identity.removeprefix("spiffe://").split("/")[1:]:
@@ -58,3 +101,25 @@ def short_name(environment: str, identity: str) -> str:
             return f"{namespace}/{name}"
         case _:
             return identity
+
+
+def _no_feature(catalogue: Catalogue, sets: Sequence[Set], name: str) -> str:
+    elsewhere = [
+        one.name
+        for one in catalogue.feature_sets.values()
+        if name in catalogue.listing_of(one).features
+    ]
+    if elsewhere:
+        return f"feature {name!r} is not in {_names(sets)}: give --feature-set {elsewhere[0]}"
+    near = nearest_features(name, [f for one in sets for f in catalogue.listing_of(one).features])
+    remedy = f"did you mean {near[0]}?" if near else _see(sets)
+    return f"there is no feature {name!r} in {_names(sets)}: {remedy}"
+
+
+def _names(sets: Sequence[Set]) -> str:
+    return ", ".join(one.name for one in sets) or "any feature set"
+
+
+def _see(sets: Sequence[Set]) -> str:
+    files = dict.fromkeys(one.source.name for one in sets)
+    return f"see what {', '.join(files)} lists" if files else "no feature set is declared"

@@ -13,7 +13,12 @@ from featward.errors import FeatwardError
 from featward.identity.spiffe import SpiffeId
 from featward.manifests.catalogue import Set
 from featward.manifests.loading import Loaded
-from featward.manifests.naming import feature_set_called, identity_called
+from featward.manifests.naming import (
+    feature_set_called,
+    identity_called,
+    require_features,
+    require_service,
+)
 from featward.policy.compiler import Compiler
 from featward.policy.v1.snapshot_pb2 import Binding, Snapshot
 from featward_engine import Policy
@@ -38,8 +43,16 @@ class Explainer:
         service: str | None,
         rows: int,
     ) -> dict[str, Any]:
-        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it."""
+        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it.
+
+        Raises FeatwardError for what is not declared. To a caller the engine calls that not granted, so as to
+        tell nothing of what there is; who asks here has the manifests.
+        """
         wanted = feature_set_called(self._catalogue, feature_set)
+        served = self._catalogue.served_by[self._server(wanted)]
+        require_features(self._catalogue, served, features or ())
+        if service is not None:
+            require_service(self._catalogue, served, service)
         caller = identity_called(self._catalogue, identity) if identity is not None else None
         snapshot, policy = self._compiled(self._server(wanted))
         question = {
@@ -60,11 +73,10 @@ class Explainer:
         sets = list(self._catalogue.feature_sets.values())
         if feature_set is not None:
             sets = [feature_set_called(self._catalogue, feature_set)]
+        require_features(self._catalogue, sets, [feature])
         serving = [
             one for one in sets if any(feature == known.name for known in one.model.spec.features)
         ]
-        if not serving:
-            raise FeatwardError(f"feature {feature!r} is in no feature set: name it as view:column")
         found: list[dict[str, Any]] = []
         for server in self._servers(serving):
             found += json.loads(self._compiled(server)[1].readers(feature, self._now))

@@ -61,22 +61,29 @@ impl Policy {
         granted.map(|grant| (grant.feature, grant.binding)).collect()
     }
 
-    /// The binding that lists most of what a denied request misses. Among equals one that names the caller comes
-    /// first, then one that has not expired, then the first by name.
+    /// The binding to look at for what a request misses. First comes the caller's own that grants most of the
+    /// request, because what is missing is best added there; then the one that lists most of what is missing. Among
+    /// equals one that names the caller comes first, then one that has not expired, then the first by name.
     pub fn nearest(&self, request: &Request<'_>, decision: &Decision) -> Option<BindingIndex> {
-        let missing: Vec<FeatureIndex> = decision
-            .missing
-            .iter()
-            .chain(&decision.stripped)
+        let places = || decision.missing.iter().chain(&decision.stripped);
+        places().next()?;
+        let missing: Vec<FeatureIndex> = places()
             .filter_map(|position| self.find_feature(self.name_at(request, *position)?))
             .collect();
+        let granted: Vec<FeatureIndex> = decision.granted.iter().map(|grant| grant.feature).collect();
+        let listed = |binding: BindingIndex, features: &[FeatureIndex]| {
+            let listed = features.iter().filter(|feature| self.lists(binding, **feature));
+            listed.count()
+        };
         let rank = |binding: &BindingIndex| {
-            let listed = missing
-                .iter()
-                .filter(|feature| self.lists(*binding, **feature))
-                .count();
             let current = self.bindings.terms(*binding).expires > request.now;
-            (listed, self.names(*binding, request.identity), current)
+            let names = self.names(*binding, request.identity);
+            let own = if names && current {
+                listed(*binding, &granted)
+            } else {
+                0
+            };
+            (own, listed(*binding, &missing), names, current)
         };
         // `max_by_key` keeps the last of equals, and the first by name is wanted.
         let ranked = self
@@ -84,7 +91,7 @@ impl Policy {
             .indices()
             .map(|binding| (rank(&binding), binding))
             .rev();
-        let near = ranked.filter(|((listed, ..), _)| *listed > 0);
+        let near = ranked.filter(|((own, listed, ..), _)| *own > 0 || *listed > 0);
         near.max_by_key(|(rank, _)| *rank).map(|(_, binding)| binding)
     }
 

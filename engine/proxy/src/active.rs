@@ -1,6 +1,7 @@
 //! The policy in use, with what the pipeline derives from it once instead of at every request: buckets, feature
 //! servers, and names ready to be labels. Loaded anew for each request, so that an edit reaches open connections.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Active {
     pub(crate) policy: Policy,
     pub(crate) since: Instant,
+    /// Tells it from other policies where its digest would be too much to keep; never 0.
+    pub(crate) mark: u64,
     names: Vec<Arc<str>>,
     nobody: Arc<str>,
     buckets: Vec<Option<Arc<Bucket>>>,
@@ -48,6 +51,7 @@ impl Active {
                 .collect(),
             nobody: "".into(),
             since: Instant::now(),
+            mark: mark(policy.digest()),
             buckets,
             upstreams,
             policy,
@@ -127,6 +131,12 @@ impl Active {
         };
         sets.iter().map(|set| set.position()).chain(all)
     }
+}
+
+fn mark(digest: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    digest.hash(&mut hasher);
+    hasher.finish().max(1)
 }
 
 fn rate(rate: Rate) -> limit::Rate {

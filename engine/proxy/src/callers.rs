@@ -1,24 +1,26 @@
 //! Who called lately, with and without identity, and what enforcing would have refused them: what an owner reads
 //! before moving from observe to enforce. Bounded, because on the plain port anybody can be a new caller.
 
+mod trouble;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ahash::AHashMap;
+use featward_policy::SpiffeId;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::record::shortened;
 use crate::tally::Tally;
+pub(crate) use trouble::Present;
+use trouble::{Refused, Standing, Troubles, Whose};
 
 /// More callers than a person reads; at about 300 bytes each it stays below half a megabyte.
 const CAPACITY: usize = 1024;
 /// Callers silent for a day are no longer "lately".
 const IDLE_SECONDS: u64 = 86_400;
-/// How many missing features a caller's row names.
-const NAMED: usize = 20;
 
 /// Whom a row is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +38,10 @@ pub(crate) struct Caller {
     first_seen: u64,
     last_seen: AtomicU64,
     counts: [AtomicU64; Tally::COUNT],
-    trouble: Mutex<Option<Trouble>>,
+    /// When it was last allowed something, and by which policy.
+    allowed: AtomicU64,
+    allowed_by: AtomicU64,
+    troubles: Mutex<Troubles>,
     listed: AtomicBool,
     /// Requests whose bodies have not come yet.
     awaited: AtomicUsize,
@@ -63,16 +68,6 @@ impl Drop for Awaited<'_> {
     }
 }
 
-/// The newest request that was refused or would have been.
-#[derive(Debug)]
-struct Trouble {
-    tally: Tally,
-    reason: &'static str,
-    feature_set: Arc<str>,
-    missing: Vec<String>,
-    time: u64,
-}
-
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
@@ -91,20 +86,30 @@ impl Callers {
         caller
     }
 
-    /// Count one ended request. Refusals also leave their reason.
+    /// Count one ended request, judged by the policy of this mark. Refusals also leave their reason.
     pub(crate) fn count<'a>(
         &self,
         caller: &Arc<Caller>,
         tally: Tally,
         reason: &'static str,
-        feature_set: &Arc<str>,
+        (feature_set, policy): (&Arc<str>, u64),
         missing: impl Iterator<Item = &'a str>,
     ) {
         let now = clock::now().as_secs();
         caller.last_seen.store(now, Ordering::Relaxed);
         caller.counts[tally as usize].fetch_add(1, Ordering::Relaxed);
-        if tally != Tally::Allow {
-            caller.remember(tally, reason, feature_set, missing, now);
+        if tally == Tally::Allow {
+            caller.allowed_by.store(policy, Ordering::Relaxed);
+            caller.allowed.store(now, Ordering::Relaxed);
+        } else {
+            let refused = Refused {
+                tally,
+                reason,
+                feature_set,
+                policy,
+                time: now,
+            };
+            caller.troubles.lock().note(refused, missing);
         }
         if !caller.listed.load(Ordering::Relaxed) {
             insert(&mut self.table.lock(), caller);
@@ -112,8 +117,8 @@ impl Callers {
     }
 
     /// Everybody as JSON: callers with identity, and callers without.
-    pub(crate) fn report(&self) -> (Vec<Value>, Vec<Value>) {
-        let now = clock::now().as_secs();
+    pub(crate) fn report(&self, present: &Present<'_>) -> (Vec<Value>, Vec<Value>) {
+        let now = present.now;
         let mut table = self.table.lock();
         table.retain(|_, caller| {
             now.saturating_sub(caller.last_seen.load(Ordering::Relaxed)) < IDLE_SECONDS || caller.unlist()
@@ -126,8 +131,8 @@ impl Callers {
             .filter(|caller| caller.total() > 0)
             .partition(|caller| matches!(caller.key, Key::Identity(_)));
         (
-            named.iter().map(|c| c.report()).collect(),
-            unnamed.iter().map(|c| c.report()).collect(),
+            named.iter().map(|c| c.report(present)).collect(),
+            unnamed.iter().map(|c| c.report(present)).collect(),
         )
     }
 }
@@ -159,7 +164,9 @@ impl Caller {
             first_seen: now,
             last_seen: AtomicU64::new(now),
             counts: Default::default(),
-            trouble: Mutex::default(),
+            allowed: AtomicU64::new(0),
+            allowed_by: AtomicU64::new(0),
+            troubles: Mutex::default(),
             listed: AtomicBool::new(false),
             awaited: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
@@ -193,35 +200,7 @@ impl Caller {
             .sum()
     }
 
-    fn remember<'a>(
-        &self,
-        tally: Tally,
-        reason: &'static str,
-        feature_set: &Arc<str>,
-        missing: impl Iterator<Item = &'a str>,
-        now: u64,
-    ) {
-        let mut trouble = self.trouble.lock();
-        // The same trouble again within a second is not written down anew: in observe mode that is every request.
-        if trouble
-            .as_ref()
-            .is_some_and(|old| old.reason == reason && old.time == now)
-        {
-            return;
-        }
-        *trouble = Some(Trouble {
-            tally,
-            reason,
-            feature_set: Arc::clone(feature_set),
-            missing: missing
-                .take(NAMED)
-                .map(|name| shortened(name).into_owned())
-                .collect(),
-            time: now,
-        });
-    }
-
-    fn report(&self) -> Value {
+    fn report(&self, present: &Present<'_>) -> Value {
         let counts: serde_json::Map<String, Value> = Tally::ALL
             .iter()
             .map(|tally| {
@@ -244,10 +223,36 @@ impl Caller {
             Key::Identity(id) => row["identity"] = json!(&**id),
             Key::Source(source) => row["source"] = json!(source),
         }
-        if let Some(trouble) = &*self.trouble.lock() {
-            row["newest_trouble"] = trouble.report();
-        }
+        let (troubles, standing) = self.troubles(present);
+        row["standing"] = json!(self.standing(standing, present));
+        row["newest_trouble"] = json!(troubles.first());
+        row["troubles"] = json!(troubles);
         row
+    }
+
+    fn troubles(&self, present: &Present<'_>) -> (Vec<Value>, Standing) {
+        let identity = match &self.key {
+            Key::Identity(id) => SpiffeId::parse(id).ok(),
+            Key::Source(_) => None,
+        };
+        let whose = Whose {
+            identity: identity.as_ref(),
+            allowed: self.allowed.load(Ordering::Relaxed),
+            allowed_by: self.allowed_by.load(Ordering::Relaxed),
+        };
+        self.troubles.lock().report(whose, present)
+    }
+
+    /// What an owner who wants to enforce must know of it; None when there is nothing.
+    fn standing(&self, worst: Standing, present: &Present<'_>) -> Option<&'static str> {
+        match worst {
+            Standing::Over => None,
+            Standing::Stands => Some("would-be-refused"),
+            Standing::Open if self.last_seen.load(Ordering::Relaxed) < present.since => {
+                Some("not-seen-since-the-edit")
+            }
+            Standing::Open => Some("not-allowed-since-the-edit"),
+        }
     }
 
     fn would_refuse(&self) -> u64 {
@@ -255,18 +260,6 @@ impl Caller {
         tallies
             .map(|tally| self.counts[*tally as usize].load(Ordering::Relaxed))
             .sum()
-    }
-}
-
-impl Trouble {
-    fn report(&self) -> Value {
-        json!({
-            "decision": self.tally.as_str(),
-            "reason": self.reason,
-            "feature_set": &*self.feature_set,
-            "missing": self.missing,
-            "time": self.time,
-        })
     }
 }
 
@@ -278,8 +271,21 @@ mod tests {
         Key::Source(Some(IpAddr::from((number as u128).to_be_bytes())))
     }
 
+    const PRESENT: Present<'_> = Present {
+        policy: None,
+        mark: 1,
+        since: 0,
+        now: 0,
+    };
+
     fn count(callers: &Callers, caller: &Arc<Caller>, tally: Tally) {
-        callers.count(caller, tally, "not-granted", &"ml/s".into(), ["v:x"].into_iter());
+        callers.count(
+            caller,
+            tally,
+            "not-granted",
+            (&"ml/s".into(), 1),
+            ["v:x"].into_iter(),
+        );
     }
 
     #[test]
@@ -289,7 +295,7 @@ mod tests {
         count(&callers, &named, Tally::Allow);
         count(&callers, &named, Tally::WouldDeny);
         count(&callers, &callers.enter(address(1)), Tally::Unjudged);
-        let (named, unnamed) = callers.report();
+        let (named, unnamed) = callers.report(&PRESENT);
         assert_eq!(named.len(), 1);
         assert_eq!(named[0]["identity"], "spiffe://a/b");
         assert_eq!(named[0]["decisions"], json!({"allow": 1, "would-deny": 1}));
@@ -317,6 +323,6 @@ mod tests {
     fn who_connected_and_asked_nothing_is_not_reported() {
         let callers = Callers::default();
         callers.enter(address(1));
-        assert!(callers.report().1.is_empty());
+        assert!(callers.report(&PRESENT).1.is_empty());
     }
 }

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::adapter::feast_http::Differing;
 use crate::tally::Tally;
 pub(crate) use labels::Socket;
 use labels::{Called, Digest, Ended, Purpose, Renewal, Set, Unwelcome};
@@ -27,6 +28,8 @@ pub(crate) struct Metrics {
     upstream_seconds: Histogram,
     decision_seconds: Histogram,
     stripped: Family<Set, Counter>,
+    unlisted: Family<Set, Counter>,
+    unanswered: Family<Set, Counter>,
     /// Records that were not written, for whatever reason.
     pub(crate) records_dropped: Counter,
     /// Open connections of each listener.
@@ -110,6 +113,18 @@ impl Metrics {
                 r,
                 "stripped_features",
                 "Features left out of answers because no binding grants them",
+                Family::default(),
+            ),
+            unlisted: add(
+                r,
+                "unlisted_columns",
+                "Columns cut out of answers because the feature set does not list them",
+                Family::default(),
+            ),
+            unanswered: add(
+                r,
+                "unanswered_features",
+                "Granted features that the feature server's answer had no column of",
                 Family::default(),
             ),
             records_dropped: add(
@@ -216,6 +231,19 @@ impl Metrics {
         self.stripped.get_or_create(&labels).inc_by(count as u64);
     }
 
+    /// Count where an answer was not as the catalogue says.
+    pub(crate) fn differing(&self, feature_set: &Arc<str>, differing: &Differing<'_>) {
+        let labels = Set {
+            feature_set: Arc::clone(feature_set),
+        };
+        self.unlisted
+            .get_or_create(&labels)
+            .inc_by(differing.unlisted_total);
+        self.unanswered
+            .get_or_create(&labels)
+            .inc_by(differing.unanswered.len() as u64);
+    }
+
     /// Count a connection that was not served.
     pub(crate) fn unwelcome(&self, listener: &'static str, reason: &'static str) {
         self.unwelcome
@@ -246,6 +274,8 @@ impl Metrics {
         if sets.iter().any(|set| !served.contains(set)) {
             self.requests.clear();
             self.stripped.clear();
+            self.unlisted.clear();
+            self.unanswered.clear();
         }
     }
 

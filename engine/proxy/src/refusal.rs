@@ -21,6 +21,8 @@ pub enum Kind {
     Undecided,
     /// The request was allowed, and the far side failed.
     UpstreamFailed,
+    /// The request was allowed, and the feature server will not answer it, now or later.
+    UpstreamRefused,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Kind::NotFound => "not-found",
             Kind::Undecided => "undecided",
             Kind::UpstreamFailed => "upstream-failed",
+            Kind::UpstreamRefused => "upstream-refused",
         }
     }
 }
@@ -132,6 +135,8 @@ reasons! {
     UpstreamUnreachable = "upstream-unreachable", UpstreamFailed, BAD_GATEWAY, "The feature server cannot be reached", "The owner must start the feature server.";
     UpstreamError = "upstream-error", UpstreamFailed, BAD_GATEWAY, "The feature server failed", "The owner finds the cause in the feature server's log.";
     UpstreamAnswer = "upstream-answer", UpstreamFailed, BAD_GATEWAY, "The feature server's answer cannot be checked", "The owner compares the FeatureSet with the feature server.";
+    UpstreamRefused = "upstream-refused", UpstreamRefused, UNPROCESSABLE_ENTITY, "The feature server does not accept the request",
+        "Send every join key and request input of what you ask for; if all are there, the owner compares the FeatureSet with the feature server.";
     UpstreamTimeout = "upstream-timeout", UpstreamFailed, GATEWAY_TIMEOUT, "The feature server did not answer in time", "Try again, or ask for fewer rows.";
     ServerUnreachable = "server-unreachable", UpstreamFailed, BAD_GATEWAY, "The feature set's sidecar cannot be reached", "Check that the server's sidecar runs at the address in the FeatureSet.";
     ServerNotTrusted = "server-not-trusted", UpstreamFailed, BAD_GATEWAY, "The server did not prove the feature set's identity", "Check which workload serves the feature set; nothing was sent to this one.";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -12,11 +12,13 @@ use tokio::sync::Semaphore;
 use featward_policy::Policy;
 
 use crate::active::Active;
-use crate::callers::Callers;
+use crate::callers::{Callers, Present};
 use crate::clock;
+use crate::complaints::Complaints;
 use crate::config::{Config, ConfigError};
 use crate::credentials::{Credentials, Trust};
 use crate::drain::Drain;
+use crate::drift::Drifts;
 use crate::events::Events;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Moment, Told};
@@ -37,10 +39,12 @@ pub(crate) struct State {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
     pub(crate) callers: Callers,
+    pub(crate) drifts: Drifts,
     pub(crate) events: Events,
     pub(crate) ids: RequestIds,
     pub(crate) token: Token,
     pub(crate) strangers: Strangers,
+    complaints: Complaints,
     pub(crate) drain: Drain,
     /// Requests that are being answered.
     pub(crate) busy: Arc<Semaphore>,
@@ -61,6 +65,7 @@ impl State {
         let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
             strangers: Strangers::new(),
+            complaints: Complaints::new(),
             token: Token::new(config.upstream_token.clone()),
             config,
             credentials,
@@ -69,6 +74,7 @@ impl State {
             recorder,
             metrics: Metrics::new(),
             callers: Callers::default(),
+            drifts: Drifts::default(),
             events: Events::default(),
             ids: RequestIds::new(),
             drain: Drain::new(),
@@ -107,6 +113,16 @@ impl State {
         }
     }
 
+    /// Have the log say that the feature server failed, and how many such lines it was spared since the last.
+    pub(crate) fn upstream_failed(&self, mut fields: Value) {
+        if let Some(unsaid) = self.complaints.next(Instant::now()) {
+            if unsaid > 0 {
+                fields["not_logged_before"] = json!(unsaid);
+            }
+            self.events.push("upstream-failed", fields);
+        }
+    }
+
     /// What the agent wants shown.
     pub(crate) fn set_agent(&self, status: Value) {
         *self.agent.lock() = status;
@@ -132,10 +148,10 @@ impl State {
 
     /// What the admin socket shows.
     pub(crate) fn status(&self) -> Value {
-        let (callers, unidentified) = self.callers.report();
+        let (callers, unidentified) = self.reported_callers();
         let would_refuse = |rows: &[Value]| {
             rows.iter()
-                .filter(|row| row["would_refuse"] != 0)
+                .filter(|row| !row["standing"].is_null())
                 .cloned()
                 .collect::<Vec<_>>()
         };
@@ -153,6 +169,7 @@ impl State {
             "callers": callers,
             "unidentified": unidentified,
             "would_refuse": refused,
+            "drift": self.drifts.report(self.active.load().as_ref().map_or(0, |active| active.mark)),
             "records_dropped": self.metrics.records_dropped.get(),
             "agent": *self.agent.lock(),
         })
@@ -167,6 +184,21 @@ impl State {
             "scope_table": trust.is_some_and(Trust::has_scopes),
             "bans": trust.map_or(0, Trust::bans),
             "foreign": trust.map(Trust::foreign).unwrap_or_default(),
+        })
+    }
+
+    fn reported_callers(&self) -> (Vec<Value>, Vec<Value>) {
+        let active = self.active.load();
+        let active = active.as_ref();
+        let now = clock::now();
+        let since = active.map_or(Duration::ZERO, |active| {
+            now.saturating_sub(active.since.elapsed())
+        });
+        self.callers.report(&Present {
+            policy: active.map(|active| &active.policy),
+            mark: active.map_or(0, |active| active.mark),
+            since: since.as_secs(),
+            now: now.as_secs(),
         })
     }
 

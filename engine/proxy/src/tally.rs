@@ -19,6 +19,8 @@ pub(crate) enum Tally {
     Undecided,
     /// Granted, and the feature server failed.
     UpstreamFailed,
+    /// Granted, and not accepted by the feature server.
+    UpstreamRefused,
     /// Passed only because its feature set does not enforce.
     WouldDeny,
     /// Passed only because its feature set does not enforce limits.
@@ -41,6 +43,7 @@ impl Tally {
         Tally::BadRequest,
         Tally::Undecided,
         Tally::UpstreamFailed,
+        Tally::UpstreamRefused,
         Tally::WouldDeny,
         Tally::WouldLimit,
         Tally::Unjudged,
@@ -57,6 +60,7 @@ impl Tally {
             Tally::BadRequest => "bad-request",
             Tally::Undecided => "undecided",
             Tally::UpstreamFailed => "upstream-failed",
+            Tally::UpstreamRefused => "upstream-refused",
             Tally::WouldDeny => "would-deny",
             Tally::WouldLimit => "would-limit",
             Tally::Unjudged => "unjudged",
@@ -82,6 +86,7 @@ impl From<Kind> for Tally {
             Kind::NotFound => Tally::NotFound,
             Kind::Undecided => Tally::Undecided,
             Kind::UpstreamFailed => Tally::UpstreamFailed,
+            Kind::UpstreamRefused => Tally::UpstreamRefused,
         }
     }
 }

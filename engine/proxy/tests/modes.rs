@@ -278,3 +278,76 @@ fn a_set_that_admits_nobody_is_not_reached_past_one_that_does() {
         (&json!("deny"), &json!(true))
     );
 }
+
+#[test]
+fn a_caller_leaves_the_list_once_it_is_granted_what_it_missed_and_has_come_back() {
+    let mut scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe);
+    });
+    let mut wire = scene.pricing();
+    let standing = |scene: &Scene| {
+        let status = scene.status();
+        let row = status["would_refuse"].get(0).cloned().unwrap_or_default();
+        (row["standing"].clone(), row["troubles"][0]["missing"].clone())
+    };
+    let refused = (json!("would-be-refused"), json!([SECRET]));
+    post(&mut wire, &ask(&[CONV, SECRET], 1));
+    assert_eq!(standing(&scene), refused);
+    scene.edit(|draft| draft.0.bindings[0].features.push(SECRET.into()));
+    let (open, missing) = standing(&scene);
+    assert!(
+        open != refused.0 && open != json!(null),
+        "granted, and not seen: {open}"
+    );
+    assert_eq!(missing, json!([]));
+    post(&mut wire, &ask(&[CONV, SECRET], 1));
+    assert_eq!(scene.status()["would_refuse"], json!([]));
+    scene.edit(|draft| {
+        draft.0.bindings[0].features.pop();
+    });
+    assert_eq!(standing(&scene), refused, "taken away again");
+    post(&mut wire, &ask(&[CONV], 1));
+    assert_eq!(
+        standing(&scene),
+        refused,
+        "what else it is allowed says nothing of this"
+    );
+    scene.edit(|draft| draft.0.feature_sets[0].version = "1.0.1".into());
+    post(&mut wire, &ask(&[CONV], 1));
+    assert_eq!(standing(&scene), refused, "no edit but a grant changes that");
+}
+
+#[test]
+fn a_probe_of_an_unknown_route_hides_no_missing_grant() {
+    let scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe);
+    });
+    let mut wire = scene.pricing();
+    post(
+        &mut wire,
+        &json!({"feature_service": "nothing", "entities": {"driver_id": [1]}}),
+    );
+    post(&mut wire, &ask(&[SECRET], 1));
+    wire.send(&request("GET", "/health", &[], b""));
+    wire.read();
+    let status = scene.status();
+    let troubles = status["would_refuse"][0]["troubles"].as_array().unwrap();
+    let reasons: Vec<_> = troubles.iter().map(|trouble| &trouble["reason"]).collect();
+    assert_eq!(reasons, [&json!("unknown-route"), &json!("not-granted")]);
+    assert_eq!(troubles[1]["missing"], json!([SECRET]));
+}
+
+#[test]
+fn a_caller_by_service_is_listed_with_the_features_it_misses() {
+    let scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe);
+        draft.0.feature_sets[0].services[0].features.push(SECRET.into());
+    });
+    let body = json!({"feature_service": "activity", "entities": {"driver_id": [1]}});
+    assert_eq!(post(&mut scene.pricing(), &body).status, 200);
+    let status = scene.status();
+    assert_eq!(
+        status["would_refuse"][0]["newest_trouble"]["missing"],
+        json!([SECRET])
+    );
+}

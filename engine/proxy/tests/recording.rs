@@ -56,6 +56,94 @@ fn entity_values_stay_out_of_it() {
 }
 
 #[test]
+fn a_line_of_a_route_that_is_not_ours_has_its_method_and_path_and_no_query() {
+    for mode in [Mode::Observe, Mode::Enforce] {
+        let scene = Scene::new(|draft| {
+            draft.mode(mode);
+        });
+        let mut wire = scene.pricing();
+        let path = "p".repeat(500);
+        for target in ["/push?customer=987654321", &format!("/{path}?987654321")] {
+            wire.send(&request("PUT", target, &[], b""));
+            wire.read();
+        }
+        post(&mut wire, &ask(&[CONV], 1));
+        let record = scene.record();
+        assert_eq!(
+            (&record[0]["method"], &record[0]["path"]),
+            (&json!("PUT"), &json!("/push")),
+            "{mode:?}"
+        );
+        assert!(record[1]["path"].as_str().unwrap().len() < 300);
+        assert!(!format!("{record:?}").contains("987654321"));
+        assert!(record[2].get("path").is_none());
+    }
+}
+
+/// Bodies that cannot be judged, and what the record says of each.
+const UNREAD: &[(&str, &str)] = &[
+    (
+        r#"{"features":["driver:conv_rate"],"entities":{"driver_id":["SECRET"]}}"#,
+        "entities.driver_id[0]: expected int64",
+    ),
+    (
+        r#"{"entities":{"driver_id":"SECRET, expected SECRET"}}"#,
+        "expected a list of values",
+    ),
+    (
+        r#"{"features":"SECRET","entities":{}}"#,
+        "expected a list of strings",
+    ),
+    (
+        r#"{"features":["driver:conv_rate"],"entities":{"rider":["SECRET"]}}"#,
+        r#""rider" is no declared entity"#,
+    ),
+    (
+        r#"{"entities":{"driver_id":[{"SECRET":1,"SECRET":2}]}}"#,
+        "a key stands twice",
+    ),
+    (
+        "{\"entities\":{\"driver_id\":[\"SECRET\u{1}\"]}}",
+        "control character",
+    ),
+    (r#"{"entities":{"driver_id":["SECRET\ud800"]}}"#, "line 1"),
+    (
+        r#"{"entities":{"driver_id":[SECRET]}}"#,
+        "expected value at line 1",
+    ),
+    (
+        r#"{"entities":{"driver_id":["SECRET"],"driver_id":[1]}}"#,
+        r#""driver_id" stands twice"#,
+    ),
+    (
+        r#"{"entities":{"driver_id":["SECRET"]},"full_feature_names":"SECRET"}"#,
+        "full_feature_names: expected true or false",
+    ),
+    (
+        r#"{"features":["driver:conv_rate"],"entities":{"driver_id":["SECRET"]}} SECRET"#,
+        "line 1",
+    ),
+];
+
+#[test]
+fn a_line_says_why_a_body_could_not_be_read_and_tells_no_value() {
+    for mode in [Mode::Observe, Mode::Shadow] {
+        let scene = Scene::new(|draft| {
+            draft.mode(mode);
+        });
+        let mut wire = scene.pricing();
+        for (body, detail) in UNREAD {
+            wire.send(&request("POST", "/get-online-features", &[], body.as_bytes()));
+            wire.read();
+            let line = scene.record().pop().unwrap();
+            let told = line["detail"].as_str().unwrap_or_else(|| panic!("{line}"));
+            assert!(told.contains(detail), "{body}: {told}");
+            assert!(!line.to_string().contains("SECRET"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn every_refusal_has_its_line() {
     let scene = Scene::new(|_| {});
     let mut wire = scene.pricing();

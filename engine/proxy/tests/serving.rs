@@ -71,6 +71,50 @@ fn columns_that_nobody_granted_do_not_leave() {
 }
 
 #[test]
+fn where_the_server_and_the_catalogue_differ_the_owner_is_told() {
+    let mut scene = Scene::new(|draft| {
+        draft.strip();
+        draft.0.feature_sets[0].services[0].features.push(SECRET.into());
+    });
+    let columns = |names: Value| {
+        let results: Vec<Value> = names.as_array().unwrap().iter().map(|_| json!({})).collect();
+        json!({"metadata": {"feature_names": names}, "results": results})
+    };
+    let by_service = json!({"feature_service": "activity", "entities": {"driver_id": [1]}});
+    let mut wire = scene.pricing();
+    scene
+        .far
+        .answer_json(columns(json!(["driver_id", "conv_rate", "acc_rate", "secret"])));
+    assert_eq!(post(&mut wire, &by_service).status, 200);
+    assert_eq!(scene.status()["drift"], json!([]), "stripped is not unlisted");
+    assert!(scene.record()[0].get("unlisted").is_none());
+    scene
+        .far
+        .answer_json(columns(json!(["driver_id", "acc_rate_v2", "conv_rate"])));
+    let answer = post(&mut wire, &by_service);
+    assert_eq!(
+        answer.json()["metadata"]["feature_names"],
+        json!(["driver_id", "conv_rate"])
+    );
+    let line = &scene.record()[1];
+    assert_eq!(
+        (&line["unlisted"], &line["unanswered"]),
+        (&json!(["acc_rate_v2"]), &json!([ACC]))
+    );
+    let drift = &scene.status()["drift"][0];
+    assert_eq!(
+        (&drift["feature_set"], &drift["unlisted"], &drift["unanswered"]),
+        (&json!("ml/drivers"), &json!(["acc_rate_v2"]), &json!([ACC]))
+    );
+    for series in ["unlisted_columns", "unanswered_features"] {
+        let series = format!("featward_{series}_total{{feature_set=\"ml/drivers\"}} 1");
+        assert!(scene.proxy.metrics().contains(&series), "{series}");
+    }
+    scene.edit(|draft| draft.0.feature_sets[0].version = "1.0.1".into());
+    assert_eq!(scene.status()["drift"], json!([]), "an edit begins anew");
+}
+
+#[test]
 fn one_feature_too_many_refuses_all_and_says_why() {
     let scene = Scene::new(|_| {});
     let answer = post(&mut scene.pricing(), &ask(&[CONV, SECRET], 1));
@@ -371,6 +415,69 @@ fn what_the_server_says_when_it_fails_does_not_leave() {
 }
 
 #[test]
+fn what_the_server_does_not_accept_is_no_failure_that_anybody_tries_again() {
+    for mode in [v1::Mode::Enforce, v1::Mode::Shadow] {
+        let scene = Scene::new(|draft| {
+            draft.mode(mode);
+        });
+        let mut wire = scene.pricing();
+        let mut answered = |status: u16| {
+            let body = "secret: Feature view x does not exist";
+            scene
+                .far
+                .answer(move |_| Response::builder().status(status).body(body.into()).unwrap());
+            let answer = post(&mut wire, &ask(&[CONV], 1));
+            assert!(!answer.text().contains("secret"));
+            (answer.status, answer.reason())
+        };
+        for status in [400, 401, 403, 404, 422] {
+            assert_eq!(answered(status), (422, "upstream-refused".to_owned()), "{status}");
+        }
+        for status in [302, 408, 429, 500, 503] {
+            assert_eq!(answered(status), (502, "upstream-error".to_owned()), "{status}");
+        }
+        let line = &scene.record()[3];
+        assert_eq!(
+            (&line["outcome"], &line["upstream_status"], &line["status"]),
+            (&json!("allow"), &json!(404), &json!(422))
+        );
+        let status = scene.status();
+        assert_eq!(
+            status["callers"][0]["decisions"],
+            json!({"upstream-refused": 5, "upstream-failed": 5})
+        );
+    }
+}
+
+#[test]
+fn each_failure_of_the_server_is_an_event_with_the_callers_request_id() {
+    let failing = |mode| {
+        let scene = Scene::new(|draft| {
+            draft.mode(mode);
+        });
+        scene
+            .far
+            .answer(|_| Response::builder().status(500).body("secret".into()).unwrap());
+        let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
+        let events: Vec<Value> = serde_json::from_slice(&scene.proxy.drain_events()).unwrap();
+        let mut failures = events
+            .into_iter()
+            .filter(|event| event["kind"] == "upstream-failed");
+        let event = failures.next().unwrap();
+        assert_eq!(event["id"], answer.header("featward-request-id").unwrap());
+        assert_eq!(
+            (&event["reason"], &event["upstream_status"], &event["feature_set"]),
+            (&json!("upstream-error"), &json!(500), &json!("ml/drivers"))
+        );
+        assert_eq!(event["peer"], PRICING);
+        assert!(!event.to_string().contains("secret") && failures.next().is_none());
+        answer.status
+    };
+    assert_eq!(failing(v1::Mode::Enforce), 502);
+    assert_eq!(failing(v1::Mode::Observe), 500);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_unreachable_and_not_a_refusal() {
     let scene = Scene::new(|draft| draft.0.feature_sets[0].endpoints[0].port = 1);
     let answer = post(&mut scene.pricing(), &ask(&[CONV], 1));
@@ -640,8 +747,10 @@ fn more_requests_at_once_than_the_limit_are_told_to_come_again() {
     assert_eq!((answer.status, answer.reason().as_str()), (503, "overloaded"));
 }
 
-/// A server that answers the first request of each connection and hangs up on the second.
-fn impatient() -> (
+/// A server that answers the first request of each connection with this status and hangs up on the second.
+fn impatient(
+    status: &'static str,
+) -> (
     std::net::TcpListener,
     std::sync::Arc<parking_lot::Mutex<Vec<String>>>,
 ) {
@@ -669,7 +778,7 @@ fn impatient() -> (
                     if number == 0 {
                         write!(
                             stream,
-                            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+                            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
                             body.len()
                         )
                         .unwrap();
@@ -683,7 +792,7 @@ fn impatient() -> (
 
 #[test]
 fn a_read_is_sent_again_when_a_kept_connection_turns_out_to_be_closed() {
-    let (server, seen) = impatient();
+    let (server, seen) = impatient("200 OK");
     let port = server.local_addr().unwrap().port();
     let scene = Scene::new(|draft| draft.0.feature_sets[0].endpoints[0].port = port.into());
     let mut wire = scene.pricing();
@@ -694,8 +803,45 @@ fn a_read_is_sent_again_when_a_kept_connection_turns_out_to_be_closed() {
 }
 
 #[test]
+fn a_read_is_sent_again_in_observe_too_whether_or_not_it_could_be_judged() {
+    for body in [
+        ask(&[CONV], 1),
+        json!({"features": [CONV], "entities": {"driver_id": ["x"]}}),
+    ] {
+        let (server, seen) = impatient("200 OK");
+        let port = server.local_addr().unwrap().port();
+        let scene = Scene::new(|draft| {
+            draft.mode(v1::Mode::Observe);
+            draft.0.feature_sets[0].endpoints[0].port = port.into();
+        });
+        let mut wire = scene.pricing();
+        for _ in 0..3 {
+            assert_eq!(post(&mut wire, &body).status, 200);
+        }
+        assert_eq!(seen.lock().len(), 5, "two of them twice");
+    }
+}
+
+#[test]
+fn a_connection_on_which_the_server_failed_serves_nobody_else() {
+    let (server, seen) = impatient("500 Internal Server Error");
+    let port = server.local_addr().unwrap().port();
+    let scene = Scene::new(|draft| {
+        draft.mode(v1::Mode::Observe);
+        draft.0.feature_sets[0].endpoints[0].port = port.into();
+    });
+    let (mut one, mut other) = (scene.pricing(), scene.pricing());
+    for _ in 0..2 {
+        assert_eq!(post(&mut one, &ask(&[CONV], 1)).status, 500);
+        other.send(&request("POST", "/push", &[], b"{}"));
+        assert_eq!(other.read().status, 500, "the server's own, and not 502");
+    }
+    assert_eq!(seen.lock().len(), 4);
+}
+
+#[test]
 fn what_may_be_a_write_is_never_sent_twice() {
-    let (server, seen) = impatient();
+    let (server, seen) = impatient("200 OK");
     let port = server.local_addr().unwrap().port();
     let scene = Scene::new(|draft| {
         draft.mode(v1::Mode::Observe);

@@ -1,13 +1,13 @@
 """Rules on bindings: what they grant exists, is theirs to grant, and still holds."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
-from featward.manifests.catalogue import Binding, Catalogue, Listing, Set
+from featward.manifests.catalogue import Binding, Catalogue, Set
 from featward.manifests.feature_binding import Subject
 from featward.manifests.findings import Finding
+from featward.manifests.naming import nearest_features
 from featward.manifests.rules.references import declared, undeclared_namespace, unknown
 from featward.manifests.text import day_after, seconds, version_in
 from featward.strictyaml import Path
@@ -48,17 +48,6 @@ def _unknown_set(
     yield binding.finding("unknown-feature-set", path, message, remedy)
 
 
-def _unknown_feature(
-    catalogue: Catalogue, binding: Binding, path: Path, name: str, listing: Listing
-) -> Iterator[Finding]:
-    # A whole view in common makes any two of its columns look alike, so columns are compared alone.
-    view, _, column = name.partition(":")
-    columns = [other for other in listing.features if other.startswith(view + ":")]
-    near = get_close_matches(column, [other.partition(":")[2] for other in columns], n=1)
-    known = [f"{view}:{near[0]}"] if near else [] if columns else listing.features
-    yield from unknown(catalogue, binding, path, "feature", name, known)
-
-
 def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Iterator[Finding]:
     listing = catalogue.listing_of(feature_set)
     features, services = listing.features, listing.services
@@ -66,7 +55,8 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Itera
     for index, name in enumerate(binding.model.spec.features):
         path: Path = ("spec", "features", index)
         if name not in features:
-            yield from _unknown_feature(catalogue, binding, path, name, listing)
+            near = nearest_features(name, features)
+            yield from unknown(catalogue, binding, path, "feature", name, near)
         granted.append((path, name))
     for index, name in enumerate(binding.model.spec.services):
         path = ("spec", "services", index)

@@ -166,6 +166,7 @@ impl<'de> Visitor<'de> for AnyScalar<'_> {
 /// The keys met so far in one object. Keys are compared as decoded, so an escape makes no second key of the first.
 pub(crate) struct Keys<'a, 'c> {
     reading: &'c Reading,
+    named: bool,
     few: Vec<Cow<'a, str>>,
     many: AHashSet<Cow<'a, str>>,
 }
@@ -174,15 +175,27 @@ impl<'a, 'c> Keys<'a, 'c> {
     pub(crate) fn new(reading: &'c Reading) -> Self {
         Keys {
             reading,
+            named: true,
             few: Vec::new(),
             many: AHashSet::new(),
+        }
+    }
+
+    /// Of an object that stands in a value, so that its keys are not to be told.
+    pub(crate) fn unnamed(reading: &'c Reading) -> Self {
+        Keys {
+            named: false,
+            ..Keys::new(reading)
         }
     }
 
     /// Notes `key`; a key met before ends the reading.
     pub(crate) fn add<E: de::Error>(&mut self, key: Cow<'a, str>) -> Result<(), E> {
         if self.few.contains(&key) || self.many.contains(&key) {
-            let detail = format!("the key {} stands twice in one object", shown(&key));
+            let detail = match self.named {
+                true => format!("the key {} stands twice in one object", shown(&key)),
+                false => "a key stands twice in an object within a value".to_owned(),
+            };
             return Err(self.reading.refuse(Reason::DuplicateKey, detail));
         }
         // Comparing a handful is cheaper than hashing them; hashing keeps a hostile object of 100,000 keys linear.

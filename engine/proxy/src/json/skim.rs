@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for Skim<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let inside = self.inside()?;
-        let mut keys = Keys::new(self.reading);
+        let mut keys = Keys::unnamed(self.reading);
         while let Some(Text(key)) = object.next_key()? {
             keys.add(key)?;
             object.next_value_seed(inside)?;

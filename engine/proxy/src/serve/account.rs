@@ -7,10 +7,13 @@ use std::time::Instant;
 
 use featward_policy::{Decision, Features, Mode, Policy, Request};
 use http::StatusCode;
+use http::request::Parts;
+use serde_json::json;
 
 use super::judge::Judged;
 use super::refuse::Refusal;
 use crate::active::Active;
+use crate::adapter::feast_http::Differing;
 use crate::clock;
 use crate::record::{Line, shortened};
 use crate::refusal::{Kind, Reason};
@@ -33,17 +36,18 @@ pub(crate) struct Account {
     judged: Option<Judged>,
     label: Option<Arc<str>>,
     missing: Vec<String>,
+    /// Why it could not be judged, or answered.
+    detail: Option<String>,
     upstream_status: Option<u16>,
     closed: bool,
 }
 
 /// How a request ended, for the record and the counters.
-struct End<'e> {
+struct End {
     judged: Judged,
     tally: Tally,
     /// The reason in metrics, which also tells why the feature server failed.
     counted: &'static str,
-    missing: Box<dyn Iterator<Item = &'e str> + 'e>,
 }
 
 /// More names than this are counted, not listed: a body of 1 MiB must not make records of that size.
@@ -67,6 +71,7 @@ impl Account {
             judged: None,
             label: None,
             missing: Vec::new(),
+            detail: None,
             upstream_status: None,
             closed: false,
         }
@@ -83,18 +88,25 @@ impl Account {
         self.route = route;
     }
 
+    /// What it asks for where that is none of our routes: never the query, which holds values.
+    pub(crate) fn off_route(&mut self, head: &Parts) {
+        if let Some(line) = &mut self.line {
+            line.name("method", head.method.as_str());
+            line.name("path", head.uri.path());
+        }
+    }
+
+    /// Why it could not be judged: a sentence that names a place, and no value.
+    pub(crate) fn detail(&mut self, detail: String) {
+        self.detail = Some(detail);
+    }
+
     /// What it asks for, and what is granted of it.
     pub(crate) fn asked(&mut self, policy: &Policy, request: &Request<'_>, decision: &Decision) {
         let name = |place: &u32| policy.name_at(request, *place);
-        if let Features::Named(_) = request.features {
-            self.missing = decision
-                .missing
-                .iter()
-                .take(LISTED)
-                .filter_map(name)
-                .map(|name| shortened(name).into_owned())
-                .collect();
-        }
+        // For the status, which is the owner's: what a service holds is no secret there.
+        let missing = decision.missing.iter().take(LISTED).filter_map(name);
+        self.missing = missing.map(|name| shortened(name).into_owned()).collect();
         let Some(line) = &mut self.line else { return };
         line.list(
             "feature_sets",
@@ -124,6 +136,13 @@ impl Account {
         line.optional("rule", decision.rule.map(|rule| policy.binding(rule).name));
     }
 
+    /// Where the feature server's answer was not as the catalogue says.
+    pub(crate) fn differing(&mut self, differing: &Differing<'_>) {
+        let Some(line) = &mut self.line else { return };
+        line.list("unlisted", differing.unlisted.iter().map(String::as_str));
+        line.list("unanswered", differing.unanswered.iter().copied().take(LISTED));
+    }
+
     /// The verdict.
     pub(crate) fn judged(&mut self, judged: Judged, label: &Arc<str>) {
         self.judged = Some(judged);
@@ -145,21 +164,28 @@ impl Account {
                 self.state.metrics.records_dropped.inc();
                 Ok(())
             }
+            Some(refusal) if is_explained(refusal.reason.row().kind) => {
+                self.detail = Some(refusal.detail().to_owned());
+                self.write(judged, Some(status))
+            }
             _ => self.write(judged, Some(status)),
         };
         let unrecorded = written.is_err() && refusal.is_none() && judged.mode != Mode::Observe;
         let end = self.end(refusal);
+        let mark = self.active.as_ref().map_or(0, |active| active.mark);
+        let missing = self.missing.iter().map(String::as_str);
         let (tally, counted) = match unrecorded {
             true => (Tally::Undecided, Reason::RecordFailed.as_str()),
             false => (end.tally, end.counted),
         };
         let label = self.label.clone().unwrap_or_else(|| "".into());
+        self.complain(refusal, &label);
         self.state
             .metrics
             .ended(&label, self.route, tally, counted, self.started.elapsed());
         self.state
             .callers
-            .count(&self.visitor.caller, tally, counted, &label, end.missing);
+            .count(&self.visitor.caller, tally, counted, (&label, mark), missing);
         if unrecorded {
             Err(Refusal::plain(Reason::RecordFailed))
         } else {
@@ -167,27 +193,47 @@ impl Account {
         }
     }
 
+    /// What the feature server did wrong is for its owner, who reads the log; the caller is told a request id.
+    fn complain(&self, refusal: Option<&Refusal>, feature_set: &str) {
+        let failed = |status: &u16| *status >= 500;
+        let (reason, detail) = match refusal {
+            Some(refusal) if is_upstreams(refusal.reason.row().kind) => (refusal.reason, refusal.detail()),
+            None if self.upstream_status.as_ref().is_some_and(failed) => {
+                (Reason::UpstreamError, "its own answer was passed on")
+            }
+            _ => return,
+        };
+        self.state.upstream_failed(json!({
+            "id": self.id.to_string(),
+            "reason": reason.as_str(),
+            "detail": detail,
+            "upstream_status": self.upstream_status,
+            "feature_set": feature_set,
+            "route": self.route,
+            "peer": self.visitor.identity().map(|identity| identity.as_str()),
+        }));
+    }
+
     /// Whoever has proven nothing and gets nothing may not fill the disk either: without one no answer goes out.
     fn is_one_too_many(&self, refusal: &Refusal) -> bool {
-        let stranger = self.visitor.peer.is_none() && refusal.reason.row().kind != Kind::UpstreamFailed;
+        let stranger = self.visitor.peer.is_none() && !is_upstreams(refusal.reason.row().kind);
         stranger && self.state.recorder.is_on() && !self.state.strangers.may_write()
     }
 
-    fn end<'e>(&'e self, refusal: Option<&'e Refusal>) -> End<'e> {
+    fn end(&self, refusal: Option<&Refusal>) -> End {
         let Some(refusal) = refusal else {
             let judged = self.judged.unwrap_or(UNJUDGED);
             return End {
                 judged,
                 tally: judged.tally,
                 counted: judged.reason,
-                missing: Box::new(self.missing.iter().map(String::as_str)),
             };
         };
         let row = refusal.reason.row();
         let tally = Tally::from(row.kind);
         let judged = match (row.kind, self.judged) {
-            // The decision stands; that the feature server failed is told by the status.
-            (Kind::UpstreamFailed, Some(judged)) => judged,
+            // The decision stands; what the feature server made of it is told by the status.
+            (kind, Some(judged)) if is_upstreams(kind) => judged,
             (_, judged) => Judged {
                 tally,
                 outcome: tally.as_str(),
@@ -200,7 +246,6 @@ impl Account {
             judged,
             tally,
             counted: row.name,
-            missing: Box::new(refusal.missing()),
         }
     }
 
@@ -216,6 +261,9 @@ impl Account {
         line.text("outcome", judged.outcome);
         line.flag("applied", judged.applied);
         line.text("reason", judged.reason);
+        if let Some(detail) = &self.detail {
+            line.name("detail", detail);
+        }
         match self.upstream_status {
             Some(status) => line.number("upstream_status", u64::from(status)),
             None => line.null("upstream_status"),
@@ -240,6 +288,16 @@ impl Drop for Account {
             let _ = self.write(judged, None);
         }
     }
+}
+
+/// Whether there is more to say of a refusal than reason and missing features.
+fn is_explained(kind: Kind) -> bool {
+    kind == Kind::BadRequest || is_upstreams(kind)
+}
+
+/// Whether it was allowed, and got no answer of the feature server all the same.
+fn is_upstreams(kind: Kind) -> bool {
+    matches!(kind, Kind::UpstreamFailed | Kind::UpstreamRefused)
 }
 
 /// For requests that end before a policy looks at them.

@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::body::{self, Unread};
 use super::forward::Forward;
 use super::framing;
-use super::judge::Bench;
+use super::judge::{self, Bench};
 use super::refuse::{About, Refusal};
 use crate::active::Active;
 use crate::adapter::Route;
@@ -88,6 +88,9 @@ async fn pass(
     let limits = &state.config.limits;
     let active = in_use(state, account)?;
     let told = |refusal: Refusal, active: &Active| refusal.or_about(|| about(visitor, active));
+    if judge::route(head).is_none() {
+        account.off_route(head);
+    }
     let admitted = bench(state, visitor, &active).admit(head);
     account.on_route(named(admitted.map_err(|refusal| told(refusal, &active))?));
     let body = read(body, visitor, limits).await;

@@ -19,7 +19,7 @@ use super::judge::{Form, Narrow, Pass};
 use super::refuse::Refusal;
 use crate::active::Active;
 use crate::adapter::Route;
-use crate::adapter::feast_http::Kept;
+use crate::adapter::feast_http::{Differing, Kept};
 use crate::headers;
 use crate::refusal::Reason;
 use crate::state::State;
@@ -46,7 +46,7 @@ impl Forward<'_> {
         } = pass;
         let token = self.authorization(authorization);
         match form {
-            Form::Verbatim => self.verbatim(body, upstream, &token).await,
+            Form::Verbatim { route } => self.verbatim(route, body, upstream, &token).await,
             Form::Rewritten { route, body, narrow } => {
                 let head = self.head;
                 let (body, host) = (Bytes::from(body), &upstream.authority);
@@ -59,13 +59,15 @@ impl Forward<'_> {
     /// The client's own bytes there, and the server's own back.
     async fn verbatim(
         mut self,
+        route: Option<Route>,
         body: &Bytes,
         upstream: Arc<Upstream>,
         token: &[HeaderValue],
     ) -> Result<Response<Answer>, Refusal> {
         let head = self.head;
         let make = || verbatim_request(head, body, token);
-        let repeatable = matches!(head.method, Method::GET | Method::HEAD);
+        let repeatable =
+            matches!(head.method, Method::GET | Method::HEAD) || route.is_some_and(Route::only_reads);
         let flowing = self.send(&upstream, make, repeatable).await?;
         let (answer_head, body) = upstream.stream(flowing).into_parts();
         let mut answer = Response::new(Answer::Streamed(Box::new(body)));
@@ -110,7 +112,7 @@ impl Forward<'_> {
     fn narrowed(&mut self, whole: Bytes, narrow: &Narrow<'_>) -> Result<Response<Answer>, Refusal> {
         let policy = &self.active.policy;
         let name = |feature: FeatureIndex| &*policy.feature(feature).name;
-        let kept = match narrow.read.service() {
+        let mut kept = match narrow.read.service() {
             Some(service) if narrow.decision.mode != Mode::Enforce => {
                 let all = policy.expand(service).unwrap_or_default();
                 Kept::new(&narrow.read, all.iter().copied().map(name))
@@ -120,7 +122,10 @@ impl Forward<'_> {
                 Kept::new(&narrow.read, granted.map(|grant| name(grant.feature)))
             }
         };
-        let filtered = match kept.filter(&whole)? {
+        kept.leave_out(narrow.stripped.iter().map(String::as_str));
+        let narrowed = kept.filter(&whole, |column| policy.entity_column(column).is_some())?;
+        self.differing(&narrowed.differing, narrow);
+        let filtered = match narrowed.answer {
             Cow::Borrowed(_) => None,
             Cow::Owned(narrowed) => Some(Bytes::from(narrowed)),
         };
@@ -132,6 +137,17 @@ impl Forward<'_> {
             answer.headers_mut().insert(STRIPPED, stripped(narrow));
         }
         Ok(answer)
+    }
+
+    /// Nobody misses what the filter cuts out, so that the owner has to be told.
+    fn differing(&mut self, differing: &Differing<'_>, narrow: &Narrow<'_>) {
+        if differing.is_empty() {
+            return;
+        }
+        let label = self.active.label(Some(&narrow.decision));
+        self.account.differing(differing);
+        self.state.metrics.differing(label, differing);
+        self.state.drifts.note(label, self.active.mark, differing);
     }
 
     async fn send(
@@ -216,8 +232,18 @@ fn origin_form(uri: &Uri) -> Uri {
 fn check(flowing: &Flowing) -> Result<(), Refusal> {
     let status = flowing.answer.status();
     if status != StatusCode::OK {
+        // What the caller sends again as it is gets the same again, but for these two.
+        let passing = matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
+        let reason = if status.is_client_error() && !passing {
+            Reason::UpstreamRefused
+        } else {
+            Reason::UpstreamError
+        };
         return Err(Refusal::new(
-            Reason::UpstreamError,
+            reason,
             format!("the feature server answered {}", status.as_u16()),
         ));
     }

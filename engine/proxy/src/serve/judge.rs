@@ -41,8 +41,8 @@ pub(crate) struct Pass<'b> {
 
 /// How it goes on.
 pub(crate) enum Form<'b> {
-    /// As it came; its answer passes as it comes (observe).
-    Verbatim,
+    /// As it came; its answer passes as it comes (observe). A route of ours tells whether it may be sent again.
+    Verbatim { route: Option<Route> },
     /// Written anew from what was judged. `narrow` holds what the answer is narrowed to (enforce, and services
     /// beside an enforced set).
     Rewritten {
@@ -90,8 +90,7 @@ impl<'p> Bench<'p> {
 
     /// Judge a request on no route of ours, which passes in observe only.
     pub(crate) fn unmanaged<'b>(&self, head: &Parts, account: &mut Account) -> Result<Pass<'b>, Refusal> {
-        let reason = Reason::UnknownRoute.as_str();
-        self.unread(Tally::UnmanagedRoute, reason, head, account)
+        self.unread(Tally::UnmanagedRoute, Reason::UnknownRoute, None, head, account)
     }
 
     /// Judge a request on one of our routes.
@@ -114,7 +113,8 @@ impl<'p> Bench<'p> {
         match parsed {
             Ok(read) => self.decide(route, head, read, account),
             Err(fault) if self.lenient() => {
-                self.unread(Tally::Unjudged, fault.reason.as_str(), head, account)
+                account.detail(fault.detail);
+                self.unread(Tally::Unjudged, fault.reason, Some(route), head, account)
             }
             Err(fault) => Err(fault.into()),
         }
@@ -138,7 +138,8 @@ impl<'p> Bench<'p> {
     fn unread<'b>(
         &self,
         tally: Tally,
-        reason: &'static str,
+        reason: Reason,
+        route: Option<Route>,
         head: &Parts,
         account: &mut Account,
     ) -> Result<Pass<'b>, Refusal> {
@@ -148,7 +149,7 @@ impl<'p> Bench<'p> {
         let unread = Judged {
             tally,
             outcome: tally.as_str(),
-            reason,
+            reason: reason.as_str(),
             mode: Mode::Observe,
             applied: false,
         };
@@ -158,7 +159,7 @@ impl<'p> Bench<'p> {
         Ok(Pass {
             upstream: Arc::clone(upstream),
             authorization,
-            form: Form::Verbatim,
+            form: Form::Verbatim { route },
         })
     }
 
@@ -177,7 +178,7 @@ impl<'p> Bench<'p> {
             stripped,
         } = self.settle(head, &read, account)?;
         let form = match decision.mode {
-            Mode::Observe if !self.guarded(&read) => Form::Verbatim,
+            Mode::Observe if !self.guarded(&read) => Form::Verbatim { route: Some(route) },
             Mode::Shadow if !self.guarded(&read) => Form::Rewritten {
                 route,
                 body,
@@ -356,7 +357,7 @@ struct Settled {
 }
 
 /// The route of a request. In HTTP/1 the target must be the path itself: an absolute form is another spelling.
-fn route(head: &Parts) -> Option<Route> {
+pub(super) fn route(head: &Parts) -> Option<Route> {
     if head.version != http::Version::HTTP_2 && head.uri.scheme().is_some() {
         return None;
     }

@@ -46,7 +46,7 @@ pub(crate) fn unreadable(state: &State, visitor: &Visitor) {
         &visitor.caller,
         Tally::BadRequest,
         reason,
-        &label,
+        (&label, 0),
         std::iter::empty(),
     );
     if !state.recorder.is_on() {

@@ -115,11 +115,9 @@ impl Refusal {
         }
     }
 
-    /// The names that it misses, for the record of callers.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = &str> {
-        self.about
-            .iter()
-            .flat_map(|about| about.missing.iter().map(String::as_str))
+    /// What was wrong, in one sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The command that prints the binding to ask for, where a binding is what is wanting. It asks for no more than

@@ -64,6 +64,11 @@ impl Link {
         self.open && self.sender.is_ready() && self.until.is_none_or(|until| now < until)
     }
 
+    /// Take no request after the one under way.
+    pub(crate) fn retire(&mut self) {
+        self.until = Some(Instant::now());
+    }
+
     /// Send a request and wait for the answer's head.
     pub(crate) async fn send(&mut self, request: Sent) -> Result<Response<Incoming>, TrySendError<Sent>> {
         let mut answer = pin!(self.sender.try_send_request(request));

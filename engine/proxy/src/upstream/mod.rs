@@ -101,7 +101,11 @@ impl Upstream {
     pub(crate) async fn send(&self, make: impl Fn() -> Sent, repeatable: bool) -> Result<Flowing, Failure> {
         let deadline = Instant::now() + self.time;
         let sent = timeout(self.time, self.pool.send(self, make, repeatable)).await;
-        let (answer, link) = sent.map_err(|_| Failure::late())?.map_err(Failure::from)?;
+        let (answer, mut link) = sent.map_err(|_| Failure::late())?.map_err(Failure::from)?;
+        // uvicorn closes after an exception of the app without saying so, and the next request would find out.
+        if answer.status().is_server_error() {
+            link.retire();
+        }
         Ok(Flowing {
             answer,
             link,

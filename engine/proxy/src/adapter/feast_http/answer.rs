@@ -18,7 +18,7 @@ use crate::json::{Text, Texts};
 use crate::refusal::Reason;
 
 /// The answer with the columns of which `keep` approves, and the version metadata of the views of which
-/// `keep_view` approves: the very bytes when all of it stays.
+/// `keep_view` approves: the very bytes when all of it stays. `keep` is asked once for each column.
 pub fn filter<'a>(
     answer: &'a [u8],
     keep: &dyn Fn(&str) -> bool,
@@ -26,15 +26,24 @@ pub fn filter<'a>(
 ) -> Result<Cow<'a, [u8]>, Fault> {
     let read = Answer::read(answer)?;
     read.check()?;
-    if read.whole(keep, keep_view) {
+    let kept: Vec<bool> = read.metadata.names.iter().map(|name| keep(name)).collect();
+    if read.whole(&kept, keep_view) {
         Ok(Cow::Borrowed(answer))
     } else {
-        Ok(Cow::Owned(read.write(answer.len(), keep, keep_view)))
+        Ok(Cow::Owned(read.write(answer.len(), &kept, keep_view)))
     }
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))
+    serde_json::from_slice(text).map_err(|error| unreadable(&cause(&error.to_string())))
+}
+
+/// serde quotes what it found before it says what it expected; what it found may be a value.
+fn cause(message: &str) -> Cow<'_, str> {
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => Cow::Owned(format!("expected {expected}")),
+        None => Cow::Borrowed(message),
+    }
 }
 
 fn unreadable(detail: &str) -> Fault {
@@ -98,22 +107,17 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn whole(&self, keep: &dyn Fn(&str) -> bool, keep_view: &dyn Fn(&str) -> bool) -> bool {
+    fn whole(&self, kept: &[bool], keep_view: &dyn Fn(&str) -> bool) -> bool {
         let views = self.metadata.views.as_deref().unwrap_or_default();
         !self.unknown
             && !self.metadata.unknown
-            && self.metadata.names.iter().all(|name| keep(name))
+            && kept.iter().all(|kept| *kept)
             && views.iter().all(|view| keep_view(&view.name))
     }
 
-    fn write(
-        &self,
-        capacity: usize,
-        keep: &dyn Fn(&str) -> bool,
-        keep_view: &dyn Fn(&str) -> bool,
-    ) -> Vec<u8> {
-        let columns = || self.metadata.names.iter().zip(&self.results);
-        let kept = || columns().filter(|(name, _)| keep(name));
+    fn write(&self, capacity: usize, kept: &[bool], keep_view: &dyn Fn(&str) -> bool) -> Vec<u8> {
+        let columns = || self.metadata.names.iter().zip(&self.results).zip(kept);
+        let kept = || columns().filter_map(|(column, kept)| kept.then_some(column));
         let mut out = Vec::with_capacity(capacity);
         out.extend_from_slice(br#"{"results":"#);
         write::list(&mut out, kept(), |out, (_, raw)| out.extend_from_slice(raw));

@@ -15,7 +15,7 @@ mod tests;
 
 pub use answer::filter;
 pub use headers::check_headers;
-pub use kept::Kept;
+pub use kept::{Differing, Kept, Narrowed};
 pub use read::{ParseLimits, parse};
 pub use request::Read;
 

@@ -46,6 +46,26 @@ fn the_members_may_come_in_either_order() {
 }
 
 #[test]
+fn what_is_wrong_with_an_answer_is_told_without_its_values() {
+    for answer in [
+        r#"{"results":[{}],"metadata":{"feature_names":["a", "SECRET, expected SECRET", 7.0625]}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":"SECRET"}}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"]},"status":"SECRET"}"#,
+        r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":["SECRET"]}}"#,
+        r#"{"results":"SECRET","metadata":{"feature_names":["a"]}}"#,
+        r#"{"results":[SECRET],"metadata":{"feature_names":["a"]}}"#,
+    ] {
+        let fault = filter(answer.as_bytes(), &|_| true, &|_| true).unwrap_err();
+        assert_eq!(fault.reason, Reason::UpstreamAnswer);
+        assert!(
+            !fault.detail.contains("SECRET") && !fault.detail.contains("7.0625"),
+            "{answer}: {}",
+            fault.detail
+        );
+    }
+}
+
+#[test]
 fn version_metadata_of_views_that_were_not_granted_is_cut_out() {
     let answer = concat!(
         r#"{"results":[{}],"metadata":{"feature_names":["a"],"feature_view_metadata":"#,
@@ -139,13 +159,30 @@ fn an_answer_without_any_granted_column_is_a_failure_of_the_upstream() {
         format!(r#"{{"results":[{results}],"metadata":{{"feature_names":["{names}"]}}}}"#)
     };
     let fault = kept
-        .filter(answer("driver_id renamed__f").as_bytes())
+        .filter(answer("driver_id renamed__f").as_bytes(), |_| false)
         .unwrap_err();
     assert_eq!(fault.reason, Reason::UpstreamAnswer);
-    assert!(kept.filter(answer("driver_id v__g").as_bytes()).is_ok());
+    let text = answer("driver_id v__g city new");
+    let told = kept
+        .filter(text.as_bytes(), |name| name == "city")
+        .unwrap()
+        .differing;
+    assert_eq!(
+        (told.unlisted_total, told.unlisted, told.unanswered),
+        (1, vec!["new".to_owned()], vec!["v:f"])
+    );
+    let mut kept = kept.clone();
+    kept.leave_out(["v:h"]);
+    let text = answer("v__f v__h v__g");
+    assert!(
+        kept.filter(text.as_bytes(), |_| false)
+            .unwrap()
+            .differing
+            .is_empty()
+    );
     assert!(
         Kept::new(&request, [])
-            .filter(answer("driver_id").as_bytes())
+            .filter(answer("driver_id").as_bytes(), |_| false)
             .is_ok()
     );
 }
