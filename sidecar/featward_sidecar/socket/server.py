@@ -121,14 +121,13 @@ class SocketServer:
         return 30.0 if self._connections else None
 
     def _turn(self, patience: float | None) -> None:
-        for key, events in self._selector.select(patience):
+        ready = self._selector.select(patience)
+        self._take_news()  # first: whoever calls after a change gets it
+        for key, events in ready:
             if key.fileobj is self._listener:
                 self._accept()
-            elif key.fileobj == self._wake:
-                os.eventfd_read(self._wake)
-            else:
+            elif key.fileobj != self._wake:
                 self._serve(key.data, events)
-        self._take_news()
         self._settle()
         self._watch_all()
 
@@ -189,6 +188,8 @@ class SocketServer:
                     yield connection, call.handler
 
     def _take_news(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)  # before the news, so that none that follows is slept over
         with self._lock:
             news, self._news = self._news, None
         if news is None:
