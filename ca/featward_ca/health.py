@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from featward.logs import fields
 from featward_ca.core import Core
 from featward_ca.errors import CaError, ConfigurationError
+from featward_ca.requests import Key, spki
 
 _log = logging.getLogger(__name__)
 # One canary serves all probes of half a minute, so that probing can't load the store.
@@ -25,7 +26,7 @@ class Health:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        self._key = Key(spki(ec.generate_private_key(ec.SECP256R1()).public_key()))
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._problem: str | None = None
