@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -357,6 +358,28 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     refused = _run("token", "create", "--workload", "prod.payments/nobody", *data, status=1)
     assert refused.stderr.startswith("error: the manifests have no Workload 'prod.payments/nobody'")
     assert not refused.stdout
+
+
+def test_issuing_is_halted_and_explained_by_commands(
+    served: ServeSettings,
+) -> None:
+    data = ("--data", str(served.data))
+    assert "halted" in _run("halt", "--reason", "a drill", *data).stderr
+    assert "halted before by admin: a drill" in _run("halt", *data).stderr
+    assert "(a drill)" in _run("status", *data).stdout
+    shown = json.loads(_run("status", *data, "--output", "json").stdout)
+    assert (shown["halted"]["by"], shown["halted"]["reason"]) == ("admin", "a drill")
+    assert "resumed" in _run("resume", *data).stderr
+    assert "it was not halted" in _run("resume", *data).stderr
+    with sqlite3.connect(served.database) as connection:
+        (serial,) = connection.execute("SELECT serial FROM svid").fetchone()
+    said = _run("why-expiry", serial, *data).stdout
+    assert "svid-ttl" in said
+    assert "svidTTL of the Environment was 3600 s" in said
+    answer = json.loads(_run("why-expiry", serial, *data, "--output", "json").stdout)
+    assert (answer["cap"], len(answer["caps"])) == ("svid-ttl", 3)
+    missing = _run("why-expiry", "ff", *data, status=1)
+    assert missing.stderr.startswith("error: no SVID with the serial number ff is stored")
 
 
 def test_a_command_without_a_ca_says_what_to_do(tmp_path: Path) -> None:

@@ -136,6 +136,13 @@ def find(connection: Connection, serial: str) -> SvidRow | None:
     return _svid(row) if row else None
 
 
+def every(connection: Connection) -> list[SvidRow]:
+    """All that are stored, oldest first."""
+    table = tables.svid
+    rows = connection.execute(select(table).order_by(table.c.issued_at, table.c.serial))
+    return [_svid(row) for row in rows]
+
+
 def successor(connection: Connection, serial: str) -> SvidRow | None:
     """What was renewed from this serial."""
     row = connection.execute(
