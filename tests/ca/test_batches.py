@@ -160,9 +160,12 @@ async def test_the_canary_does_not_wait_behind_a_full_queue(
     orders = [wanted(attested(core, PRICING), KEY) for _ in range(600)]
     crowd = asyncio.create_task(issue_many(core, orders))
     await both.wait()
-    await core.issuer.canary(TRUST_DOMAIN, KEY, core.situation.lifetimes)
-    assert not crowd.done()
-    held.set()
+    try:
+        async with asyncio.timeout(10):
+            await core.issuer.canary(TRUST_DOMAIN, KEY, core.situation.lifetimes)
+        assert not crowd.done()
+    finally:
+        held.set()
     assert all(isinstance(one, IssuedSvid) for one in await crowd)
 
 
