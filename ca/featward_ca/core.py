@@ -18,9 +18,11 @@ from featward_ca.authorities import Authorities
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
+from featward_ca.halt import Halt
 from featward_ca.issuance import Issuance
 from featward_ca.issuer import Issuer
 from featward_ca.keys import KeyStore
+from featward_ca.leaves import Leaves
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.situation import Situation
@@ -42,9 +44,11 @@ class Core:
         self.situation = situation
         self.metrics = Metrics()
         self.store = store
-        self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics)
+        self.halt = Halt(self.store, clock)
+        self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics, self.halt)
         self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
-        self.issuer = Issuer(self.authorities, self.issuance, self.store, clock)
+        self._leaves = Leaves(keys, self.store, clock, self.metrics, self.halt)
+        self.issuer = Issuer(self.authorities, self._leaves, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(self.store, clock, self.metrics)
@@ -87,6 +91,7 @@ class Core:
 
     async def close(self) -> None:
         """Finish what is being signed and close the store."""
+        await self._leaves.finish()
         await self.issuance.finish()
         self.store.close()
 

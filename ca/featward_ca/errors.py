@@ -10,8 +10,11 @@
         NotPermittedError       the caller may not call this, or not for this identity
         SvidClonedError         two keys claim to be the successor of one SVID
         TooManyRequestsError    a limit is reached; waiting helps
+        IssuanceHaltedError     an administrator has stopped issuing; trying again helps later
+        ClockSkewError          the CA's clock is behind its last signature
         StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
+        UnknownSerialError      no SVID of that serial is stored
         IllegalTransitionError  an authority or a rotation is not in a state for this
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
@@ -75,8 +78,20 @@ class TooManyRequestsError(RequestError):
     """A limit on rate, size or concurrency is reached."""
 
 
+class IssuanceHaltedError(RequestError):
+    """An administrator has stopped issuing: `featward ca halt`."""
+
+
+class ClockSkewError(RequestError):
+    """The clock is behind the last signature, so a certificate made now would have a wrong life."""
+
+
 class StoppingError(RequestError):
     """The CA is being stopped."""
+
+
+class UnknownSerialError(RequestError):
+    """No SVID of that serial is stored: it was never issued, or ended long ago."""
 
 
 class UnknownWorkloadError(RequestError):

@@ -1,8 +1,9 @@
 """Health and metrics over plain HTTP: ``GET /healthz`` and ``GET /metrics``, nothing else.
 
 Healthy means that a certificate can be made: a canary goes through every step of issuing, record
-included. aiohttp serves it because the CA's bundle endpoint and OIDC client need the same library
-later; a hand-made HTTP server would be one more parser of strangers' bytes.
+included. While an administrator has halted issuing none is made, and it says so; a restart would not
+help, so that is healthy too. aiohttp serves it because the CA's bundle endpoint and OIDC client need
+the same library later; a hand-made HTTP server would be one more parser of strangers' bytes.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward.logs import fields
 from featward_ca.core import Core
-from featward_ca.errors import CaError, ConfigurationError
+from featward_ca.errors import CaError, ConfigurationError, IssuanceHaltedError
+from featward_ca.requests import Key, spki
 
 _log = logging.getLogger(__name__)
 # One canary serves all probes of half a minute, so that probing can't load the store.
@@ -25,10 +27,11 @@ class Health:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        self._key = Key(spki(ec.generate_private_key(ec.SECP256R1()).public_key()))
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._problem: str | None = None
+        self._is_halted = False
         self._runner: web.AppRunner | None = None
 
     async def start(self, address: str) -> str:
@@ -62,20 +65,25 @@ class Health:
 
     async def _try(self) -> str | None:
         situation = self._core.situation
+        halted = False
         try:
             await self._core.issuer.canary(
                 situation.directory.trust_domain, self._key, situation.lifetimes
             )
+        except IssuanceHaltedError:
+            halted = True
         except CaError as error:
             _log.error("canary failed", extra=fields(error=str(error)))
             return str(error)
+        self._is_halted = halted
+        self._core.metrics.halted.set(halted)
         return None
 
     async def _healthz(self, _: web.Request) -> web.Response:
         problem = await self.problem()
         if problem:
             return web.json_response({"status": "failing", "problem": problem}, status=503)
-        return web.json_response({"status": "ok"})
+        return web.json_response({"status": "halted" if self._is_halted else "ok"})
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(

@@ -18,9 +18,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from featward_ca.errors import KeyEncryptionError
+from featward_ca.errors import KeyEncryptionError, LintError
 from featward_ca.linter import Linted
 from featward_ca.requests import spki_sha256
+from featward_engine import IssuingError, PreparedLeaves, SigningKey
 
 KEK_VARIABLE = "FEATWARD_CA_KEK"
 # 32 bytes of base64: a key-encryption key is random, not a password that somebody can remember.
@@ -44,14 +45,23 @@ class KeyStore(Protocol):
         """The ECDSA signature over what was linted, by the key whose public half is `signer`."""
         ...
 
+    def sign_leaves(
+        self, signer: ec.EllipticCurvePublicKey, prepared: PreparedLeaves
+    ) -> list[bytes]:
+        """The certificates (DER) of a batch that the engine has checked for this signer, each
+        verified. Raises LintError.
+        """
+        ...
+
 
 class EncryptedKeyStore:
     """Keys in this process's memory, and encrypted PKCS #8 at rest."""
 
     def __init__(self, kek: bytes) -> None:
         self._kek = kek
-        # By SPKI SHA-256.
+        # By SPKI SHA-256: for what Python signs, and for what the engine does.
         self._keys: dict[bytes, ec.EllipticCurvePrivateKey] = {}
+        self._leaf_keys: dict[bytes, SigningKey] = {}
 
     def create(self) -> tuple[ec.EllipticCurvePublicKey, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -81,10 +91,30 @@ class EncryptedKeyStore:
             linted.redeem(signer), ec.ECDSA(hashes.SHA256())
         )
 
+    def sign_leaves(
+        self, signer: ec.EllipticCurvePublicKey, prepared: PreparedLeaves
+    ) -> list[bytes]:
+        digest = spki_sha256(signer)
+        if digest not in self._leaf_keys:
+            self._leaf_keys[digest] = SigningKey(_pkcs8(self._keys[digest]))
+        try:
+            return self._leaf_keys[digest].sign_leaves(prepared)
+        except IssuingError as error:
+            raise LintError(str(error)) from error
+
     def _keep(self, key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePublicKey:
         public = key.public_key()
         self._keys[spki_sha256(public)] = key
         return public
+
+
+def _pkcs8(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The key as the engine takes it; it stays in this process."""
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def key_encryption_key(

@@ -52,6 +52,11 @@ class Metrics:
             "Renewals refused because the SVID was renewed before for another key.",
             registry=self._registry,
         )
+        self.halted = Gauge(
+            "featward_ca_issuance_halted",
+            "1 while an administrator has halted issuing, as of the last look at the health.",
+            registry=self._registry,
+        )
         self.manifest_errors = Counter(
             "featward_ca_manifest_errors",
             "Edits of the manifests that were not taken over because they hold errors.",

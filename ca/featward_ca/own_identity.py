@@ -12,7 +12,7 @@ from featward_ca.core import Core
 from featward_ca.directory import Workload
 from featward_ca.errors import CaError
 from featward_ca.recorded import Request, nothing
-from featward_ca.requests import public_key_of
+from featward_ca.requests import keys_of
 from featward_ca.rotation.known import PLATFORM
 from featward_engine import Credentials
 
@@ -37,7 +37,7 @@ class OwnIdentity:
         issued = await self._core.issuer.issue(
             Request("own-identity", str(workload.spiffe_id)),
             Attested(workload, Method.SELF, nothing),
-            public_key_of(pending.csr),
+            keys_of([pending.csr])[0],
             self._core.situation.lifetimes,
         )
         self._credentials.set_identity(pending, list(issued.chain))

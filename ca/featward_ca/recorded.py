@@ -1,8 +1,8 @@
 """Signing with its record: the intent is durable before the key is used, the outcome before
 anybody is told.
 
-Authorities, SVIDs and canaries all go through here, so that there is no signature without its two
-rows.
+Authorities go through here, one at a time; `leaves` does the same for batches of SVIDs. So there is no
+signature without its two rows.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from cryptography import x509
 from featward.logs import fields
 from featward_ca.clock import Clock
 from featward_ca.errors import CaError, StoreError
+from featward_ca.halt import Halt
 from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
@@ -44,11 +45,14 @@ class Request:
 class RecordedIssuance:
     """`Issuance` with the audit table around it."""
 
-    def __init__(self, issuance: Issuance, store: Store, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, issuance: Issuance, store: Store, clock: Clock, metrics: Metrics, halt: Halt
+    ) -> None:
         self._issuance = issuance
         self._store = store
         self._clock = clock
         self._metrics = metrics
+        self._halt = halt
         self._under_way: set[asyncio.Task[x509.Certificate]] = set()
 
     async def issue(
@@ -65,7 +69,7 @@ class RecordedIssuance:
         row they go with.
 
         Raises LintError before anything is stored, what `intend` raises with nothing stored, and
-        StoreError.
+        ClockSkewError or StoreError.
         """
         # 1. Build and lint: a request that no profile allows leaves no intent.
         prepared = self._prepare(order, signer)
@@ -90,7 +94,7 @@ class RecordedIssuance:
     ) -> x509.Certificate:
         # 2. The intent, and what the evidence costs (a token, a serial's one renewal), in one
         # transaction.
-        await self._store.run(lambda connection: _both(connection, intend, intent))
+        await self._store.run(lambda connection: self._intend(connection, intend, intent))
         try:
             # 3. Sign what was linted, and nothing else.
             certificate = self._issuance.sign(prepared)
@@ -105,6 +109,11 @@ class RecordedIssuance:
             raise
         self._metrics.signatures.labels(intent.profile, "signed").inc()
         return certificate
+
+    def _intend(self, connection: Connection, intend: _Step, intent: Entry) -> None:
+        # For the clock alone: authorities are made while issuing is halted.
+        self._halt.enter(connection)
+        _both(connection, intend, intent)
 
     async def note(
         self,

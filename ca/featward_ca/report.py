@@ -1,4 +1,4 @@
-"""How `featward ca status` shows what the CA says about itself."""
+"""How `featward ca status` and `why-expiry` show what the CA says."""
 
 import datetime
 import json
@@ -6,13 +6,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from featward.authority.v1 import authority_pb2
 from featward.cli.columns import columns
 
 
-def as_json(answer: authority_pb2.ShowResponse) -> str:
+def as_json(answer: Message) -> str:
     """All of it, with the names of the protocol; digests in hex, what is absent null."""
     return json.dumps(_plain(answer), indent=2)
 
@@ -57,8 +58,26 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         console.print(
             f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",
         )
+    if answer.HasField("halted"):
+        halted = answer.halted
+        since = _moment(int(halted.since))
+        console.print(
+            f"[red]issuing is halted since {since} by {escape(halted.by)}"
+            f" ({escape(halted.reason or 'no reason given')}); featward ca resume[/red]",
+        )
     if answer.unsafe_short_lives:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
+
+
+def show_caps(answer: authority_pb2.WhyExpiryResponse, console: Console) -> None:
+    """The bounds of one SVID, and which of them was the least."""
+    console.print(f"{answer.spiffe_id}\nissued {_moment(answer.issued_at)}")
+    rows = [
+        ("*" if cap.applied else "", cap.name, _moment(cap.not_after), cap.text)
+        for cap in answer.caps
+    ]
+    console.print("\n", columns(rows, ("", "bound", "ends it at", "because")), "\n", sep="")
+    console.print(f"it ends {_moment(answer.not_after)}, by {answer.cap}")
 
 
 def _table(answer: authority_pb2.ShowResponse) -> Text:
@@ -82,6 +101,10 @@ def span(seconds: float) -> str:
         if amount:
             parts.append(f"{amount}{unit}")
     return " ".join(parts[:2]) or "0s"
+
+
+def _moment(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _day(moment: int) -> str:

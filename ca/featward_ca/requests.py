@@ -1,9 +1,13 @@
 """Certificate requests as strangers send them: bounded, verified, and reduced to their public key.
 
-Nothing else of a request is looked at: subject, names and extensions are the CA's to decide.
+Nothing else of a request is looked at: subject, names and extensions are the CA's to decide. The
+requests of workloads are read by the engine, many in one call; `public_key_of` is for the few keys
+that Python's own builder needs.
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -11,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward_ca.errors import MalformedRequestError
+from featward_engine import check_requests
 
 # A request for a P-256 key has about 200 bytes; four kilobytes leave room for extensions that we
 # ignore.
@@ -19,6 +24,31 @@ _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 # The x coordinate of P-256's base point: the public key of the private keys 1 and n-1, which
 # everybody knows.
 _BASE_POINT_X = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
+
+
+@dataclass(frozen=True)
+class Key:
+    """The P-256 key that a request proved to hold."""
+
+    # SubjectPublicKeyInfo, DER, with the uncompressed point.
+    spki: bytes = field(repr=False)
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest under which the store knows it."""
+        return hashlib.sha256(self.spki).digest()
+
+
+def keys_of(csrs: Sequence[bytes]) -> list[Key]:
+    """The keys of all requests of one message. Raises MalformedRequestError for the first that is
+    refused.
+    """
+    keys = []
+    for answer in check_requests(list(csrs)):
+        if isinstance(answer, str):
+            raise MalformedRequestError(answer)
+        keys.append(Key(answer))
+    return keys
 
 
 def public_key_of(csr: bytes) -> ec.EllipticCurvePublicKey:
@@ -57,7 +87,7 @@ def check_key(key: object) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def spki_sha256(key: ec.EllipticCurvePublicKey) -> bytes:
+def spki_sha256(key: ec.EllipticCurvePublicKey | Key) -> bytes:
     """SHA-256 of the key's SubjectPublicKeyInfo, always with the uncompressed point."""
     return hashlib.sha256(spki(key)).digest()
 
@@ -67,8 +97,10 @@ def authority_id(key: ec.EllipticCurvePublicKey) -> str:
     return spki_sha256(key).hex()[:16]
 
 
-def spki(key: ec.EllipticCurvePublicKey) -> bytes:
+def spki(key: ec.EllipticCurvePublicKey | Key) -> bytes:
     """The key's SubjectPublicKeyInfo in DER."""
+    if isinstance(key, Key):
+        return key.spki
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

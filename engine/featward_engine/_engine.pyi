@@ -13,13 +13,18 @@ __all__ = [
     "Dialer",
     "EngineError",
     "IdentityError",
+    "IssuingError",
     "Listener",
     "PendingIdentity",
     "Policy",
     "PolicyError",
+    "PreparedLeaves",
     "Proxy",
+    "SigningKey",
     "__version__",
+    "check_requests",
     "judge",
+    "prepare_leaves",
     "refusals",
 ]
 
@@ -33,6 +38,9 @@ class ConfigError(EngineError):
 
 class IdentityError(EngineError):
     """A certificate chain, key or trust bundle does not hold what it must."""
+
+class IssuingError(EngineError):
+    """A certificate was not made: the checker refused it, or the permission to sign it is spent."""
 
 class PolicyError(EngineError):
     """A snapshot can't be used: unreadable, of a newer format, or against itself."""
@@ -188,3 +196,44 @@ def judge(question: bytes) -> bytes:
 
 def refusals() -> bytes:
     """JSON list of the refusal table: reason, status, kind, title, remedy, type."""
+
+def check_requests(csrs: list[bytes]) -> list[bytes | str]:
+    """For each PKCS #10 request the SubjectPublicKeyInfo (DER) of the key that it proves to hold, or the sentence
+    of its refusal. Nothing else of a request is looked at.
+    """
+
+def prepare_leaves(
+    issuer: bytes, prefix: str, leaves: list[tuple[bytes, str, bytes, int, int]]
+) -> PreparedLeaves:
+    """Build and check SVIDs of one authority, whose certificate is `issuer` and which may sign below the SPIFFE
+    path `prefix`.
+
+    A leaf is its SPKI, SPIFFE ID, serial number (16 bytes), first and last second. Raises IssuingError with the
+    checker's findings; one leaf that is refused refuses the batch.
+    """
+
+@final
+class PreparedLeaves:
+    """SVIDs that were checked, and the permission to sign each of them once."""
+
+    @property
+    def tbs_sha256(self) -> list[bytes]:
+        """The digests of the bytes that will be signed, in the order of the batch."""
+    def keep(self, places: set[int]) -> None:
+        """Give up the permission to sign all but these places of the batch. Raises IssuingError."""
+
+@final
+class SigningKey:
+    """An authority's P-256 key, which signs nothing but `PreparedLeaves`."""
+
+    def __new__(cls, pkcs8: bytes) -> Self:
+        """Take the key from unencrypted PKCS #8. Raises IssuingError."""
+    @property
+    def spki(self) -> bytes:
+        """SubjectPublicKeyInfo, DER."""
+    def sign_leaves(self, prepared: PreparedLeaves) -> list[bytes]:
+        """The certificates (DER) of what is kept of a batch, in its order, each verified.
+
+        The permission is spent whatever comes of it: a second call, and one with another authority's key, raise
+        IssuingError.
+        """

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, a_request, attested, issue
+from ca_kit import (
+    TRUST_DOMAIN,
+    FakeClock,
+    OpenCore,
+    a_directory,
+    a_request,
+    attested,
+    issue,
+    key_of,
+)
 from featward.identity.join_token import JoinToken
 from featward_ca.attest import Attested, unix
 from featward_ca.attest.renewal import Stored
@@ -22,7 +31,7 @@ from featward_ca.errors import (
     UnknownWorkloadError,
 )
 from featward_ca.issuer import IssuedSvid
-from featward_ca.requests import public_key_of
+from featward_ca.requests import keys_of
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import audit, svids
 
@@ -41,7 +50,7 @@ async def by_token(core: Core, token: JoinToken, csr: bytes | None = None) -> Is
 
 
 async def renew(core: Core, svid: IssuedSvid, csr: bytes | None = None) -> IssuedSvid:
-    key = public_key_of(csr or a_request())
+    key = keys_of([csr or a_request()])[0]
     directory, row = core.situation.directory, svid.row
     found = await core.renewals.attest(directory, row.spiffe_id, row.serial, key)
     return core.issuer.again(found) if isinstance(found, Stored) else await issue(core, found, csr)
@@ -161,7 +170,7 @@ async def test_two_keys_at_the_same_moment_are_a_clone_too(core: Core) -> None:
     directory, row = core.situation.directory, first.row
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     proofs = [
-        await core.renewals.attest(directory, row.spiffe_id, row.serial, key.public_key())
+        await core.renewals.attest(directory, row.spiffe_id, row.serial, key_of(key))
         for key in keys
     ]
     attempts = [

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from sqlalchemy import Connection, text
 
-from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_request, attested, issue
+from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_request, attested, issue, key_of
 from featward.identity.spiffe import SpiffeId
 from featward_ca.core import Core
 from featward_ca.errors import LintError, MalformedRequestError, StoreError, TokenSpentError
@@ -237,8 +237,16 @@ async def test_what_was_not_signed_is_recorded_as_failed(
     open_core: OpenCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core = await open_core()
-    monkeypatch.setattr(EncryptedKeyStore, "sign", LyingKeyStore.sign)
-    with pytest.raises(LintError):
+
+    def sign_with_another_key(*given: object) -> list[bytes]:
+        """The permission that comes last is for another authority's key."""
+        keys = EncryptedKeyStore(KEK)
+        public, _ = keys.create()
+        return real_sign(keys, public, given[-1])  # type: ignore[arg-type]
+
+    real_sign = EncryptedKeyStore.sign_leaves
+    monkeypatch.setattr(EncryptedKeyStore, "sign_leaves", sign_with_another_key)
+    with pytest.raises(LintError, match="another authority"):
         await issue(core, "prod.payments/pricing-api")
     last = (await core.store.read(audit.entries))[-1]
     assert (last.outcome, last.profile) == (Outcome.FAILED, "svid")
@@ -255,7 +263,7 @@ def _execute(connection: Connection, statement: str) -> None:
 
 
 async def test_a_canary_is_signed_and_has_expired(core: Core, clock: FakeClock) -> None:
-    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    key = key_of(ec.generate_private_key(ec.SECP256R1()))
     before = len(await core.store.read(audit.entries))
     await core.issuer.canary(TRUST_DOMAIN, key, core.situation.lifetimes)
     rows = (await core.store.read(audit.entries))[before:]

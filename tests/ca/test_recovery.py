@@ -16,7 +16,7 @@ from featward_ca.attest import Attested
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import key_encryption_key
-from featward_ca.requests import public_key_of
+from featward_ca.requests import keys_of
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
 from featward_ca.store.writer import LoopStore
@@ -29,7 +29,7 @@ from ca_kit import KEK, FakeClock, a_directory, a_request, issue
 from featward_ca.attest import Attested
 from featward_ca.core import Core
 from featward_ca.keys import EncryptedKeyStore
-from featward_ca.requests import public_key_of
+from featward_ca.requests import keys_of
 from featward_ca.situation import Situation
 from featward_ca.store.engines import open_store
 
@@ -42,9 +42,9 @@ async def main():
     first = await issue(core, await core.tokens.attest(directory, token.evidence))
     print(first.row.serial, flush=True)
     proof = await core.renewals.attest(
-        directory, first.row.spiffe_id, first.row.serial, public_key_of(a_request())
+        directory, first.row.spiffe_id, first.row.serial, keys_of([a_request()])[0]
     )
-    EncryptedKeyStore.sign = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    EncryptedKeyStore.sign_leaves = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     await issue(core, proof)
 
 asyncio.run(main())
@@ -76,7 +76,7 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
     killed: str, open_core: OpenCore
 ) -> None:
     core = await open_core()
-    key = public_key_of(csr := a_request())
+    key = keys_of([csr := a_request()])[0]
     spiffe_id = str(core.situation.directory.workload("prod.payments/pricing-api").spiffe_id)
     proof = await core.renewals.attest(core.situation.directory, spiffe_id, killed, key)
     assert isinstance(proof, Attested)

@@ -30,6 +30,8 @@ from featward_ca.errors import ConfigurationError
 from featward_ca.fetch import FetchError, fetch_svid
 from featward_ca.server import Addresses, running
 from featward_ca.settings import ServeSettings
+from featward_ca.store import svids
+from featward_ca.store.read_only import read_only
 from featward_engine import Credentials, Dialer
 
 MANIFESTS = """
@@ -357,6 +359,35 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     refused = _run("token", "create", "--workload", "prod.payments/nobody", *data, status=1)
     assert refused.stderr.startswith("error: the manifests have no Workload 'prod.payments/nobody'")
     assert not refused.stdout
+
+
+def test_issuing_is_halted_explained_and_checked_by_commands(
+    served: ServeSettings, tmp_path: Path
+) -> None:
+    data = ("--data", str(served.data))
+    assert "halted" in _run("halt", "--reason", "a drill", *data).stderr
+    assert "halted before by admin: a drill" in _run("halt", *data).stderr
+    assert "(a drill)" in _run("status", *data).stdout
+    shown = json.loads(_run("status", *data, "--output", "json").stdout)
+    assert (shown["halted"]["by"], shown["halted"]["reason"]) == ("admin", "a drill")
+    assert "resumed" in _run("resume", *data).stderr
+    assert "it was not halted" in _run("resume", *data).stderr
+    with read_only(served.database) as connection:
+        (own,) = svids.every(connection)
+    said = _run("why-expiry", own.serial, *data).stdout
+    assert "svid-ttl" in said
+    assert "svidTTL of the Environment was 3600 s" in said
+    answer = json.loads(_run("why-expiry", own.serial, *data, "--output", "json").stdout)
+    assert (answer["cap"], len(answer["caps"])) == ("svid-ttl", 3)
+    missing = _run("why-expiry", "ff", *data, status=1)
+    assert missing.stderr.startswith("error: no SVID with the serial number ff is stored")
+    assert " 0 findings" in _run("check-issued", *data).stderr
+    found = tmp_path / "found.pem"
+    found.write_text("hello")
+    checked = _run("check-issued", *data, "--certificate", str(found), status=1)
+    assert checked.stdout.startswith(f"unreadable  {found}")
+    as_json = _run("check-issued", *data, "--output", "json").stdout
+    assert json.loads(as_json)["findings"] == []
 
 
 def test_a_command_without_a_ca_says_what_to_do(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from featward_ca.core import Core
 from featward_ca.directory import Directory
 from featward_ca.issuer import IssuedSvid
 from featward_ca.recorded import Request, nothing
-from featward_ca.requests import public_key_of
+from featward_ca.requests import Key, keys_of, spki
 from featward_ca.settings import DAY, HOUR
 
 OpenCore = Callable[..., Awaitable[Core]]
@@ -73,6 +73,11 @@ def a_request(key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
     return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def key_of(key: ec.EllipticCurvePrivateKey) -> Key:
+    """The public half as a request for it would show it."""
+    return Key(spki(key.public_key()))
+
+
 def attested(core: Core, workload: str) -> Attested:
     """Proof without evidence, for tests of what comes after it."""
     return Attested(core.situation.directory.workload(workload), Method.UNIX, nothing)
@@ -81,5 +86,5 @@ def attested(core: Core, workload: str) -> Attested:
 async def issue(core: Core, who: str | Attested, csr: bytes | None = None) -> IssuedSvid:
     """An SVID for a workload that is taken at its word."""
     proof = attested(core, who) if isinstance(who, str) else who
-    key = public_key_of(csr or a_request())
+    (key,) = keys_of([csr or a_request()])
     return await core.issuer.issue(Request("attest", "test"), proof, key, core.situation.lifetimes)

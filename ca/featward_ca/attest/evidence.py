@@ -4,12 +4,11 @@ apart.
 
 from collections.abc import Sequence
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from featward.identity.v1 import identity_pb2
 from featward_ca.attest import Attested, unix
 from featward_ca.attest.join_token import JoinTokens
 from featward_ca.errors import MalformedRequestError, NotAttestedError
+from featward_ca.requests import Key
 from featward_ca.service.peers import Peer
 from featward_ca.situation import Situation
 
@@ -25,7 +24,7 @@ class Attestors:
         self,
         evidence: identity_pb2.Evidence,
         peer: Peer,
-        keys: Sequence[ec.EllipticCurvePublicKey],
+        keys: Sequence[Key],
     ) -> Attested:
         """The workload that a caller has proven to be, for the keys that it asks SVIDs for.
         Raises NotAttestedError or MalformedRequestError.

@@ -9,8 +9,6 @@ import logging
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from featward.logs import fields
 from featward_ca.attest import Attested, Method
 from featward_ca.clock import Clock
@@ -22,7 +20,7 @@ from featward_ca.errors import (
     TooManyRequestsError,
 )
 from featward_ca.metrics import Metrics
-from featward_ca.requests import spki_sha256
+from featward_ca.requests import Key
 from featward_ca.settings import REATTEST_GRACE
 from featward_ca.store import audit, svids
 from featward_ca.store.audit import Entry, Outcome
@@ -59,7 +57,7 @@ class Renewals:
         self._metrics = metrics
 
     async def attest(
-        self, directory: Directory, spiffe_id: str, serial: str, key: ec.EllipticCurvePublicKey
+        self, directory: Directory, spiffe_id: str, serial: str, key: Key
     ) -> Attested | Stored:
         """The workload that an SVID proves, or what was issued for this key before.
 
@@ -78,7 +76,7 @@ class Renewals:
             raise EvidenceNeededError(_AGAIN)
         if lineage.workload not in directory.workloads:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")
-        digest = spki_sha256(key)
+        digest = key.sha256
         successor = await self._store.read(lambda connection: svids.successor(connection, serial))
         match _compare(successor, digest):
             case _Found.OTHER_KEY:

@@ -3,7 +3,7 @@
 from featward.identity.v1 import identity_pb2
 from featward_ca.clock import milliseconds
 from featward_ca.core import Core
-from featward_ca.requests import public_key_of
+from featward_ca.requests import keys_of
 from featward_ca.service.guard import Call, Handler
 from featward_ca.service.issuing import Issuing
 from featward_ca.service.stream import Watching
@@ -30,7 +30,7 @@ class IdentityService:
     async def _attest(
         self, message: identity_pb2.AttestRequest, call: Call
     ) -> identity_pb2.AttestResponse:
-        key = public_key_of(message.csr)
+        (key,) = keys_of([message.csr])
         (issued,) = await self._issuing.by_evidence(message.evidence, [key], call)
         return identity_pb2.AttestResponse(
             svid=issued.message(),

@@ -2,24 +2,23 @@
 row in the audit table for each refusal.
 """
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import TypeVar
-
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward.identity.v1 import identity_pb2
 from featward_ca.attest import Attested
 from featward_ca.attest.renewal import Stored
 from featward_ca.core import Core
 from featward_ca.errors import (
+    CaError,
     EvidenceNeededError,
     MalformedRequestError,
     NotAttestedError,
     SvidClonedError,
     TooManyRequestsError,
 )
-from featward_ca.issuer import IssuedSvid
+from featward_ca.issuer import IssuedSvid, Wanted
+from featward_ca.requests import Key
 from featward_ca.service.guard import Call
 from featward_ca.service.limits import Allowance
 from featward_ca.service.peers import Peer, PeerKind
@@ -28,7 +27,7 @@ from featward_ca.service.streams import Stream
 from featward_ca.store.audit import Outcome
 
 _Result = TypeVar("_Result")
-_Keys = Sequence[ec.EllipticCurvePublicKey]
+_Keys = Sequence[Key]
 # Refusals of callers without identity that get a row in the audit table, which nobody can prune:
 # anybody may cause them. All of them are counted and logged.
 _NOTED = Limit(Rate(100, 1), at_once=1)
@@ -57,7 +56,11 @@ class Issuing:
         self, evidence: identity_pb2.Evidence, keys: _Keys, call: Call
     ) -> list[IssuedSvid]:
         attested = await self._core.attestors.attest(evidence, call.peer, keys)
-        return list(await asyncio.gather(*(self._issue(call, attested, key) for key in keys)))
+        orders = [Wanted(call.request, attested, key) for key in keys]
+        made = await self._core.issuer.issue_many(orders, self._core.situation.lifetimes)
+        if errors := [one for one in made if isinstance(one, CaError)]:
+            raise errors[0]
+        return [one for one in made if isinstance(one, IssuedSvid)]
 
     async def _by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
         if call.peer.kind is PeerKind.UNIX:
@@ -76,18 +79,14 @@ class Issuing:
         stream.serial = issued.row.serial
         return [issued]
 
-    async def _renew(
-        self, attested: Attested, key: ec.EllipticCurvePublicKey, stream: Stream, call: Call
-    ) -> IssuedSvid:
+    async def _renew(self, attested: Attested, key: Key, stream: Stream, call: Call) -> IssuedSvid:
         try:
             return await self._issue(call, attested, key)
         except SvidClonedError:
             await self._core.renewals.taint_for(stream.serial)
             raise
 
-    async def _issue(
-        self, call: Call, attested: Attested, key: ec.EllipticCurvePublicKey
-    ) -> IssuedSvid:
+    async def _issue(self, call: Call, attested: Attested, key: Key) -> IssuedSvid:
         lifetimes = self._core.situation.lifetimes
         return await self._core.issuer.issue(call.request, attested, key, lifetimes)
 

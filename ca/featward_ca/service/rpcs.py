@@ -92,10 +92,6 @@ PLANNED = frozenset(
     {
         # the store
         f"{_AUTHORITY}/Backup",
-        # issuing
-        f"{_AUTHORITY}/Halt",
-        f"{_AUTHORITY}/Resume",
-        f"{_AUTHORITY}/WhyExpiry",
         # rotation
         f"{_AUTHORITY}/Prepare",
         f"{_AUTHORITY}/Activate",

@@ -10,7 +10,7 @@ from featward_ca.clock import milliseconds
 from featward_ca.core import Core
 from featward_ca.errors import MalformedRequestError, StoppingError
 from featward_ca.issuer import IssuedSvid
-from featward_ca.requests import public_key_of
+from featward_ca.requests import keys_of
 from featward_ca.service.guard import Call
 from featward_ca.service.issuing import Issuing
 from featward_ca.service.streams import Stream, Streams
@@ -73,7 +73,7 @@ class Watching:
             raise MalformedRequestError(
                 f"a message holds {CSRS_PER_MESSAGE} certificate requests at most"
             )
-        keys = [public_key_of(csr) for csr in message.csrs]
+        keys = keys_of(message.csrs)
         if message.evidence.WhichOneof("kind"):
             issued = await self._issuing.by_evidence(message.evidence, keys, call)
         else:

@@ -2,6 +2,7 @@
 for each refusal that matters.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,6 +58,12 @@ class Entry:
 def append(connection: Connection, entry: Entry) -> None:
     """Add one row."""
     connection.execute(insert(tables.audit).values(vars(entry)))
+
+
+def append_all(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Add rows, in their order."""
+    if entries:
+        connection.execute(insert(tables.audit), [vars(entry) for entry in entries])
 
 
 def entries(connection: Connection) -> list[Entry]:

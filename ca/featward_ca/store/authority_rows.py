@@ -77,6 +77,25 @@ def announced(connection: Connection) -> list[AuthorityRow]:
     return [AuthorityRow(**{**row._mapping, "state": State(row.state)}) for row in rows]
 
 
+def every(connection: Connection) -> list[AuthorityRow]:
+    """All that there ever were, in whichever state, oldest first."""
+    rows = connection.execute(
+        select(tables.authority).order_by(tables.authority.c.not_before, tables.authority.c.id)
+    )
+    return [AuthorityRow(**{**row._mapping, "state": State(row.state)}) for row in rows]
+
+
+def chain(connection: Connection, authority_id: str) -> list[AuthorityRow]:
+    """An authority and those above it, as far as they are stored."""
+    known = {row.id: row for row in every(connection)}
+    found: list[AuthorityRow] = []
+    row = known.get(authority_id)
+    while row is not None:
+        found.append(row)
+        row = known.pop(row.issuer, None) if row.issuer else None
+    return found
+
+
 def any_made(connection: Connection) -> bool:
     """Whether there ever was an authority."""
     return connection.execute(select(tables.authority.c.id).limit(1)).first() is not None

@@ -1,9 +1,11 @@
 """Statements over SVIDs and the lineages that they descend in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
 
@@ -74,27 +76,48 @@ class Live:
     first_end: int | None
 
 
-def add_lineage(connection: Connection, row: LineageRow) -> None:
-    """Start a lineage."""
-    connection.execute(insert(tables.lineage).values(vars(row)))
+def add_lineages(connection: Connection, rows: Sequence[LineageRow]) -> None:
+    """Start lineages."""
+    if rows:
+        connection.execute(insert(tables.lineage), [vars(row) for row in rows])
 
 
-def add(connection: Connection, row: SvidRow) -> None:
-    """Store the intent to sign an SVID."""
-    connection.execute(insert(tables.svid).values(vars(row)))
+def add(connection: Connection, rows: Sequence[SvidRow]) -> set[str]:
+    """Store the intents to sign SVIDs; returns the serials of those that were stored. The others
+    are renewals of a serial that another replica was faster to renew.
+    """
+    first = [vars(row) for row in rows if row.renewed_from is None]
+    if first:
+        connection.execute(insert(tables.svid), first)
+    stored = {row["serial"] for row in first}
+    if renewed := [vars(row) for row in rows if row.renewed_from is not None]:
+        stored |= set(connection.scalars(_insert_renewals(connection), renewed))
+    return stored
 
 
-def complete(connection: Connection, serial: str, certificate: bytes) -> None:
-    """Store the signed certificate of an intent."""
-    connection.execute(
-        update(tables.svid).where(tables.svid.c.serial == serial).values(certificate=certificate)
+def _insert_renewals(connection: Connection) -> sqlite.Insert | postgresql.Insert:
+    """Each database has this statement in a dialect of its own."""
+    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement: sqlite.Insert | postgresql.Insert = kind.insert(tables.svid)
+    ours = statement.on_conflict_do_nothing(index_elements=["renewed_from"])
+    return ours.returning(tables.svid.c.serial)  # type: ignore[return-value]
+
+
+def complete(connection: Connection, certificates: Sequence[tuple[str, bytes]]) -> None:
+    """Store the signed certificates of intents, by serial."""
+    statement = (
+        update(tables.svid)
+        .where(tables.svid.c.serial == bindparam("of"))
+        .values(certificate=bindparam("made"))
     )
+    rows = [{"of": serial, "made": certificate} for serial, certificate in certificates]
+    connection.execute(statement, rows)
 
 
-def release(connection: Connection, serial: str) -> None:
-    """Let the predecessor of an SVID that came to nothing be renewed again."""
+def release(connection: Connection, serials: Sequence[str]) -> None:
+    """Let the predecessors of SVIDs that came to nothing be renewed again."""
     connection.execute(
-        update(tables.svid).where(tables.svid.c.serial == serial).values(renewed_from=None)
+        update(tables.svid).where(tables.svid.c.serial.in_(serials)).values(renewed_from=None)
     )
 
 
@@ -111,6 +134,13 @@ def find(connection: Connection, serial: str) -> SvidRow | None:
         select(tables.svid).where(tables.svid.c.serial == serial)
     ).one_or_none()
     return _svid(row) if row else None
+
+
+def every(connection: Connection) -> list[SvidRow]:
+    """All that are stored, oldest first."""
+    table = tables.svid
+    rows = connection.execute(select(table).order_by(table.c.issued_at, table.c.serial))
+    return [_svid(row) for row in rows]
 
 
 def successor(connection: Connection, serial: str) -> SvidRow | None:

@@ -27,6 +27,12 @@ create_exception!(
 );
 create_exception!(
     featward_engine,
+    IssuingError,
+    EngineError,
+    "A certificate was not made: the checker refused it, or the permission to sign it is spent."
+);
+create_exception!(
+    featward_engine,
     PolicyError,
     EngineError,
     "A snapshot can't be used: unreadable, of a newer format, or against itself."
@@ -38,6 +44,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EngineError", py.get_type::<EngineError>())?;
     module.add("ConfigError", py.get_type::<ConfigError>())?;
     module.add("IdentityError", py.get_type::<IdentityError>())?;
+    module.add("IssuingError", py.get_type::<IssuingError>())?;
     module.add("PolicyError", py.get_type::<PolicyError>())
 }
 

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import inspect
 
-from ca_kit import FakeClock, OpenCore, a_directory, issue
+from ca_kit import FakeClock, OpenCore, a_directory, issue, key_of
 from featward_ca.attest import Attested
 from featward_ca.errors import ConfigurationError, EvidenceNeededError, StoreError
 from featward_ca.settings import DAY
@@ -88,7 +88,7 @@ async def test_a_ca_goes_on_from_it(open_core: OpenCore, file: Path, clock: Fake
         "SELECT serial, svid.spiffe_id FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NULL",
     )[0]
-    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    key = key_of(ec.generate_private_key(ec.SECP256R1()))
     directory = core.situation.directory
     proof = await core.renewals.attest(directory, str(spiffe_id), str(serial), key)
     assert isinstance(proof, Attested)

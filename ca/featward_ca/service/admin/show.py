@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
+from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.store import svids
@@ -31,6 +32,7 @@ async def _show(
         server_time=now,
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
+        halted=said(await core.halt.halted()),
         root_sha256=hashlib.sha256(core.authorities.root.row.der).digest(),
     )
 

@@ -1,0 +1,67 @@
+"""`featward ca why-expiry` and `featward ca check-issued`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featward.cli.console import console, errors, fail
+from featward.cli.output import Output
+from featward_ca.cli.connection import TIMEOUT, admin
+from featward_ca.cli.options import AdminOption, DataOption, WhereOption
+
+_OutputOption = Annotated[Output, typer.Option(help="How to print it.")]
+
+
+def why_expiry(
+    serial: Annotated[str, typer.Argument(help="The serial number, in hex.")],
+    data: WhereOption = None,
+    admin_socket: AdminOption = None,
+    output: _OutputOption = Output.TABLE,
+) -> None:
+    """Say which bound set the end of an SVID."""
+    from featward.authority.v1 import authority_pb2
+    from featward_ca.report import as_json, show_caps
+
+    with admin(data, admin_socket) as stub:
+        request = authority_pb2.WhyExpiryRequest(serial=serial)
+        answer = stub.WhyExpiry(request, timeout=TIMEOUT)
+    if output is Output.JSON:
+        typer.echo(as_json(answer))
+    else:
+        show_caps(answer, console)
+
+
+def check_issued(
+    data: DataOption,
+    certificate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A certificate found elsewhere, PEM or DER: is it one of ours? May be repeated."
+        ),
+    ] = None,
+    output: _OutputOption = Output.TABLE,
+) -> None:
+    """Check everything that is stored again, beside the running CA and without it: each
+    certificate by the rules, each signature by its rows.
+    """
+    from featward_ca.check_issued import check
+    from featward_ca.errors import CaError
+    from featward_ca.store.read_only import read_only
+
+    try:
+        with read_only(data / "ca.sqlite3") as connection:
+            found = check(connection, certificate or ())
+    except CaError as error:
+        fail(str(error))
+    if output is Output.JSON:
+        typer.echo(found.as_json())
+    else:
+        for finding in found.findings:
+            typer.echo(f"{finding.code}  {finding.subject}: {finding.text}")
+    errors.print(
+        f"{found.certificates} certificates and {found.rows} rows of the audit table checked:"
+        f" {len(found.findings)} findings"
+    )
+    if found.findings:
+        raise typer.Exit(1)

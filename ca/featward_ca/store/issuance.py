@@ -1,0 +1,57 @@
+"""Statements over the one row that says whether anything may be signed: the halt, and the latest
+time at which something was.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, update
+
+from featward_ca.store import tables
+
+
+@dataclass(frozen=True)
+class Halted:
+    """Since when, by whom and why nothing is issued."""
+
+    since: float
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IssuanceRow:
+    """`clock_high`: Unix seconds of the newest intent, less a moment; 0 before the first."""
+
+    halted: Halted | None
+    clock_high: float
+
+
+def read(connection: Connection) -> IssuanceRow:
+    """What holds at this moment."""
+    row = connection.execute(select(tables.issuance)).one()
+    halted = None
+    if row.halted_at is not None:
+        halted = Halted(row.halted_at, row.halted_by or "", row.reason or "")
+    return IssuanceRow(halted, row.clock_high)
+
+
+def halt(connection: Connection, halted: Halted) -> bool:
+    """Stop issuing; False when it was stopped before, and then the first reason stays."""
+    fresh = update(tables.issuance).where(tables.issuance.c.halted_at.is_(None))
+    changed = connection.execute(
+        fresh.values(halted_at=halted.since, halted_by=halted.by, reason=halted.reason)
+    )
+    return changed.rowcount == 1
+
+
+def resume(connection: Connection) -> bool:
+    """Issue again; False when it was not stopped."""
+    stopped = update(tables.issuance).where(tables.issuance.c.halted_at.is_not(None))
+    changed = connection.execute(stopped.values(halted_at=None, halted_by=None, reason=None))
+    return changed.rowcount == 1
+
+
+def raise_clock(connection: Connection, now: float) -> None:
+    """Remember that something is signed at this moment."""
+    table = tables.issuance
+    connection.execute(update(table).where(table.c.clock_high < now).values(clock_high=now))
