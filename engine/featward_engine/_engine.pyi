@@ -75,22 +75,24 @@ class Credentials:
     ) -> None:
         """Trust this and nothing else from now on; what is absent is no longer trusted.
 
-        `scopes` is the table (SHA-256 of an authority's SPKI, path prefix), None for an issuer without one: then any
-        chain to a root is good for any path. `bans` are ("identity", SPIFFE ID), ("serial", hex) or ("authority",
-        SPKI SHA-256, hex), each with the Unix second it ends at, 0 until lifted. `foreign` are other trust domains
-        with their roots; each judges only its own identities. Live connections are judged again at once. A sequence
-        lower than the one in use is refused.
+        `scopes` is the table (SHA-256 of an authority's SPKI, path prefix), None for an issuer
+        without one: then any chain to a root is good for any path. `bans` are ("identity", SPIFFE
+        ID), ("serial", hex) or ("authority", SPKI SHA-256, hex), each with the Unix second it ends
+        at, 0 until lifted. `foreign` are other trust domains with their roots; each judges only its
+        own identities. Live connections are judged again at once. A sequence lower than the one in
+        use is refused.
         """
     def set_external_identity(self, chain: list[bytes], key: bytes) -> str:
         """Use this chain and its PKCS #8 key, made by another issuer, from now on; returns the SPIFFE ID in it.
 
-        Any RSA, ECDSA or Ed25519 key will do, and a chain may be a leaf alone. Raises IdentityError as set_identity.
+        Any RSA, ECDSA or Ed25519 key will do, and a chain may be a leaf alone. Raises IdentityError
+        as set_identity.
         """
     def export_identity(self) -> tuple[list[bytes], bytes] | None:
         """Danger: the chain and the private key (PKCS #8) in use, both of one moment.
 
-        Whoever has the key is this workload until the certificate expires. Only what hands an app its own identity
-        may call this: the Workload API, SDS and file output.
+        Whoever has the key is this workload until the certificate expires. Only what hands an app
+        its own identity may call this: the Workload API, SDS and file output.
         """
     def set_clock_offset(self, seconds: float | None) -> None:
         """Our clock minus the CA's; None when not known any more.
@@ -111,9 +113,10 @@ class Listener:
 
     Request headers starting with ``featward-peer-`` are dropped, then set: ``featward-peer-spiffe-id``,
     ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-expired``
-    ("1" within the grace), ``featward-peer-address`` (the IP address, also without a certificate), or for a caller
-    on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With ``"far_connections": n`` in the configuration
-    all callers share n connections to the server, else each has its own.
+    ("1" within the grace), ``featward-peer-address`` (the IP address, also without a certificate),
+    or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With
+    ``"far_connections": n`` in the configuration all callers share n connections to the server,
+    else each has its own.
     """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
@@ -132,9 +135,10 @@ class Dialer:
     A call that cannot be carried ends as UNAVAILABLE with the trailing metadata ``featward-cause``:
     ``no-identity``, ``unreachable``, ``not-trusted`` or ``refused``.
 
-    With ``"platform_by_root": true`` the far end, which must be our own platform, is judged by any trusted root and
-    its issuer's name instead of the scope table: every Dialer to the CA that has trust wants it. With ``"carry":
-    "bytes"`` the socket carries HTTP/1.1 or anything else as it is; a near connection then just closes on failure.
+    With ``"platform_by_root": true`` the far end, which must be our own platform, is judged by any
+    trusted root and its issuer's name instead of the scope table: every Dialer to the CA that has
+    trust wants it. With ``"carry": "bytes"`` the socket carries HTTP/1.1 or anything else as it is;
+    a near connection then just closes on failure.
     """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
@@ -187,19 +191,21 @@ class Policy:
         """JSON list of the features that this identity may read, each with the binding that grants it."""
 
 def judge(question: bytes) -> bytes:
-    """Judge a chain as a handshake would, at any second, by any trust. Raises ConfigError on a malformed question.
+    """Judge a chain as a handshake would, at any second, by any trust. Raises ConfigError on a
+    malformed question.
 
     JSON in: trust_domain, roots, scopes (list of [SPKI SHA-256, prefix], or null), chain (leaf first), at (Unix
-    seconds); certificates and digests in hex. JSON out: accepted, cause and detail (null if accepted), spiffe_id
-    (of the leaf if it can be read; proven only if accepted), authority (SPKI SHA-256, null unless accepted).
+    seconds); certificates and digests in hex. JSON out: accepted, cause and detail (null if
+    accepted), spiffe_id (of the leaf if it can be read; proven only if accepted), authority (SPKI
+    SHA-256, null unless accepted).
     """
 
 def refusals() -> bytes:
     """JSON list of the refusal table: reason, status, kind, title, remedy, type."""
 
 def check_requests(csrs: list[bytes]) -> list[bytes | str]:
-    """For each PKCS #10 request the SubjectPublicKeyInfo (DER) of the key that it proves to hold, or the sentence
-    of its refusal. Nothing else of a request is looked at.
+    """For each PKCS #10 request the SubjectPublicKeyInfo (DER) of the key that it proves to hold,
+    or the sentence of its refusal. Nothing else of a request is looked at.
     """
 
 def prepare_leaves(
