@@ -9,19 +9,11 @@ import typer
 from featward.cli.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from featward.feast.catalogue import FeastCatalogue
     from featward.feast.comparison import Change
-
-# Members of a FeatureSet that are kept once they are there, and the options that say them first.
-_SAID_BY = {
-    "version": ("version",),
-    "owner": ("team", "contact"),
-    "serving": ("workload", "service_account", "address", "host", "port"),
-    "enforcement": ("mode", "unidentified_until"),
-}
 
 app = typer.Typer(
     no_args_is_help=True, help="Write manifests from what a feature server says of itself."
@@ -116,6 +108,7 @@ def feast(
     from featward.cli.console import errors, fail
     from featward.errors import FeatwardError
     from featward.feast.manifest import Placement, earlier, feature_set, owners
+    from featward.feast.options import kept, says, setting
 
     try:
         catalogue = _catalogue(place, project, view or [], feast_python)
@@ -147,10 +140,10 @@ def feast(
             contact=contact,
         )
         before = earlier(manifests, placement)
-        for note in _kept(context, before, into):
+        for note in kept(context, before, into):
             errors.print(f"note: {note}", markup=False, soft_wrap=True)
         document = feature_set(catalogue, placement, before)
-        if (others := owners(catalogue)) and len(others) > 1 and not _says(before, "owner"):
+        if (others := owners(catalogue)) and len(others) > 1 and not says(before, "owner"):
             chosen = document["spec"]["owner"]["contact"]
             errors.print(
                 f"note: the views name {len(others)} owners ({', '.join(others)}); the set's is {chosen}:"
@@ -158,7 +151,7 @@ def feast(
                 markup=False,
                 soft_wrap=True,
             )
-        _write(document, into, output)
+        _write(document, into, output, setting(context))
     except (FeatwardError, OSError) as error:
         fail(str(error))
 
@@ -174,46 +167,31 @@ def _catalogue(
     return catalogue.only(views) if views else catalogue
 
 
-def _kept(
-    context: typer.Context, before: "Mapping[str, Any] | None", into: Path | None
-) -> "Iterator[str]":
-    """What was asked for and is not done, because the FeatureSet of this name says it already."""
-    unused = [
-        "--" + option.replace("_", "-")
-        for member, options in _SAID_BY.items()
-        if _says(before, member)
-        for option in options
-        if _is_given(context, option)
-    ]
-    if unused:
-        yield (
-            f"the FeatureSet of this name says it already, and that is kept: {', '.join(unused)} "
-            "had no effect; change it there"
-        )
-    if into is not None and into.exists() and "#" in into.read_text():
-        yield f"comments in {into} are not kept"
-
-
-def _is_given(context: typer.Context, option: str) -> bool:
-    source = context.get_parameter_source(option)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _says(before: "Mapping[str, Any] | None", member: str) -> bool:
-    return member in (before or {}).get("spec", {})
-
-
-def _write(document: dict[str, "Any"], into: Path | None, output: Output) -> None:
+def _write(
+    document: dict[str, "Any"], into: Path | None, output: Output, options: "Mapping[str, str]"
+) -> None:
+    from featward.cli.console import errors, fail
     from featward.feast.manifest import checked
     from featward.manifests import dump
 
-    model = checked(document)
+    model = checked(document, options)
     text = dump(model) if output is Output.TABLE else json.dumps(document, indent=2) + "\n"
     if into is None:
         typer.echo(text, nl=False)
-    else:
+        return
+    metadata, spec = model.metadata, model.spec
+    if into.is_dir():
+        fail(f"--into {into} is a folder: name a file in it, {into / metadata.name}.yaml")
+    try:
         into.parent.mkdir(parents=True, exist_ok=True)
         into.write_text(text)
+    except OSError as error:
+        fail(f"--into {into} can't be written: {error.strerror}; name another file")
+    errors.print(
+        f"wrote {into}: FeatureSet {metadata.namespace}/{metadata.name} "
+        f"(features: {len(spec.features)}, services: {len(spec.services)})",
+        markup=False,
+    )
 
 
 def _changes(catalogue: "FeastCatalogue", manifests: Path, names: list[str]) -> "list[Change]":

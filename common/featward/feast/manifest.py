@@ -185,14 +185,22 @@ def earlier(folder: Path, placement: Placement) -> dict[str, Any] | None:
     return None
 
 
-def checked(document: Mapping[str, Any]) -> FeatureSet:
-    """The document as a manifest. Raises RegistryUnreadableError with the first fault."""
+def checked(document: Mapping[str, Any], options: Mapping[str, str]) -> FeatureSet:
+    """The document as a manifest. Raises RegistryUnreadableError with the first fault.
+
+    `options` are the names, such as --mode, by which the caller set some of its places.
+    """
     # JSON is YAML: the loader refuses and explains as it does for files.
     loaded = load_texts([("the FeatureSet", json.dumps(document))])
     for finding in loaded.findings:
+        message = finding.message
+        if option := options.get(finding.path):
+            told = message.replace(finding.path, option) if finding.path in message else message
+            said = told if option in told else f"{option}: {told}"
+            raise RegistryUnreadableError(f"{said}; {finding.remedy}")
+        said = message if finding.path in message else f"{finding.path}: {message}"
         raise RegistryUnreadableError(
-            "no FeatureSet can be made of this registry as it is: "
-            f"{finding.path}: {finding.message}; {finding.remedy}"
+            f"no FeatureSet can be made of this registry as it is: {said}; {finding.remedy}"
         )
     model = loaded.documents[0].model
     assert isinstance(model, FeatureSet)  # noqa: S101  as its kind says

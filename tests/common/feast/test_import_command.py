@@ -158,6 +158,42 @@ def test_a_day_that_means_nothing_is_refused(
     assert reason in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--mode", "enfroce"),
+        ("--version", "x y"),
+        ("--address", "here"),
+        ("--name", "A B"),
+        ("--namespace", "A B"),
+        ("--workload", "A B"),
+        ("--service-account", "A B"),
+        ("--host", "a b"),
+        ("--team", "a\tb"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_option(repository: Path, option: str, value: str) -> None:
+    done = run(repository, option, value)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {option} is {json.dumps(value)}; write ")
+
+
+def test_what_was_written_is_said(repository: Path, tmp_path: Path) -> None:
+    target = tmp_path / "m" / "s.yaml"
+    done = run(repository, "--into", target)
+    assert done.stdout == ""
+    assert done.stderr == f"wrote {target}: FeatureSet default/drivers (features: 4, services: 1)\n"
+
+
+def test_a_place_that_takes_no_file_is_a_sentence(repository: Path, tmp_path: Path) -> None:
+    done = run(repository, "--into", tmp_path)
+    assert done.exit_code == 1
+    assert f"{tmp_path} is a folder: name a file in it, {tmp_path}/drivers.yaml" in done.stderr
+    done = run(repository, "--into", "/proc/nowhere/s.yaml")
+    assert done.exit_code == 1
+    assert "--into /proc/nowhere/s.yaml can't be written: No such file" in done.stderr
+
+
 def test_check_ends_with_0_until_feast_drifts_and_then_with_1(
     repository: Path, tmp_path: Path, registry: Registry
 ) -> None:
