@@ -12,6 +12,7 @@ from featward_engine._engine import (
     PolicyError,
     Proxy,
     __version__,
+    judge,
     refusals,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "PolicyError",
     "Proxy",
     "__version__",
+    "judge",
     "refusals",
 ]

@@ -19,6 +19,7 @@ __all__ = [
     "PolicyError",
     "Proxy",
     "__version__",
+    "judge",
     "refusals",
 ]
 
@@ -55,13 +56,44 @@ class Credentials:
 
         Raises IdentityError when the key is not the leaf's or the leaf breaks the X.509-SVID rules.
         """
-    def set_trust(self, roots: list[bytes], scopes: list[tuple[bytes, str]], sequence: int) -> None:
-        """Trust these roots and this scope table (SHA-256 of an authority's SPKI, path prefix) from now on.
+    def set_trust(
+        self,
+        roots: list[bytes],
+        scopes: list[tuple[bytes, str]] | None,
+        sequence: int,
+        *,
+        bans: list[tuple[str, str, int]] = ...,
+        foreign: list[tuple[str, list[bytes]]] = ...,
+    ) -> None:
+        """Trust this and nothing else from now on; what is absent is no longer trusted.
 
-        Live connections are judged again. A sequence lower than the one in use is refused.
+        `scopes` is the table (SHA-256 of an authority's SPKI, path prefix), None for an issuer without one: then any
+        chain to a root is good for any path. `bans` are ("identity", SPIFFE ID), ("serial", hex) or ("authority",
+        SPKI SHA-256, hex), each with the Unix second it ends at, 0 until lifted. `foreign` are other trust domains
+        with their roots; each judges only its own identities. Live connections are judged again at once. A sequence
+        lower than the one in use is refused.
+        """
+    def set_external_identity(self, chain: list[bytes], key: bytes) -> str:
+        """Use this chain and its PKCS #8 key, made by another issuer, from now on; returns the SPIFFE ID in it.
+
+        Any RSA, ECDSA or Ed25519 key will do, and a chain may be a leaf alone. Raises IdentityError as set_identity.
+        """
+    def export_identity(self) -> tuple[list[bytes], bytes] | None:
+        """Danger: the chain and the private key (PKCS #8) in use, both of one moment.
+
+        Whoever has the key is this workload until the certificate expires. Only what hands an app its own identity
+        may call this: the Workload API, SDS and file output.
+        """
+    def set_clock_offset(self, seconds: float | None) -> None:
+        """Our clock minus the CA's; None when not known any more.
+
+        It words refusals for time (`clock-skew`) and is a metric; it never makes a certificate acceptable.
         """
     def identity(self) -> bytes | None:
-        """JSON of the SVID in use: spiffe_id, serial, authority (SPKI SHA-256, hex), not_before, not_after."""
+        """JSON of the SVID in use: spiffe_id, serial, authority (SPKI SHA-256, hex), not_before, not_after.
+
+        `authority` is null for an external chain that is a leaf alone.
+        """
     def sequence(self) -> int:
         """The sequence of the trust in use, 0 before the first."""
 
@@ -71,7 +103,9 @@ class Listener:
 
     Request headers starting with ``featward-peer-`` are dropped, then set: ``featward-peer-spiffe-id``,
     ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-expired``
-    ("1" within the grace), or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``.
+    ("1" within the grace), ``featward-peer-address`` (the IP address, also without a certificate), or for a caller
+    on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With ``"far_connections": n`` in the configuration
+    all callers share n connections to the server, else each has its own.
     """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
@@ -89,6 +123,10 @@ class Dialer:
     ``("grpc.default_authority", "localhost")``: by default gRPC sends the socket's path, which is no authority.
     A call that cannot be carried ends as UNAVAILABLE with the trailing metadata ``featward-cause``:
     ``no-identity``, ``unreachable``, ``not-trusted`` or ``refused``.
+
+    With ``"platform_by_root": true`` the far end, which must be our own platform, is judged by any trusted root and
+    its issuer's name instead of the scope table: every Dialer to the CA that has trust wants it. With ``"carry":
+    "bytes"`` the socket carries HTTP/1.1 or anything else as it is; a near connection then just closes on failure.
     """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
@@ -139,6 +177,14 @@ class Policy:
         """JSON list of the subjects that may read this feature, each with its binding."""
     def grants(self, identity: str, now: int) -> bytes:
         """JSON list of the features that this identity may read, each with the binding that grants it."""
+
+def judge(question: bytes) -> bytes:
+    """Judge a chain as a handshake would, at any second, by any trust. Raises ConfigError on a malformed question.
+
+    JSON in: trust_domain, roots, scopes (list of [SPKI SHA-256, prefix], or null), chain (leaf first), at (Unix
+    seconds); certificates and digests in hex. JSON out: accepted, cause and detail (null if accepted), spiffe_id
+    (of the leaf if it can be read; proven only if accepted), authority (SPKI SHA-256, null unless accepted).
+    """
 
 def refusals() -> bytes:
     """JSON list of the refusal table: reason, status, kind, title, remedy, type."""
