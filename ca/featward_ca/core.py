@@ -31,6 +31,7 @@ from featward_ca.recorded import RecordedIssuance
 from featward_ca.situation import Situation
 from featward_ca.store import audit, authority_rows, bans, clients, environment, svids
 from featward_ca.store.authority_rows import State
+from featward_ca.store.measured import MeasuredStore
 from featward_ca.store.store import Connection, Store
 from featward_ca.trust import Trust, TrustBroadcast
 
@@ -48,7 +49,7 @@ class Core:
         self.clock = clock
         self.situation = situation
         self.metrics = Metrics()
-        self.store = store
+        self.store: Store = MeasuredStore(store, self.metrics)
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics)
         self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
         self.issuer = Issuer(self.authorities, self.issuance, self.store, clock)
