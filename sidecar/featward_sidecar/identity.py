@@ -185,7 +185,9 @@ class IdentityKeeper:
             return False
         scopes = [(scope.spki_sha256, scope.path_prefix) for scope in trust.scopes]
         try:
-            self._credentials.set_trust(list(trust.roots), scopes, trust.sequence)
+            self._credentials.set_trust(
+                list(trust.roots), scopes, trust.sequence, bans=[_ban(ban) for ban in trust.bans]
+            )
         except EngineError as error:
             # Not acknowledged, so the CA keeps it pending; renewals must not stop for it.
             log.error("trust refused", extra=fields(sequence=trust.sequence, error=str(error)))
@@ -193,7 +195,12 @@ class IdentityKeeper:
             return False
         log.info(
             "trust updated",
-            extra=fields(sequence=trust.sequence, roots=len(trust.roots), scopes=len(scopes)),
+            extra=fields(
+                sequence=trust.sequence,
+                roots=len(trust.roots),
+                scopes=len(scopes),
+                bans=len(trust.bans),
+            ),
         )
         return True
 
@@ -252,3 +259,13 @@ class IdentityKeeper:
         if isinstance(error, CallError) and error.status in REFUSALS:
             return "ca", level, "CA refused us"
         return "ca", level, "CA not reached"
+
+
+def _ban(ban: identity_pb2.Ban) -> tuple[str, str, int]:
+    match ban.WhichOneof("whom"):
+        case "authority_spki_sha256":
+            return "authority", ban.authority_spki_sha256.hex(), ban.expires_at
+        case "serial":
+            return "serial", ban.serial, ban.expires_at
+        case _:
+            return "identity", ban.spiffe_id, ban.expires_at
