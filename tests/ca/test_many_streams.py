@@ -4,7 +4,7 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def _serial(number: int) -> str:
     return f"{number + 1:032x}"
 
 
-def _enrol(served: Served) -> object:
+def _enrol(served: Served) -> Callable[[Connection], None]:
     now = int(served.core.clock.now())
     authority = served.core.authorities.active("prod.payments").row.id
     lineage = {"spiffe_id": SPIFFE_ID, "workload": "prod.payments/pricing-api", "method": "unix"}
