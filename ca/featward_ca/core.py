@@ -144,7 +144,9 @@ class Core:
         tainted = {row.spki_sha256 for row in self.authorities.rows if row.state is State.TAINTED}
         if not tainted:
             return replace(trust, bans=self.bans.current)
-        counts = await self.store.read(lambda c: clients.counts(c, trust.sequence, now))
+        counts = await self.store.read(
+            lambda c: clients.counts(c, self.store.replica, trust.sequence, now)
+        )
         return replace(
             trust,
             bans=self.bans.current,

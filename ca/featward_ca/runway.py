@@ -45,10 +45,10 @@ class Runway:
             return self._outlook
 
     async def _count(self, now: float) -> Outlook:
-        sequence = self._core.trust.current.sequence
+        replica, sequence = self._core.store.replica, self._core.trust.current.sequence
 
         def query(connection: Connection) -> Outlook:
-            counts = clients.counts(connection, sequence, now)
+            counts = clients.counts(connection, replica, sequence, now)
             # Where nobody is connected, the end of the first of all that live has to do.
             first_end = None if counts.first_end else svids.live(connection, now).first_end
             return Outlook(

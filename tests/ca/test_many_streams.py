@@ -100,7 +100,7 @@ def _resident() -> int:
 async def _all_acknowledged(served: Served, sequence: int) -> None:
     now = served.core.clock.now()
     read = served.core.store.read
-    while (await read(lambda c: clients.counts(c, sequence, now))).behind:  # noqa: ASYNC110  # no event tells
+    while (await read(lambda c: clients.counts(c, "", sequence, now))).behind:  # noqa: ASYNC110  # no event tells
         await asyncio.sleep(0.1)
 
 

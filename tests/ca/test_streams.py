@@ -62,8 +62,8 @@ async def new_unit(served: Served, name: str = "prod.fraud") -> int:
 
 async def stored(served: Served, lineage: str) -> ClientRow:
     await served.service.drain()
-    now = served.core.clock.now()
-    rows = await served.core.store.read(lambda connection: clients.live(connection, now))
+    store, now = served.core.store, served.core.clock.now()
+    rows = await store.read(lambda connection: clients.live(connection, store.replica, now))
     return next(row for row in rows if row.lineage == lineage)
 
 
@@ -83,7 +83,7 @@ async def test_what_a_client_says_is_stored_and_outlives_the_ca(
     await served.service.drain()
     again = await open_core()
     now = again.clock.now()
-    (row,) = await again.store.read(lambda connection: clients.live(connection, now))
+    (row,) = await again.store.read(lambda connection: clients.live(connection, "", now))
     assert (row.acknowledged_sequence, row.version) == (trust.sequence, "1.2.3[0m")
     assert (row.clock_offset_ms, row.serial) == (-1500, headers_of(svid)[1][1])
 
@@ -98,7 +98,7 @@ async def test_an_acknowledgement_is_stored_by_itself_within_a_moment(served: Se
     async def until_stored() -> None:
         now = served.core.clock.now()
         read = served.core.store.read
-        while (await read(lambda c: clients.counts(c, sequence, now))).behind:  # noqa: ASYNC110  # no event tells
+        while (await read(lambda c: clients.counts(c, "", sequence, now))).behind:  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.02)
 
     await asyncio.wait_for(until_stored(), 2)
@@ -223,6 +223,35 @@ async def test_a_client_is_connected_until_its_last_stream_ends(served: Served) 
     assert (await stored(served, svid.lineage)).connected
     await end(second)
     assert not (await stored(served, svid.lineage)).connected
+
+
+async def test_who_was_connected_to_a_ca_that_was_killed_is_not(
+    served: Served, open_core: OpenCore
+) -> None:
+    svid = await attest(served)
+    stream, _ = await watch(served, svid)
+    assert (await stored(served, svid.lineage)).connected
+    again = await open_core()
+    store, now = again.store, again.clock.now()
+    (row,) = await store.read(lambda connection: clients.live(connection, store.replica, now))
+    assert not row.connected
+    stream.cancel()
+
+
+async def test_a_stream_that_is_attested_anew_leaves_the_client_that_it_was(
+    served: Served,
+) -> None:
+    svid = await attest_by_user(served)
+    stream = served.stub.WatchIdentity(metadata=UNIX_HEADERS)
+    await stream.read()
+    evidence = identity_pb2.Evidence(unix=identity_pb2.UnixEvidence())
+    said = Say(csrs=[a_request()], evidence=evidence, lineage=svid.lineage)
+    await stream.write(said)
+    lineage = (await stream.read()).svids[0].lineage
+    assert (await stored(served, lineage)).connected
+    # It may be the same client, if the CA could tell.
+    assert (await stored(served, svid.lineage)).connected is (lineage == svid.lineage)
+    stream.cancel()
 
 
 async def test_the_svid_in_use_is_the_one_said_and_else_the_newest(

@@ -8,7 +8,7 @@ statement, and what a crash takes along comes again: every stream begins with it
 import asyncio
 import logging
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featward.identity.v1 import identity_pb2
 from featward.logs import fields
@@ -71,6 +71,11 @@ class AckBook:
         self._attested.append(Told(lineage, False, sequence, serial))
         self._after(FLUSH_SECONDS)
 
+    def left(self, lineage: str) -> None:
+        """A stream goes on as another client than it was: it was attested anew."""
+        self._attested.append(Told(lineage, False))
+        self._after(FLUSH_SECONDS)
+
     async def flush(self) -> None:
         """Store all that was heard until now; what can't be stored is kept and tried again."""
         if self._timer:
@@ -80,8 +85,7 @@ class AckBook:
         attested, self._attested = self._attested, []
         try:
             await self._resolve(news)
-            # In this order, because the first thing that a stream says is newer.
-            if known := attested + self._told(news):
+            if known := self._told(attested, news):
                 await self._write(known)
         except StoreError as error:
             _log.error("acknowledgements not stored", extra=fields(error=str(error)))
@@ -111,10 +115,12 @@ class AckBook:
         for stream in unknown:
             stream.lineage = found.get(stream.serial)
 
-    def _told(self, news: dict[Stream, _News]) -> list[Told]:
+    def _told(self, attested: list[Told], news: dict[Stream, _News]) -> list[Told]:
         # The stream of before is closed after the one that follows it was opened.
         open_ = {stream.lineage for stream in self._streams}
-        return [
+        # First, because what a stream says is newer.
+        alone = [replace(told, connected=told.lineage in open_) for told in attested]
+        return alone + [
             Told(
                 stream.lineage,
                 stream.lineage in open_,

@@ -81,10 +81,16 @@ class Watching:
         if message.evidence.WhichOneof("kind"):
             issued = await self._issuing.by_evidence(message.evidence, keys, stream.call)
             if len(issued) == 1:
-                stream.lineage = issued[0].row.lineage
+                self._goes_on_as(stream, issued[0].row.lineage)
         else:
             issued = await self._issuing.by_svid(keys, stream, stream.call)
         await self._write(stream, self._response(svids=issued))
+
+    def _goes_on_as(self, stream: Stream, lineage: str) -> None:
+        before, stream.lineage = stream.lineage, lineage
+        if before and before != lineage:
+            self._book.left(before)
+        self._book.changed(stream)
 
     def _push_all(self, before: Trust, trust: Trust) -> None:
         """Bans and the like at once; what is only added spread over a moment."""
@@ -113,10 +119,10 @@ class Watching:
         if trust.sequence <= stream.sent:
             return
         stream.sent = trust.sequence
-        await self._write(stream, self._response(trust=trust))
         if stream.claimed >= trust.sequence:
-            # It has it from another replica, and says so only once.
+            # It has it from another replica, and has said so already.
             self._book.changed(stream)
+        await self._write(stream, self._response(trust=trust))
 
     async def _write(self, stream: Stream, response: identity_pb2.WatchIdentityResponse) -> None:
         async with stream.writing:

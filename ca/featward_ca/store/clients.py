@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    false,
     func,
     or_,
     select,
@@ -28,6 +29,8 @@ from featward_ca.store.svids import OWN_METHOD
 
 # A client that has been answered with a new SVID uses it within this time, even if it says nothing.
 ANSWERED_SECONDS = 60
+# A replica that has said nothing for this long is gone.
+REPLICA_SECONDS = 15
 # SQLite and PostgreSQL both take many more parameters in one statement.
 _CHUNK = 500
 
@@ -124,6 +127,7 @@ def tell(connection: Connection, told: Sequence[Told], replica: str, now: float)
 
 def live(
     connection: Connection,
+    replica: str,
     now: float,
     *,
     behind: int = 0,
@@ -132,20 +136,20 @@ def live(
     limit: int | None = None,
 ) -> list[ClientRow]:
     """Who lives, by lineage: those behind a sequence, those using an SVID of an authority, those
-    after a lineage; all of them without such wishes.
+    after a lineage; all of them without such wishes. `replica` is ours.
     """
-    query = _live(now, behind, authority).where(tables.lineage.c.id > after)
+    query = _live(replica, now, behind, authority).where(tables.lineage.c.id > after)
     rows = connection.execute(query.order_by(tables.lineage.c.id).limit(limit))
     return [ClientRow(**row._mapping) for row in rows]
 
 
 def total(connection: Connection, now: float, *, behind: int = 0, authority: str = "") -> int:
     """How many `live` has in all."""
-    rows = _live(now, behind, authority).subquery()
+    rows = _live("", now, behind, authority).subquery()
     return connection.execute(select(func.count()).select_from(rows)).scalar_one()
 
 
-def counts(connection: Connection, sequence: int, now: float) -> Counts:
+def counts(connection: Connection, replica: str, sequence: int, now: float) -> Counts:
     """Count who lives. It reads every living SVID once, so ask for it by the minute and not by
     the request.
     """
@@ -153,7 +157,7 @@ def counts(connection: Connection, sequence: int, now: float) -> Counts:
         select(
             tables.lineage.c.id,
             (tables.lineage.c.acknowledged_sequence < sequence).label("behind"),
-            tables.lineage.c.replica.is_not(None).label("connected"),
+            _connected(replica, now).label("connected"),
             func.max(tables.svid.c.not_after).label("last"),
         )
         .join(tables.svid, tables.svid.c.lineage == tables.lineage.c.id)
@@ -172,19 +176,23 @@ def counts(connection: Connection, sequence: int, now: float) -> Counts:
     return Counts(*row)
 
 
-def disconnect(connection: Connection, replica: str) -> None:
-    """Forget who was connected to a replica: it has stopped."""
-    table = tables.lineage
-    connection.execute(update(table).where(table.c.replica == replica).values(replica=None))
-
-
 def _signed(now: float) -> Any:
     table = tables.svid
     whole = (table.c.not_after > now) & table.c.certificate.is_not(None)
     return whole & (tables.lineage.c.method != OWN_METHOD)
 
 
-def _live(now: float, behind: int, authority: str) -> Any:
+def _connected(replica: str, now: float) -> Any:
+    """Whether a client holds a stream of this replica, or of another one that is alive: who held one
+    of a replica that was killed has none.
+    """
+    seen = tables.replica.c.seen_at > now - REPLICA_SECONDS
+    others = select(tables.replica.c.id).where(seen)
+    here = tables.lineage.c.replica
+    return func.coalesce(or_(here == replica, here.in_(others)), false())
+
+
+def _live(replica: str, now: float, behind: int, authority: str) -> Any:
     used = _used(now)
     columns = tables.lineage.c
     query = (
@@ -193,7 +201,7 @@ def _live(now: float, behind: int, authority: str) -> Any:
             columns.spiffe_id,
             columns.workload,
             columns.method,
-            columns.replica.is_not(None).label("connected"),
+            _connected(replica, now).label("connected"),
             columns.acknowledged_sequence,
             used.c.serial,
             used.c.authority,

@@ -13,14 +13,20 @@ from featward_ca.store.clients import ClientRow
 async def _list(
     office: Office, message: authority_pb2.ListClientsRequest, _: Call
 ) -> authority_pb2.ListClientsResponse:
-    now, size = office.core.clock.now(), page_size(message.limit)
+    store, now, size = office.core.store, office.core.clock.now(), page_size(message.limit)
     behind, authority = message.behind_sequence, message.authority
-    rows = await office.core.store.read(
+    rows = await store.read(
         lambda connection: clients.live(
-            connection, now, behind=behind, authority=authority, after=message.after, limit=size
+            connection,
+            store.replica,
+            now,
+            behind=behind,
+            authority=authority,
+            after=message.after,
+            limit=size,
         )
     )
-    total = await office.core.store.read(
+    total = await store.read(
         lambda connection: clients.total(connection, now, behind=behind, authority=authority)
     )
     return authority_pb2.ListClientsResponse(

@@ -16,7 +16,9 @@ async def _show(
     core, now = office.core, office.core.clock.now()
     directory, sequence = core.situation.directory, core.trust.current.sequence
     live = await core.store.read(lambda connection: svids.live(connection, now))
-    counts = await core.store.read(lambda connection: clients.counts(connection, sequence, now))
+    counts = await core.store.read(
+        lambda connection: clients.counts(connection, core.store.replica, sequence, now)
+    )
     runway = counts.runway(now, live.first_end)
     return authority_pb2.ShowResponse(
         environment=directory.environment,
