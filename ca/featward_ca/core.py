@@ -8,13 +8,17 @@ import asyncio
 import fcntl
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from featward.logs import fields
 from featward_ca.attest.evidence import Attestors
 from featward_ca.attest.join_token import JoinTokens
 from featward_ca.attest.renewal import Renewals
 from featward_ca.authorities import Authorities
+from featward_ca.bans import Bans
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
@@ -24,16 +28,20 @@ from featward_ca.issuer import Issuer
 from featward_ca.keys import KeyStore
 from featward_ca.leaves import Leaves
 from featward_ca.metrics import Metrics
+from featward_ca.pacing import reissue_within
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.situation import Situation
-from featward_ca.store import audit, environment, svids
+from featward_ca.store import audit, authority_rows, bans, clients, environment, svids
+from featward_ca.store.authority_rows import State
+from featward_ca.store.measured import MeasuredStore
 from featward_ca.store.store import Connection, Store
-from featward_ca.trust import TrustBroadcast
+from featward_ca.trust import Trust, TrustBroadcast
 
 _log = logging.getLogger(__name__)
 # After a failure of the schedule (a full disk, a dying root) it is tried again, and the log says so
 # again.
 _RETRY_SECONDS = 30.0
+_Result = TypeVar("_Result")
 
 
 class Core:
@@ -43,7 +51,7 @@ class Core:
         self.clock = clock
         self.situation = situation
         self.metrics = Metrics()
-        self.store = store
+        self.store: Store = MeasuredStore(store, self.metrics)
         self.halt = Halt(self.store, clock)
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics, self.halt)
         self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
@@ -52,6 +60,7 @@ class Core:
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(self.store, clock, self.metrics)
+        self.bans = Bans()
         self._edited = asyncio.Event()
         self._due = 0.0
 
@@ -87,7 +96,7 @@ class Core:
             _log.warning("intents without outcome closed", extra=fields(count=interrupted))
         await self.authorities.load()
         self._due = await self.authorities.tend(directory, self.situation.lifetimes)
-        self.trust = TrustBroadcast(self.authorities.trust(directory.trust_domain))
+        self.trust = TrustBroadcast(await self._newest_trust())
 
     async def close(self) -> None:
         """Finish what is being signed and close the store."""
@@ -105,8 +114,50 @@ class Core:
         except CaError as error:
             _log.error("rotation failed", extra=fields(error=str(error)))
             self._due = self.clock.now() + _RETRY_SECONDS
-        self.trust.publish(self.authorities.trust(directory.trust_domain))
+        await self.announce()
         return self._due
+
+    async def announce(self) -> None:
+        """Tell everybody of what has changed in the store. Never raises CaError."""
+        try:
+            self.trust.publish(await self._newest_trust())
+        except CaError as error:
+            _log.error("trust not announced", extra=fields(error=str(error)))
+
+    async def change_bans(self, change: Callable[[Connection], _Result]) -> _Result:
+        """Store a change of the bans and announce it. Raises what `change` raises, with nothing
+        changed, and StoreError.
+        """
+
+        def counted(connection: Connection) -> _Result:
+            result = change(connection)
+            authority_rows.raise_sequence(connection)
+            return result
+
+        result = await self.store.exclusive(counted)
+        await self.authorities.load()
+        await self.announce()
+        return result
+
+    async def _newest_trust(self) -> Trust:
+        """The authorities, and all bans up to their sequence at the least: read later, they may
+        hold one more, which the next sequence announces again.
+        """
+        trust, now = self.authorities.trust(self.situation.directory.trust_domain), self.clock.now()
+        rows = await self.store.read(lambda connection: bans.in_force(connection, now))
+        self.bans.replace([row.ban for row in rows])
+        tainted = {row.spki_sha256 for row in self.authorities.rows if row.state is State.TAINTED}
+        if not tainted:
+            return replace(trust, bans=self.bans.current)
+        counts = await self.store.read(
+            lambda c: clients.counts(c, self.store.replica, trust.sequence, now)
+        )
+        return replace(
+            trust,
+            bans=self.bans.current,
+            tainted=frozenset(tainted),
+            reissue_within_ms=reissue_within(counts.clients),
+        )
 
     async def keep_tending(self) -> None:
         """Follow the schedule, and every edit of the manifests, until cancelled."""

@@ -9,12 +9,14 @@
         EvidenceNeededError     this workload has to show its evidence again
         NotPermittedError       the caller may not call this, or not for this identity
         SvidClonedError         two keys claim to be the successor of one SVID
-        TooManyRequestsError    a limit is reached; waiting helps
+        LaterError              waiting helps, and for how long
+          TooManyRequestsError  a limit is reached
+          StoppingError         the CA is going away; another connection finds the next one
         IssuanceHaltedError     an administrator has stopped issuing; trying again helps later
         ClockSkewError          the CA's clock is behind its last signature
-        StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
         UnknownSerialError      no SVID of that serial is stored
+        UnknownBanError         there is no such ban
         IllegalTransitionError  an authority or a rotation is not in a state for this
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
@@ -63,7 +65,7 @@ class EvidenceNeededError(RequestError):
 
 
 class NotPermittedError(RequestError):
-    """The table of calls does not list this caller."""
+    """The table of calls does not list this caller, or its identity is banned."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("the caller may not make this call")
@@ -74,7 +76,15 @@ class SvidClonedError(RequestError):
     """The SVID was renewed before, for another key: one of the two holders is not the workload."""
 
 
-class TooManyRequestsError(RequestError):
+class LaterError(RequestError):
+    """The same request will do after `retry_after` seconds; the caller is told so."""
+
+    def __init__(self, text: str, retry_after: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class TooManyRequestsError(LaterError):
     """A limit on rate, size or concurrency is reached."""
 
 
@@ -86,7 +96,7 @@ class ClockSkewError(RequestError):
     """The clock is behind the last signature, so a certificate made now would have a wrong life."""
 
 
-class StoppingError(RequestError):
+class StoppingError(LaterError):
     """The CA is being stopped."""
 
 
@@ -96,6 +106,10 @@ class UnknownSerialError(RequestError):
 
 class UnknownWorkloadError(RequestError):
     """No Workload of that name is in the manifests."""
+
+
+class UnknownBanError(RequestError):
+    """No ban has that id."""
 
 
 class IllegalTransitionError(RequestError):

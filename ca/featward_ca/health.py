@@ -1,4 +1,4 @@
-"""Health and metrics over plain HTTP: ``GET /healthz`` and ``GET /metrics``, nothing else.
+"""Health and metrics over plain HTTP: ``GET /healthz``, ``/readyz`` and ``/metrics``, nothing else.
 
 Healthy means that a certificate can be made: a canary goes through every step of issuing, record
 included. While an administrator has halted issuing none is made, and it says so; a restart would not
@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward.logs import fields
 from featward_ca.core import Core
-from featward_ca.errors import CaError, ConfigurationError, IssuanceHaltedError
+from featward_ca.errors import CaError, ConfigurationError, IssuanceHaltedError, StoreError
 from featward_ca.requests import Key, spki
+from featward_ca.runway import Runway
 
 _log = logging.getLogger(__name__)
 # One canary serves all probes of half a minute, so that probing can't load the store.
@@ -27,6 +28,7 @@ class Health:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._runway = Runway(core)
         self._key = Key(spki(ec.generate_private_key(ec.SECP256R1()).public_key()))
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
@@ -38,7 +40,13 @@ class Health:
         """Listen on ``host:port``; returns the bound address. Raises ConfigurationError."""
         host, _, port = address.rpartition(":")
         app = web.Application()
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._metrics)])
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+            ]
+        )
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         try:
@@ -85,7 +93,30 @@ class Health:
             return web.json_response({"status": "failing", "problem": problem}, status=503)
         return web.json_response({"status": "halted" if self._is_halted else "ok"})
 
+    async def _readyz(self, _: web.Request) -> web.Response:
+        """The same, with how the clients stand: a probe needs the status, a person the rest."""
+        problem = await self.problem()
+        detail: dict[str, object] = {"sequence": self._core.trust.current.sequence}
+        try:
+            outlook = await self._runway.outlook()
+            detail |= {
+                "runway_seconds": outlook.runway,
+                "clients": outlook.clients,
+                "clients_behind": outlook.behind,
+                "bans": outlook.bans,
+            }
+        except StoreError as error:
+            problem = problem or str(error)
+        if problem:
+            return web.json_response({"status": "failing", "problem": problem} | detail, status=503)
+        return web.json_response({"status": "ready"} | detail)
+
     async def _metrics(self, _: web.Request) -> web.Response:
+        try:
+            await self._runway.outlook()
+        except StoreError as error:
+            # The other series are wanted all the more.
+            _log.error("clients not counted", extra=fields(error=str(error)))
         return web.Response(
             body=self._core.metrics.render(), content_type="text/plain", charset="utf-8"
         )

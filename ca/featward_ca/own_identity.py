@@ -46,9 +46,14 @@ class OwnIdentity:
         _log.info("own identity renewed", extra=fields(serial=issued.row.serial))
 
     def apply_trust(self) -> None:
-        """Judge callers by the newest roots and scopes."""
+        """Judge callers by the newest roots, scopes and bans."""
         trust = self._core.trust.current
-        self._credentials.set_trust(list(trust.roots), list(trust.scopes), trust.sequence)
+        self._credentials.set_trust(
+            list(trust.roots),
+            list(trust.scopes),
+            trust.sequence,
+            bans=[(ban.kind, ban.value, ban.ends) for ban in trust.bans],
+        )
 
     async def keep_renewing(self) -> None:
         """Renew when it is due, until cancelled; a failure leaves the SVID in use and is tried

@@ -14,7 +14,7 @@ from featward.cli.columns import columns
 
 
 def as_json(answer: Message) -> str:
-    """All of it, with the names of the protocol; digests in hex, what is absent null."""
+    """All of an answer, with the names of the protocol; digests in hex, what is absent null."""
     return json.dumps(_plain(answer), indent=2)
 
 
@@ -54,6 +54,8 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         f"trust sequence {answer.sequence}; streams: {answer.streams}, {answer.streams_behind} of"
         " them behind",
     )
+    if answer.bans:
+        console.print(f"[yellow]bans in force: {answer.bans}[/yellow]; see featward ca ban list")
     if answer.tainted_lineages:
         console.print(
             f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",

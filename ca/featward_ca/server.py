@@ -36,6 +36,7 @@ from featward_engine import ConfigError, Credentials, Listener
 
 _log = logging.getLogger(__name__)
 _STOP_GRACE = 5.0
+_FAR_CONNECTIONS = 8
 _IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 _AUTHORITY = authority_pb2.DESCRIPTOR.services_by_name["AuthorityService"]
 
@@ -74,6 +75,7 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         guard = Guard(core.situation.directory.trust_domain, clock, core.metrics, core.issuance)
         identity = IdentityService(core, streams)
         looked_after = admin.handlers(core, streams)
+        stack.push_async_callback(identity.drain)
         core.metrics.streams.set_function(lambda: len(streams))
         # The operator comes over the network, with an SVID; whoever else does is refused by the
         # table of calls.
@@ -147,6 +149,8 @@ def _listen(
         "client_certificate": "none" if address.startswith("unix:") else "optional",
         "expired_grace_seconds": int(REATTEST_GRACE),
         "send_root": True,
+        # All streams of all callers in a few connections: one of gRPC's costs more than a stream.
+        "far_connections": _FAR_CONNECTIONS,
     }
     try:
         listener = Listener(credentials, json.dumps(config).encode())

@@ -166,6 +166,43 @@ async def test_a_workload_enrols_watches_and_renews_over_mutual_tls(
         stream.cancel()
 
 
+async def test_who_is_shed_hears_through_the_listener_when_to_come_back(
+    ca: Running, tmp_path: Path
+) -> None:
+    credentials = await enrol(ca, tmp_path)
+    known = {"root_sha256": None, "client_certificate": True}
+    async with dialled(ca.addresses.listen, credentials, tmp_path, **known) as stub:
+        opened = [stub.WatchIdentity() for _ in range(80)]
+        codes = [await stream.code() for stream in opened if await _is_refused(stream)]
+        assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
+        refused = [stream for stream in opened if stream.done()]
+        waits = [dict(await stream.trailing_metadata()) for stream in refused]
+        assert all(int(wait["featward-retry-after-ms"]) >= 1 for wait in waits)
+        for stream in opened:
+            stream.cancel()
+
+
+async def test_a_banned_client_loses_its_stream_and_gets_no_other(
+    ca: Running, tmp_path: Path
+) -> None:
+    credentials = await enrol(ca, tmp_path)
+    known = {"root_sha256": None, "client_certificate": True}
+    async with dialled(ca.addresses.listen, credentials, tmp_path, **known) as stub:
+        stream = stub.WatchIdentity()
+        await stream.read()
+        identity = f"spiffe://{TRUST_DOMAIN}/bu/payments/svc/pricing-api"
+        await ca.admin.AddBan(authority_pb2.AddBanRequest(spiffe_id=identity, reason="test"))
+        assert await asyncio.wait_for(stream.code(), 2) is grpc.StatusCode.UNAVAILABLE
+        assert await stub.WatchIdentity().code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def _is_refused(stream: Any) -> bool:
+    try:
+        return await stream.read() is grpc.aio.EOF
+    except grpc.aio.AioRpcError:
+        return True
+
+
 async def test_a_workload_on_the_socket_is_known_by_its_user(ca: Running, tmp_path: Path) -> None:
     address = ca.addresses.workload_socket
     assert address is not None

@@ -6,14 +6,16 @@ all of them are imported for every `--help`.
 
 import typer
 
-from featward_ca.cli import audit, fetch, halt, serve, status, token
+from featward_ca.cli import audit, bans, clients, fetch, halt, serve, status, token
 
 app = typer.Typer(no_args_is_help=True, help="Run and look after the certificate authority.")
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
+app.command("clients")(clients.clients)
 app.command("fetch-svid")(fetch.fetch_svid)
 app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)
 app.command("why-expiry")(audit.why_expiry)
 app.command("check-issued")(audit.check_issued)
 app.add_typer(token.app, name="token")
+app.add_typer(bans.app, name="ban")

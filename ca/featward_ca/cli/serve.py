@@ -36,7 +36,8 @@ def serve(
     ] = None,
     admin_socket: AdminOption = None,
     health: Annotated[
-        str | None, typer.Option(help="Where /healthz and /metrics are; empty for nowhere.")
+        str | None,
+        typer.Option(help="Where /healthz, /readyz and /metrics are; empty for nowhere."),
     ] = "127.0.0.1:8080",
     log_format: Annotated[
         Form,

@@ -28,6 +28,8 @@ from featward_ca.service.rpcs import Rpc, rows_of
 from featward_ca.store.audit import Outcome
 
 _log = logging.getLogger(__name__)
+# How many milliseconds a client had better wait before it comes again.
+_RETRY_AFTER = "featward-retry-after-ms"
 _CUT_OFF = "the CA has ended this call; connect again"
 
 # First match counts, so the narrow come first.
@@ -37,14 +39,15 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.EvidenceNeededError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.NotPermittedError, grpc.StatusCode.PERMISSION_DENIED),
     (errors.SvidClonedError, grpc.StatusCode.PERMISSION_DENIED),
-    (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    # To a client UNAVAILABLE means to come again; RESOURCE_EXHAUSTED makes some give up.
+    (errors.LaterError, grpc.StatusCode.UNAVAILABLE),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
+    (errors.UnknownBanError, grpc.StatusCode.NOT_FOUND),
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.UnknownSerialError, grpc.StatusCode.NOT_FOUND),
     (errors.IssuanceHaltedError, grpc.StatusCode.UNAVAILABLE),
     (errors.ClockSkewError, grpc.StatusCode.UNAVAILABLE),
-    (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
     (errors.CaError, grpc.StatusCode.INTERNAL),
@@ -175,6 +178,9 @@ class Guard:
             ),
         )
         self._metrics.refusals.labels(name, status.name).inc()
+        if isinstance(error, errors.LaterError):
+            after = max(1, round(error.retry_after * 1000))
+            call.context.set_trailing_metadata(((_RETRY_AFTER, str(after)),))
         told = (
             str(error)
             if isinstance(error, errors.RequestError)

@@ -14,6 +14,7 @@ from featward_ca.errors import (
     EvidenceNeededError,
     MalformedRequestError,
     NotAttestedError,
+    NotPermittedError,
     SvidClonedError,
     TooManyRequestsError,
 )
@@ -24,6 +25,7 @@ from featward_ca.service.limits import Allowance
 from featward_ca.service.peers import Peer, PeerKind
 from featward_ca.service.rpcs import Limit, Rate
 from featward_ca.service.streams import Stream
+from featward_ca.store import svids
 from featward_ca.store.audit import Outcome
 
 _Result = TypeVar("_Result")
@@ -45,6 +47,16 @@ class Issuing:
     ) -> list[IssuedSvid]:
         """One SVID for each key. Raises RequestError or IssuanceError."""
         return await self._recorded(call, self._by_evidence(evidence, keys, call))
+
+    async def own_lineage(self, lineage: str, peer: Peer) -> str | None:
+        """The lineage that a caller without certificate says it is, if it may be that: nobody
+        speaks for others. A certificate says it by itself.
+        """
+        if peer.uid is None:
+            return None
+        row = await self._core.store.read(lambda c: svids.find_lineage(c, lineage))
+        workload = row and self._core.situation.directory.workloads.get(row.workload)
+        return lineage if workload and workload.runs_as(peer.uid) else None
 
     async def by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
         """Renew a stream's newest SVID: the connection's, or what was issued on it since. Raises
@@ -87,6 +99,7 @@ class Issuing:
             raise
 
     async def _issue(self, call: Call, attested: Attested, key: Key) -> IssuedSvid:
+        self._core.bans.check(attested.workload.spiffe_id, self._core.clock.now())
         lifetimes = self._core.situation.lifetimes
         return await self._core.issuer.issue(call.request, attested, key, lifetimes)
 
@@ -94,8 +107,8 @@ class Issuing:
         """Leave a row in the audit table for a refusal too: who tried, and why it did not work."""
         try:
             return await issuing
-        except (NotAttestedError, EvidenceNeededError) as error:
-            reason = error.reason if isinstance(error, NotAttestedError) else str(error)
+        except (NotAttestedError, NotPermittedError, EvidenceNeededError) as error:
+            reason = str(error) if isinstance(error, EvidenceNeededError) else error.reason
             if self._is_noted(call.peer):
                 await self._core.issuance.note(call.request, Outcome.REFUSED, reason)
             raise

@@ -102,11 +102,6 @@ PLANNED = frozenset(
         f"{_AUTHORITY}/Compromise",
         f"{_AUTHORITY}/ListRequests",
         f"{_AUTHORITY}/ImportCertificates",
-        # streams
-        f"{_AUTHORITY}/ListClients",
-        f"{_AUTHORITY}/AddBan",
-        f"{_AUTHORITY}/RemoveBan",
-        f"{_AUTHORITY}/ListBans",
         # attestors
         f"{_AUTHORITY}/MoveNamespace",
     }

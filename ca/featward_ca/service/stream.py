@@ -1,21 +1,29 @@
-"""The loop behind WatchIdentity: answers requests in order and pushes trust as it changes."""
+"""What happens on a WatchIdentity stream: requests are answered in order, and trust is pushed as it
+changes.
+"""
 
 import asyncio
+import logging
+import random
 from collections.abc import Sequence
 
 import grpc
 
 from featward.identity.v1 import identity_pb2
+from featward.logs import fields
 from featward_ca.clock import milliseconds
 from featward_ca.core import Core
 from featward_ca.errors import MalformedRequestError, StoppingError
 from featward_ca.issuer import IssuedSvid
+from featward_ca.pacing import splay
 from featward_ca.requests import keys_of
+from featward_ca.service.acknowledgements import AckBook
 from featward_ca.service.guard import Call
 from featward_ca.service.issuing import Issuing
 from featward_ca.service.streams import Stream, Streams
 from featward_ca.trust import Trust
 
+_log = logging.getLogger(__name__)
 # An agent that serves a node has all its workloads at hand after a restart; twenty fill one group
 # commit.
 CSRS_PER_MESSAGE = 20
@@ -24,49 +32,45 @@ CSRS_PER_MESSAGE = 20
 class Watching:
     """Serves open streams, until they or the CA end."""
 
-    def __init__(self, core: Core, streams: Streams, issuing: Issuing) -> None:
+    def __init__(self, core: Core, streams: Streams, issuing: Issuing, book: AckBook) -> None:
         self._core = core
         self._streams = streams
         self._issuing = issuing
-        self._closing = asyncio.Event()
+        self._book = book
+        self._stopping = False
+        # Only so that they are not collected while they run.
+        self._pushes: set[asyncio.Task[None]] = set()
+        core.trust.subscribe(self._push_all)
 
     def close(self) -> None:
         """End all streams, so that the server can stop."""
-        self._closing.set()
+        self._stopping = True
+        for stream in self._streams:
+            if stream.handler:
+                stream.handler.cancel()
 
     async def watch(self, _: object, call: Call) -> None:
         """One stream; ends with the client, or with the server."""
-        with self._streams.hold(call.peer.serial) as stream:
-            trust = self._core.trust.current
-            await call.context.write(self._response(trust=trust))
-            reading = asyncio.ensure_future(call.context.read())
-            changing = asyncio.ensure_future(self._core.trust.after(trust.sequence))
-            closing = asyncio.ensure_future(self._closing.wait())
-            try:
-                while True:
-                    await asyncio.wait(
-                        {reading, changing, closing}, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if closing.done():
-                        raise StoppingError("the CA is stopping; connect again")
-                    if changing.done():
-                        trust = changing.result()
-                        await call.context.write(self._response(trust=trust))
-                        changing = asyncio.ensure_future(self._core.trust.after(trust.sequence))
-                    if reading.done():
-                        message = reading.result()
-                        if message is grpc.aio.EOF:
-                            return
-                        await self._answer(message, stream, call)
-                        reading = asyncio.ensure_future(call.context.read())
-            finally:
-                for waiting in (reading, changing, closing):
-                    waiting.cancel()
+        stream = Stream(call, call.peer.serial)
+        try:
+            with self._streams.hold(stream):
+                self._book.changed(stream)
+                await self._push(stream)
+                while (message := await call.context.read()) is not grpc.aio.EOF:
+                    await self._answer(message, stream)
+        except asyncio.CancelledError:
+            if self._stopping:
+                wait = splay(len(self._streams))
+                raise StoppingError("the CA is stopping; connect again", wait) from None
+            raise
+        finally:
+            # It is no longer among the open ones.
+            self._book.changed(stream)
 
-    async def _answer(
-        self, message: identity_pb2.WatchIdentityRequest, stream: Stream, call: Call
-    ) -> None:
-        stream.acknowledged = max(stream.acknowledged, message.acknowledged_sequence)
+    async def _answer(self, message: identity_pb2.WatchIdentityRequest, stream: Stream) -> None:
+        if stream.lineage is None and message.lineage:
+            stream.lineage = await self._issuing.own_lineage(message.lineage, stream.call.peer)
+        self._book.heard(stream, message)
         if not message.csrs:
             return
         if len(message.csrs) > CSRS_PER_MESSAGE:
@@ -75,10 +79,54 @@ class Watching:
             )
         keys = keys_of(message.csrs)
         if message.evidence.WhichOneof("kind"):
-            issued = await self._issuing.by_evidence(message.evidence, keys, call)
+            issued = await self._issuing.by_evidence(message.evidence, keys, stream.call)
+            if len(issued) == 1:
+                self._goes_on_as(stream, issued[0].row.lineage)
         else:
-            issued = await self._issuing.by_svid(keys, stream, call)
-        await call.context.write(self._response(svids=issued))
+            issued = await self._issuing.by_svid(keys, stream, stream.call)
+        await self._write(stream, self._response(svids=issued))
+
+    def _goes_on_as(self, stream: Stream, lineage: str) -> None:
+        before, stream.lineage = stream.lineage, lineage
+        if before and before != lineage:
+            self._book.left(before)
+        self._book.changed(stream)
+
+    def _push_all(self, before: Trust, trust: Trust) -> None:
+        """Bans and the like at once; what is only added spread over a moment."""
+        longest = 0.0 if trust.is_urgent_after(before) else splay(len(self._streams))
+        loop = asyncio.get_running_loop()
+        for stream in self._streams:
+            delay = random.uniform(0, longest)  # noqa: S311  # spreads load, hides nothing
+            loop.call_later(delay, self._start_push, stream)
+
+    def _start_push(self, stream: Stream) -> None:
+        if stream not in self._streams:
+            return
+        task = asyncio.create_task(self._push_or_drop(stream))
+        self._pushes.add(task)
+        task.add_done_callback(self._pushes.discard)
+
+    async def _push_or_drop(self, stream: Stream) -> None:
+        try:
+            await self._push(stream)
+        except Exception as error:  # grpc has no one class for a stream that has ended meanwhile
+            _log.debug("push not sent", extra=fields(error=repr(error)))
+
+    async def _push(self, stream: Stream) -> None:
+        """Send the newest trust, if it has not been sent."""
+        trust = self._core.trust.current
+        if trust.sequence <= stream.sent:
+            return
+        stream.sent = trust.sequence
+        if stream.claimed >= trust.sequence:
+            # It has it from another replica, and has said so already.
+            self._book.changed(stream)
+        await self._write(stream, self._response(trust=trust))
+
+    async def _write(self, stream: Stream, response: identity_pb2.WatchIdentityResponse) -> None:
+        async with stream.writing:
+            await stream.call.context.write(response)
 
     def _response(
         self, trust: Trust | None = None, svids: Sequence[IssuedSvid] = ()

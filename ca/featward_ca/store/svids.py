@@ -157,6 +157,14 @@ def lineage(connection: Connection, lineage_id: str) -> LineageRow:
     return LineageRow(**row._mapping)
 
 
+def find_lineage(connection: Connection, lineage_id: str) -> LineageRow | None:
+    """The lineage with this id, which somebody else names."""
+    row = connection.execute(
+        select(tables.lineage).where(tables.lineage.c.id == lineage_id)
+    ).one_or_none()
+    return LineageRow(**row._mapping) if row else None
+
+
 def taint(connection: Connection, lineage_id: str, reason: str, now: float) -> None:
     """Refuse all renewals of a lineage from now on; the first reason stays."""
     fresh = (tables.lineage.c.id == lineage_id) & tables.lineage.c.tainted_at.is_(None)

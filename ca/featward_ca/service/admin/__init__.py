@@ -10,12 +10,14 @@ from functools import partial
 
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
-from featward_ca.service.admin import halting, show, tokens, why_expiry
+from featward_ca.service.admin import bans, clients, halting, show, tokens, why_expiry
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Handler
 from featward_ca.service.streams import Streams
 
 _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
+    bans.HANDLERS,
+    clients.HANDLERS,
     show.HANDLERS,
     tokens.HANDLERS,
     halting.HANDLERS,

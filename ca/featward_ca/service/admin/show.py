@@ -7,7 +7,7 @@ from featward.authority.v1 import authority_pb2
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store import svids
+from featward_ca.store import bans, clients, svids
 from featward_ca.store.authority_rows import AuthorityRow
 
 
@@ -17,6 +17,10 @@ async def _show(
     core, now = office.core, office.core.clock.now()
     directory, sequence = core.situation.directory, core.trust.current.sequence
     live = await core.store.read(lambda connection: svids.live(connection, now))
+    counts = await core.store.read(
+        lambda connection: clients.counts(connection, core.store.replica, sequence, now)
+    )
+    runway = counts.runway(now, live.first_end)
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
@@ -25,10 +29,11 @@ async def _show(
         live_svids=live.svids,
         live_identities=live.identities,
         live_clients=live.clients,
-        runway_seconds=-1 if live.first_end is None else live.first_end - now,
+        runway_seconds=-1 if runway is None else runway,
         tainted_lineages=await core.store.read(svids.tainted_lineages),
         streams=len(office.streams),
-        streams_behind=office.streams.behind(sequence),
+        streams_behind=counts.connected_behind,
+        bans=await core.store.read(lambda connection: bans.count(connection, now)),
         server_time=now,
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,

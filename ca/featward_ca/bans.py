@@ -1,0 +1,114 @@
+"""Who is refused although everything about their certificates is in order.
+
+Bans travel with the trust, so that every sidecar enforces them on new and on live connections
+within a second, and stay in the store until they are lifted: an expired one is kept, as a record of
+it, and announced no more.
+"""
+
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from featward.errors import SpiffeIdError
+from featward.identity.spiffe import SpiffeId
+from featward.identity.v1 import identity_pb2
+from featward_ca.errors import MalformedRequestError, NotPermittedError
+
+_HEX = frozenset(string.hexdigits)
+_SERIAL_DIGITS, _SHA256_DIGITS = 40, 64
+
+
+class BanKind(StrEnum):
+    """What is refused."""
+
+    # All SVIDs of a workload, and every attestation.
+    IDENTITY = "identity"
+    # One SVID.
+    SERIAL = "serial"
+    # Everything below one key.
+    AUTHORITY = "authority"
+
+
+@dataclass(frozen=True)
+class Ban:
+    """One ban. `value`: a SPIFFE ID, a serial, or the SHA-256 of a key's SPKI, both in lower-case
+    hex; `expires_at` is None until it is lifted.
+    """
+
+    kind: BanKind
+    value: str
+    expires_at: float | None = None
+
+    def holds(self, now: float) -> bool:
+        """Whether it is in force."""
+        return self.expires_at is None or now < self.expires_at
+
+    @property
+    def ends(self) -> int:
+        """As the protocol and the engine say it: Unix seconds, 0 for until it is lifted."""
+        return 0 if self.expires_at is None else -int(-self.expires_at // 1)
+
+    def message(self) -> identity_pb2.Ban:
+        """The protocol's form."""
+        match self.kind:
+            case BanKind.IDENTITY:
+                return identity_pb2.Ban(spiffe_id=self.value, expires_at=self.ends)
+            case BanKind.SERIAL:
+                return identity_pb2.Ban(serial=self.value, expires_at=self.ends)
+            case BanKind.AUTHORITY:
+                key = bytes.fromhex(self.value)
+                return identity_pb2.Ban(authority_spki_sha256=key, expires_at=self.ends)
+
+
+class Bans:
+    """Those in force in this process, for what the CA itself refuses."""
+
+    def __init__(self) -> None:
+        self.current: tuple[Ban, ...] = ()
+        self._identities: dict[str, Ban] = {}
+
+    def replace(self, bans: Iterable[Ban]) -> None:
+        """Use these and no others from now on."""
+        self.current = tuple(bans)
+        self._identities = {ban.value: ban for ban in bans if ban.kind is BanKind.IDENTITY}
+
+    def check(self, spiffe_id: SpiffeId, now: float) -> None:
+        """Raise NotPermittedError for an identity that gets no SVID. SVIDs and authorities that are
+        banned do not get as far as this: the Listener refuses them.
+        """
+        ban = self._identities.get(str(spiffe_id))
+        if ban and ban.holds(now):
+            raise NotPermittedError(f"{spiffe_id} is banned")
+
+
+def read_value(kind: BanKind, text: str, trust_domain: str) -> str:
+    """What is to be banned, in the one form that it is stored in. Raises MalformedRequestError."""
+    match kind:
+        case BanKind.IDENTITY:
+            return _identity(text, trust_domain)
+        case BanKind.SERIAL:
+            digits = text.replace(":", "").lower().lstrip("0")
+            if 0 < len(digits) <= _SERIAL_DIGITS and _HEX.issuperset(digits):
+                return digits
+            raise MalformedRequestError(f"{text!r} is no serial: expected its hexadecimal digits")
+        case BanKind.AUTHORITY:
+            digits = text.lower()
+            if len(digits) == _SHA256_DIGITS and _HEX.issuperset(digits):
+                return digits
+            raise MalformedRequestError(
+                f"{text!r} is no authority: expected its id, or the SHA-256 of its SPKI in hex"
+            )
+
+
+def _identity(text: str, trust_domain: str) -> str:
+    try:
+        spiffe_id = SpiffeId.parse(text)
+    except SpiffeIdError as error:
+        raise MalformedRequestError(f"{text!r} is no SPIFFE ID: {error}") from error
+    if spiffe_id in (SpiffeId.ca(trust_domain), SpiffeId.operator(trust_domain)):
+        raise MalformedRequestError(
+            f"{spiffe_id} is a part of featward: without it nobody is served any more; replace it,"
+            " or rotate the platform authority"
+        )
+    return str(spiffe_id)

@@ -1,0 +1,56 @@
+"""Who lives, what each uses, and what each has acknowledged."""
+
+from collections.abc import Mapping
+
+from featward.authority.v1 import authority_pb2
+from featward_ca.service.admin.office import AdminHandler, Office
+from featward_ca.service.guard import Call
+from featward_ca.service.paging import page_size
+from featward_ca.store import clients
+from featward_ca.store.clients import ClientRow
+
+
+async def _list(
+    office: Office, message: authority_pb2.ListClientsRequest, _: Call
+) -> authority_pb2.ListClientsResponse:
+    store, now, size = office.core.store, office.core.clock.now(), page_size(message.limit)
+    behind, authority = message.behind_sequence, message.authority
+    rows = await store.read(
+        lambda connection: clients.live(
+            connection,
+            store.replica,
+            now,
+            behind=behind,
+            authority=authority,
+            after=message.after,
+            limit=size,
+        )
+    )
+    total = await store.read(
+        lambda connection: clients.total(connection, now, behind=behind, authority=authority)
+    )
+    return authority_pb2.ListClientsResponse(
+        clients=[client(row) for row in rows],
+        next=rows[-1].lineage if len(rows) == size else "",
+        total=total,
+    )
+
+
+def client(row: ClientRow) -> authority_pb2.Client:
+    """One client, as the protocol says it."""
+    return authority_pb2.Client(
+        lineage=row.lineage,
+        spiffe_id=row.spiffe_id,
+        connected=row.connected,
+        seen_at=row.seen_at or 0,
+        acknowledged_sequence=row.acknowledged_sequence,
+        serial_in_use=row.serial,
+        authority=row.authority,
+        not_after=row.not_after,
+        method=row.method,
+        version=row.version or "",
+        clock_offset_ms=row.clock_offset_ms or 0,
+    )
+
+
+HANDLERS: Mapping[str, AdminHandler] = {"ListClients": _list}

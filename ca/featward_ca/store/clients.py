@@ -1,0 +1,292 @@
+"""Statements over clients: what each has told of itself, and who lives.
+
+A client is a lineage. It *lives* while one of its SVIDs has not expired, whether it is connected or
+not, because it may be using that SVID right now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Float,
+    Subquery,
+    Text,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from featward_ca.store import tables
+from featward_ca.store.svids import OWN_METHOD
+
+# A client that has been answered with a new SVID uses it within this time, even if it says nothing.
+ANSWERED_SECONDS = 60
+# A replica that has said nothing for this long is gone.
+REPLICA_SECONDS = 15
+# SQLite and PostgreSQL both take many more parameters in one statement.
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is new of one client. None and 0: nothing said; `connected` to this replica."""
+
+    lineage: str
+    connected: bool
+    sequence: int = 0
+    serial_in_use: str | None = None
+    version: str | None = None
+    clock_offset_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class ClientRow:
+    """A living client. `serial` is the SVID that it uses: the one that it said, else its newest;
+    `authority` signed that one, and `not_after` is its end.
+    """
+
+    lineage: str
+    spiffe_id: str
+    workload: str
+    method: str
+    connected: bool
+    acknowledged_sequence: int
+    serial: str
+    authority: str
+    not_after: int
+    seen_at: float | None = None
+    version: str | None = None
+    clock_offset_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many clients live, how many of them have not acknowledged a sequence, and how many of
+    those are connected; `first_end` is when the first of the connected ones loses its SVID.
+    """
+
+    clients: int
+    behind: int
+    connected_behind: int
+    first_end: int | None
+
+    def runway(self, now: float, first_end: int | None) -> float | None:
+        """How long until a workload loses its identity if the CA stays away: the first of those
+        that are connected, which would have renewed. Who left of its own needs none any more;
+        where nobody is connected, the end of the first of all that live (`first_end`) is all there
+        is to say. None: nothing lives.
+        """
+        end = self.first_end if self.first_end is not None else first_end
+        return None if end is None else end - now
+
+
+def lineages(connection: Connection, serials: Sequence[str]) -> dict[str, str]:
+    """The lineages of these SVIDs, by serial; what was never issued is absent."""
+    found: dict[str, str] = {}
+    table = tables.svid
+    for start in range(0, len(serials), _CHUNK):
+        some = serials[start : start + _CHUNK]
+        rows = connection.execute(
+            select(table.c.serial, table.c.lineage).where(table.c.serial.in_(some))
+        )
+        found |= {row.serial: row.lineage for row in rows}
+    return found
+
+
+def tell(connection: Connection, told: Sequence[Told], replica: str, now: float) -> None:
+    """Store what clients have told. A sequence never falls, and a serial counts for the lineage
+    that it was issued in and no other.
+    """
+    values = [
+        {
+            "of": one.lineage,
+            "sequence": one.sequence,
+            "said_serial": one.serial_in_use,
+            "said_version": one.version,
+            "offset": one.clock_offset_ms,
+            "held": int(one.connected),
+            "here": replica,
+            "now": now,
+        }
+        for one in told
+    ]
+    if values:
+        connection.execute(_TELL, values)
+    using = [row for row in values if row["said_serial"]]
+    if using:
+        connection.execute(_SUPERSEDE, using)
+
+
+def live(
+    connection: Connection,
+    replica: str,
+    now: float,
+    *,
+    behind: int = 0,
+    authority: str = "",
+    after: str = "",
+    limit: int | None = None,
+) -> list[ClientRow]:
+    """Who lives, by lineage: those behind a sequence, those using an SVID of an authority, those
+    after a lineage; all of them without such wishes. `replica` is ours.
+    """
+    query = _live(replica, now, behind, authority).where(tables.lineage.c.id > after)
+    rows = connection.execute(query.order_by(tables.lineage.c.id).limit(limit))
+    return [ClientRow(**row._mapping) for row in rows]
+
+
+def total(connection: Connection, now: float, *, behind: int = 0, authority: str = "") -> int:
+    """How many `live` has in all."""
+    rows = _live("", now, behind, authority).subquery()
+    return connection.execute(select(func.count()).select_from(rows)).scalar_one()
+
+
+def counts(connection: Connection, replica: str, sequence: int, now: float) -> Counts:
+    """Count who lives. It reads every living SVID once, so ask for it by the minute and not by
+    the request.
+    """
+    ends = (
+        select(
+            tables.lineage.c.id,
+            (tables.lineage.c.acknowledged_sequence < sequence).label("behind"),
+            _connected(replica, now).label("connected"),
+            func.max(tables.svid.c.not_after).label("last"),
+        )
+        .join(tables.svid, tables.svid.c.lineage == tables.lineage.c.id)
+        .where(_signed(now))
+        .group_by(tables.lineage.c.id)
+        .subquery()
+    )
+    row = connection.execute(
+        select(
+            func.count(),
+            func.count(case((ends.c.behind, 1))),
+            func.count(case((ends.c.behind & ends.c.connected, 1))),
+            func.min(case((ends.c.connected, ends.c.last))),
+        ).select_from(ends)
+    ).one()
+    return Counts(*row)
+
+
+def _signed(now: float) -> Any:
+    table = tables.svid
+    whole = (table.c.not_after > now) & table.c.certificate.is_not(None)
+    return whole & (tables.lineage.c.method != OWN_METHOD)
+
+
+def _connected(replica: str, now: float) -> Any:
+    """Whether a client holds a stream of this replica, or of another one that is alive: who held one
+    of a replica that was killed has none.
+    """
+    seen = tables.replica.c.seen_at > now - REPLICA_SECONDS
+    others = select(tables.replica.c.id).where(seen)
+    here = tables.lineage.c.replica
+    return func.coalesce(or_(here == replica, here.in_(others)), false())
+
+
+def _live(replica: str, now: float, behind: int, authority: str) -> Any:
+    used = _used(now)
+    columns = tables.lineage.c
+    query = (
+        select(
+            columns.id.label("lineage"),
+            columns.spiffe_id,
+            columns.workload,
+            columns.method,
+            _connected(replica, now).label("connected"),
+            columns.acknowledged_sequence,
+            used.c.serial,
+            used.c.authority,
+            used.c.not_after,
+            columns.seen_at,
+            columns.version,
+            columns.clock_offset_ms,
+        )
+        .join(used, used.c.lineage == columns.id)
+        .where(used.c.place == 1)
+    )
+    if behind:
+        query = query.where(columns.acknowledged_sequence < behind)
+    if authority:
+        query = query.where(used.c.authority == authority)
+    return query
+
+
+def _used(now: float) -> Subquery:
+    """Every living SVID with its place in its lineage; the one in use has place 1.
+
+    It is the one that the client said, unless a later one was answered long enough ago: then the
+    client can only have stopped saying.
+    """
+    svid = tables.svid.c
+    answered = case((svid.issued_at <= now - ANSWERED_SECONDS, svid.issued_at))
+    newest_answered = func.max(answered).over(partition_by=svid.lineage)
+    said = (svid.serial == tables.lineage.c.serial_in_use) & or_(
+        newest_answered.is_(None), svid.issued_at >= newest_answered
+    )
+    living = (
+        select(
+            svid.lineage,
+            svid.serial,
+            svid.authority,
+            svid.not_after,
+            svid.issued_at,
+            case((said, 1), else_=0).label("said"),
+        )
+        .join(tables.lineage, tables.lineage.c.id == svid.lineage)
+        .where(_signed(now))
+        .subquery()
+    )
+    place = func.row_number().over(
+        partition_by=living.c.lineage,
+        order_by=(living.c.said.desc(), living.c.issued_at.desc(), living.c.serial),
+    )
+    return select(living, place.label("place")).subquery()
+
+
+def _statements() -> tuple[Any, Any]:
+    lineage, svid = tables.lineage.c, tables.svid.c
+    of, serial = bindparam("of", type_=Text()), bindparam("said_serial", type_=Text())
+    sequence, now = bindparam("sequence", type_=BigInteger()), bindparam("now", type_=Float())
+    here, held = bindparam("here", type_=Text()), bindparam("held", type_=BigInteger())
+    news = lineage.acknowledged_sequence < sequence
+    issued_here = exists().where((svid.serial == serial) & (svid.lineage == lineage.id))
+    tell = (
+        update(tables.lineage)
+        .where(lineage.id == of)
+        .values(
+            acknowledged_sequence=case((news, sequence), else_=lineage.acknowledged_sequence),
+            acknowledged_at=case((news, now), else_=lineage.acknowledged_at),
+            serial_in_use=case((issued_here, serial), else_=lineage.serial_in_use),
+            version=func.coalesce(bindparam("said_version", type_=Text()), lineage.version),
+            clock_offset_ms=func.coalesce(
+                bindparam("offset", type_=BigInteger()), lineage.clock_offset_ms
+            ),
+            seen_at=now,
+            # Another replica may hold its newer stream by now.
+            replica=case((held == 1, here), (lineage.replica == here, None), else_=lineage.replica),
+        )
+    )
+    used = tables.svid.alias("used").c
+    mine = (used.serial == serial) & (used.lineage == of)
+    issued = select(used.issued_at).where(mine).scalar_subquery()
+    predecessor = select(used.renewed_from).where(mine).scalar_subquery()
+    supersede = (
+        update(tables.svid)
+        .where(svid.lineage == of)
+        .where(svid.superseded_at.is_(None))
+        .where(or_(svid.issued_at < issued, svid.serial == predecessor))
+        .values(superseded_at=now)
+    )
+    return tell, supersede
+
+
+_TELL, _SUPERSEDE = _statements()

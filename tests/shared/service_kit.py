@@ -1,0 +1,71 @@
+"""The CA's gRPC services in the test's own process, called with the headers that a Listener would
+set.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+
+from ca_kit import a_request
+from featward.authority.v1 import authority_pb2, authority_pb2_grpc
+from featward.identity.v1 import identity_pb2, identity_pb2_grpc
+from featward_ca.core import Core
+from featward_ca.recorded import serial_text
+from featward_ca.service.identity import IdentityService
+from featward_ca.service.streams import Streams
+
+NAME = "prod.payments/pricing-api"
+UNIX_HEADERS = (
+    ("featward-peer-uid", "4242"),
+    ("featward-peer-gid", "1"),
+    ("featward-peer-pid", "2"),
+)
+IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+AUTHORITY = authority_pb2.DESCRIPTOR.services_by_name["AuthorityService"]
+
+Stub: Any = identity_pb2_grpc.IdentityServiceStub
+AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Served:
+    """A served core: its stubs and its streams."""
+
+    core: Core
+    stub: identity_pb2_grpc.IdentityServiceStub
+    admin: authority_pb2_grpc.AuthorityServiceStub
+    # The same service where it is reached with an SVID.
+    remote: authority_pb2_grpc.AuthorityServiceStub
+    streams: Streams
+    service: IdentityService
+
+    async def token(self, workload: str = NAME) -> str:
+        request = authority_pb2.CreateJoinTokenRequest(workload=workload)
+        answer = await self.admin.CreateJoinToken(request)
+        return str(answer.token).rpartition(".")[2]
+
+    async def attest(self, csr: bytes | None = None) -> identity_pb2.AttestResponse:
+        evidence = identity_pb2.Evidence(join_token=await self.token())
+        request = identity_pb2.AttestRequest(evidence=evidence, csr=csr or a_request())
+        answer: identity_pb2.AttestResponse = await self.stub.Attest(request)
+        return answer
+
+
+def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:
+    """What a Listener says of a peer with this SVID."""
+    serial = x509.load_der_x509_certificate(svid.chain[0]).serial_number
+    headers: Metadata = (
+        ("featward-peer-spiffe-id", svid.spiffe_id),
+        ("featward-peer-serial", serial_text(serial)),
+    )
+    return (*headers, ("featward-peer-expired", "1")) if expired else headers
+
+
+async def refused(call: object) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call  # type: ignore[misc]
+    return error.value.code(), error.value.details() or ""
