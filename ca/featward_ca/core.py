@@ -18,13 +18,16 @@ from featward_ca.authorities import Authorities
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
-from featward_ca.issuance import Issuance
+from featward_ca.issuance import Issuance, Signer
 from featward_ca.issuer import Issuer
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
+from featward_ca.rotation.carry_out import CarryOut
+from featward_ca.rotation.schedule import Schedule
 from featward_ca.situation import Situation
 from featward_ca.store import audit, environment, svids
+from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.store import Connection, Store
 from featward_ca.trust import TrustBroadcast
 
@@ -43,7 +46,9 @@ class Core:
         self.metrics = Metrics()
         self.store = store
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics)
-        self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
+        self.authorities = Authorities(keys, self.store, clock, self.metrics)
+        self.carry_out = CarryOut(keys, self.issuance, store, clock, self._root)
+        self.schedule = Schedule(store, self.authorities, self.carry_out, clock)
         self.issuer = Issuer(self.authorities, self.issuance, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)
@@ -82,7 +87,7 @@ class Core:
         if interrupted:
             _log.warning("intents without outcome closed", extra=fields(count=interrupted))
         await self.authorities.load()
-        self._due = await self.authorities.tend(directory, self.situation.lifetimes)
+        self._due = await self.schedule.tend(directory, self.situation.lifetimes)
         self.trust = TrustBroadcast(self.authorities.trust(directory.trust_domain))
 
     async def close(self) -> None:
@@ -96,11 +101,11 @@ class Core:
         """
         directory = self.situation.directory
         try:
-            self._due = await self.authorities.tend(directory, self.situation.lifetimes)
+            self._due = await self.schedule.tend(directory, self.situation.lifetimes, self._publish)
         except CaError as error:
             _log.error("rotation failed", extra=fields(error=str(error)))
             self._due = self.clock.now() + _RETRY_SECONDS
-        self.trust.publish(self.authorities.trust(directory.trust_domain))
+        self._publish()
         return self._due
 
     async def keep_tending(self) -> None:
@@ -115,6 +120,13 @@ class Core:
         """
         self.situation.replace(directory)
         self._edited.set()
+
+    def _root(self) -> tuple[AuthorityRow, Signer]:
+        root = self.authorities.root
+        return root.row, root.signer
+
+    def _publish(self) -> None:
+        self.trust.publish(self.authorities.trust(self.situation.directory.trust_domain))
 
     async def _wait_until_due(self) -> None:
         waits = [

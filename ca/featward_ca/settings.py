@@ -32,6 +32,9 @@ AUTHORITY_TTLS = 6
 PREPARE_AT_LEFT = 2 / 7
 # How long after its end an SVID of a join-token workload may still be renewed.
 REATTEST_GRACE = DAY
+# How often federated peers are told to look at our bundle. A root is revoked five of these after its
+# successor was announced, so it bounds the end of a root's compromise too.
+REFRESH_HINT = 5 * MINUTE
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ class Trust:
     roots: tuple[bytes, ...]
     # SHA-256 of an authority's SubjectPublicKeyInfo, and the path prefix that it may sign.
     scopes: tuple[tuple[bytes, str], ...]
+    # Whoever has an SVID of one of these keys renews it now.
+    tainted: frozenset[bytes] = frozenset()
 
     def message(self) -> identity_pb2.Trust:
         """The protocol's form."""
@@ -29,7 +31,7 @@ class Trust:
             trust_domain=self.trust_domain,
             roots=self.roots,
             scopes=[
-                identity_pb2.Scope(spki_sha256=key, path_prefix=prefix)
+                identity_pb2.Scope(spki_sha256=key, path_prefix=prefix, tainted=key in self.tainted)
                 for key, prefix in self.scopes
             ],
         )

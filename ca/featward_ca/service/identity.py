@@ -4,6 +4,7 @@ from featward.identity.v1 import identity_pb2
 from featward_ca.clock import milliseconds
 from featward_ca.core import Core
 from featward_ca.requests import public_key_of
+from featward_ca.service.acknowledgements import AckBook
 from featward_ca.service.guard import Call, Handler
 from featward_ca.service.issuing import Issuing
 from featward_ca.service.stream import Watching
@@ -16,7 +17,8 @@ class IdentityService:
     def __init__(self, core: Core, streams: Streams) -> None:
         self._core = core
         self._issuing = Issuing(core)
-        self._watching = Watching(core, streams, self._issuing)
+        self._book = AckBook(core.store, core.clock)
+        self._watching = Watching(core, streams, self._issuing, self._book)
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -27,13 +29,20 @@ class IdentityService:
         """End all streams, so that the server can stop."""
         self._watching.close()
 
+    async def drain(self) -> None:
+        """Store what clients have said, before the store is closed."""
+        await self._book.drain()
+
     async def _attest(
         self, message: identity_pb2.AttestRequest, call: Call
     ) -> identity_pb2.AttestResponse:
         key = public_key_of(message.csr)
         (issued,) = await self._issuing.by_evidence(message.evidence, [key], call)
+        trust = self._core.trust.current
+        # Whoever uses the SVID uses the trust that comes with it.
+        self._book.answered(issued.row.lineage, trust.sequence)
         return identity_pb2.AttestResponse(
             svid=issued.message(),
-            trust=self._core.trust.current.message(),
+            trust=trust.message(),
             server_time=milliseconds(self._core.clock),
         )

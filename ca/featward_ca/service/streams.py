@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Stream:
-    """One open stream. `serial` is the newest SVID that this stream has proven or been given."""
+    """One open stream. `serial` is the newest SVID that this stream has proven or been given,
+    `lineage` whose it is; empty while that is not known.
+    """
 
     serial: str
     acknowledged: int = 0
+    lineage: str = ""
 
 
 class Streams:

@@ -1,6 +1,5 @@
 """What the CA says about itself."""
 
-import hashlib
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
@@ -31,7 +30,7 @@ async def _show(
         server_time=now,
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
-        root_sha256=hashlib.sha256(core.authorities.root.row.der).digest(),
+        root_sha256=core.authorities.root_sha256,
     )
 
 
