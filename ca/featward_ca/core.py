@@ -23,8 +23,10 @@ from featward_ca.issuer import Issuer
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
-from featward_ca.rotation.carry_out import CarryOut
-from featward_ca.rotation.schedule import Schedule
+from featward_ca.rotation.actions import Planned
+from featward_ca.rotation.carry_out import By, CarryOut
+from featward_ca.rotation.plan import Terms
+from featward_ca.rotation.schedule import Schedule, terms
 from featward_ca.situation import Situation
 from featward_ca.store import audit, environment, svids
 from featward_ca.store.authority_rows import AuthorityRow
@@ -127,6 +129,21 @@ class Core:
 
     def _publish(self) -> None:
         self.trust.publish(self.authorities.trust(self.situation.directory.trust_domain))
+
+    @property
+    def terms(self) -> Terms:
+        """What the manifests want of the authorities."""
+        return terms(self.situation.directory, self.situation.lifetimes)
+
+    async def carry_out_by_hand(self, action: Planned, by: By) -> None:
+        """Do one action that somebody asked for, and then all that follows from it. Raises what
+        the action raises.
+        """
+        await self.carry_out.do(action, self.terms, by)
+        await self.authorities.load()
+        await self.tend()
+        # The schedule waits for a moment that may have come nearer.
+        self._edited.set()
 
     async def _wait_until_due(self) -> None:
         waits = [

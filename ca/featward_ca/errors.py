@@ -12,6 +12,7 @@
         TooManyRequestsError    a limit is reached; waiting helps
         StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
+        UnknownAuthorityError   no authority or rotation has this name
         IllegalTransitionError  an authority or a rotation is not in a state for this
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
@@ -81,6 +82,10 @@ class StoppingError(RequestError):
 
 class UnknownWorkloadError(RequestError):
     """No Workload of that name is in the manifests."""
+
+
+class UnknownAuthorityError(RequestError):
+    """No authority, owner or rotation of that name is in the store."""
 
 
 class IllegalTransitionError(RequestError):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from featward_ca.rotation.known import Blocker
-from featward_ca.rotation.states import Kind, Step
+from featward_ca.rotation.states import Kind, Progress, Step
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,24 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Steer:
+    """Somebody pauses, resumes or gives up a rotation; `what` they said that they did."""
+
+    rotation: str
+    state: Progress
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Give up an authority that was requested or prepared, and the rotation that it is of."""
+
+    authority: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Abandon:
     """The journal says what the authorities do not."""
 
@@ -117,5 +135,7 @@ Planned = (
     | Block
     | Unblock
     | Finish
+    | Steer
+    | Cancel
     | Abandon
 )

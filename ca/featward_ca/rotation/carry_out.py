@@ -152,6 +152,17 @@ class CarryOut:
             case actions.Finish(name, why):
                 if rotation := rotation_rows.find(connection, name):
                     journal.finish(connection, rotation, now, why)
+            case actions.Steer(name, state, what, reason):
+                self._progress(connection, name, state, what, f"by {by.who}: {reason}")
+            case actions.Cancel(authority, reason):
+                row = _row(connection, authority)
+                self._move(connection, authority, Action.CANCEL, by, key=None)
+                if row.state is State.PREPARED:
+                    authority_rows.raise_sequence(connection)
+                rotation = rotation_rows.open_of(connection, row.owner)
+                if rotation and rotation.target == authority:
+                    told = f"by {by.who}: {reason}"
+                    self._progress(connection, rotation.id, Progress.CANCELLED, "cancelled", told)
             case actions.Abandon(name, why):
                 _log.error("rotation given up", extra=fields(rotation=name, why=why))
                 self._progress(connection, name, Progress.CANCELLED, "inconsistent", why)

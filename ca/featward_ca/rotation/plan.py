@@ -196,10 +196,11 @@ def _next(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
     elif rotation.state is Progress.BLOCKED:
         yield Unblock(rotation.id)
     else:
-        yield _step(rotation, forced, breaks(found))
+        yield step(rotation, forced, breaks(found))
 
 
-def _step(rotation: Rotation, forced: str, broken: tuple[str, ...]) -> Planned:
+def step(rotation: Rotation, forced: str, broken: tuple[str, ...]) -> Planned:
+    """The action that the present step of a rotation is."""
     target, before = rotation.target or "", rotation.predecessor or ""
     match rotation.step:
         case Step.REQUEST:

@@ -39,6 +39,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.SvidClonedError, grpc.StatusCode.PERMISSION_DENIED),
     (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
+    (errors.UnknownAuthorityError, grpc.StatusCode.NOT_FOUND),
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),

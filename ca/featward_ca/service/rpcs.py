@@ -97,12 +97,6 @@ PLANNED = frozenset(
         f"{_AUTHORITY}/Resume",
         f"{_AUTHORITY}/WhyExpiry",
         # rotation
-        f"{_AUTHORITY}/Prepare",
-        f"{_AUTHORITY}/Activate",
-        f"{_AUTHORITY}/Taint",
-        f"{_AUTHORITY}/Revoke",
-        f"{_AUTHORITY}/Rotate",
-        f"{_AUTHORITY}/ControlRotation",
         f"{_AUTHORITY}/Compromise",
         f"{_AUTHORITY}/ListRequests",
         f"{_AUTHORITY}/ImportCertificates",

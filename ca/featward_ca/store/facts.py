@@ -27,7 +27,8 @@ REPLICA_SECONDS = 15.0
 ANSWERED_SECONDS = 60.0
 # An intent may still become an SVID for as long; one that is older was cut off.
 UNDER_WAY_SECONDS = 10.0
-_PRESENT = frozenset(State) - {State.REVOKED, State.RETIRED}
+# All that is not over.
+PRESENT = frozenset(State) - {State.REVOKED, State.RETIRED}
 
 
 def known(connection: Connection, now: float, refresh_hint: float, replica: str) -> Known:
@@ -89,7 +90,7 @@ def _in_use(rows: list[Row[Any]], now: float) -> Row[Any]:
 
 
 def _authorities(connection: Connection) -> tuple[KnownAuthority, ...]:
-    rows = of_state(connection, *_PRESENT)
+    rows = of_state(connection, *PRESENT)
     issuers = {row.id: row for row in of_state(connection, *State) if row.owner == ROOT}
     return tuple(_authority(row, issuers.get(row.issuer or "")) for row in rows)
 

@@ -1,4 +1,4 @@
-"""Whole rotations on a store: what waits for whom, what a revocation takes away, and what a root takes with it."""
+"""Whole rotations on a store: what waits for whom, what is taken away, what a root takes along."""
 
 from dataclasses import replace
 
@@ -20,9 +20,9 @@ UNIT = "prod.payments"
 WORKLOAD = "prod.payments/pricing-api"
 
 
-async def begin(core: Core, owner: str, kind: Kind = Kind.MANUAL, timeout: float = HOUR) -> None:
+async def begin(core: Core, owner: str, kind: Kind = Kind.MANUAL, wait: float = HOUR) -> None:
     wanted = Begin(
-        owner, kind, "admin", "a test", timeout, predecessor=core.authorities.active(owner).row.id
+        owner, kind, "admin", "a test", wait, predecessor=core.authorities.active(owner).row.id
     )
     situation = core.situation
     await core.carry_out.do(wanted, terms(situation.directory, situation.lifetimes))
@@ -91,7 +91,7 @@ async def test_a_step_that_waited_for_one_svid_lifetime_is_blocked_until_nothing
     core: Core, clock: FakeClock
 ) -> None:
     client = await issue(core, WORKLOAD)
-    await begin(core, UNIT, timeout=60)
+    await begin(core, UNIT, wait=60)
     clock.advance(60)
     await core.tend()
     stuck = await journal(core, UNIT)
@@ -151,7 +151,7 @@ async def test_a_new_root_moves_every_owner_and_the_old_one_is_revoked_with_all_
     clock.advance(5 * REFRESH_HINT + 1)
     await core.tend()
     assert (await journal(core, ROOT)).state is Progress.DONE
-    assert core.trust.current.roots == (root.der,)
+    assert [*core.trust.current.roots] == [root.der]
     assert core.trust.current.sequence > sequence
     for one in before:
         assert (await find(core, one)).state is State.REVOKED
@@ -162,7 +162,7 @@ async def test_a_compromise_waits_for_the_connected_alone_and_bans_the_key(
 ) -> None:
     away = await issue(core, WORKLOAD)
     stolen = core.authorities.active(UNIT).row
-    await begin(core, UNIT, Kind.COMPROMISE, timeout=300)
+    await begin(core, UNIT, Kind.COMPROMISE, wait=300)
     # Nobody is connected, so nobody is waited for.
     assert (await find(core, stolen.id)).state is State.TAINTED
     assert (await journal(core, UNIT)).step is Step.REVOKE

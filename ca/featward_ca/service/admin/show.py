@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
+from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store import svids
-from featward_ca.store.authority_rows import AuthorityRow
+from featward_ca.store import authority_rows, svids
+from featward_ca.store.facts import PRESENT
 
 
 async def _show(
@@ -15,11 +16,15 @@ async def _show(
     core, now = office.core, office.core.clock.now()
     directory, sequence = core.situation.directory, core.trust.current.sequence
     live = await core.store.read(lambda connection: svids.live(connection, now))
+    signed = await core.store.read(lambda connection: svids.live_by_authority(connection, now))
+    shown = await core.store.read(lambda c: authority_rows.of_state(c, *PRESENT))
+    known = await core.schedule.known()
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
         sequence=sequence,
-        authorities=[_authority(row) for row in core.authorities.rows],
+        authorities=[authority(row, signed.get(row.id, 0)) for row in shown],
+        rotations=[rotation(one, known) for one in known.rotations],
         live_svids=live.svids,
         live_identities=live.identities,
         live_clients=live.clients,
@@ -31,22 +36,6 @@ async def _show(
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
         root_sha256=core.authorities.root_sha256,
-    )
-
-
-def _authority(row: AuthorityRow) -> authority_pb2.Authority:
-    return authority_pb2.Authority(
-        id=row.id,
-        owner=row.owner,
-        state=row.state,
-        path_prefix=row.path_prefix or "",
-        not_before=row.not_before,
-        not_after=row.not_after,
-        spki_sha256=row.spki_sha256,
-        issuer=row.issuer or "",
-        announced_sequence=row.announced_sequence or 0,
-        tainted_sequence=row.tainted_sequence or 0,
-        generation=row.generation,
     )
 
 
