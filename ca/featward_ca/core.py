@@ -140,6 +140,10 @@ class Core:
         the action raises.
         """
         await self.carry_out.do(action, self.terms, by)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Do all that follows from what was changed beside the schedule."""
         await self.authorities.load()
         await self.tend()
         # The schedule waits for a moment that may have come nearer.

@@ -100,6 +100,22 @@ def step(answer: authority_pb2.StepResponse, console: Console, now: float) -> No
         console.print("nothing was changed")
 
 
+def recovery(answer: authority_pb2.CompromiseResponse, console: Console, *, dry_run: bool) -> None:
+    """What replacing a stolen authority does, to whom, and how long it takes."""
+    console.print("it would:" if dry_run else "it does:")
+    for number, text in enumerate(answer.steps, 1):
+        console.print(f"  {number}. {text}", soft_wrap=True)
+    console.print(f"over after {span(answer.recovery_seconds)} at the latest")
+    if answer.breaks:
+        console.print(f"\n{len(answer.breaks)} are not connected, and lose their identity then:")
+        for one in answer.breaks:
+            console.print(f"  {one.spiffe_id}", soft_wrap=True)
+    for text in answer.warnings:
+        console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
+    if answer.rotation:
+        console.print(f"\nrotation {answer.rotation} is under way: featward ca authority list")
+
+
 def _blocker(one: authority_pb2.Blocker, now: float) -> tuple[str, str]:
     return one.text, f"goes by itself in {span(one.until - now)}" if one.until else ""
 

@@ -109,10 +109,13 @@ class Steer:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Give up an authority that was requested or prepared, and the rotation that it is of."""
+    """Give up an authority that was requested or prepared, and the rotation that it is of.
+    `stolen`: its key is banned too.
+    """
 
     authority: str
     reason: str = ""
+    stolen: bool = False
 
 
 @dataclass(frozen=True)

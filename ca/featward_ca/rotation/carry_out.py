@@ -154,11 +154,14 @@ class CarryOut:
                     journal.finish(connection, rotation, now, why)
             case actions.Steer(name, state, what, reason):
                 self._progress(connection, name, state, what, f"by {by.who}: {reason}")
-            case actions.Cancel(authority, reason):
+            case actions.Cancel(authority, reason, stolen):
                 row = _row(connection, authority)
                 self._move(connection, authority, Action.CANCEL, by, key=None)
                 if row.state is State.PREPARED:
                     authority_rows.raise_sequence(connection)
+                if stolen:
+                    value = row.spki_sha256.hex()
+                    bans.add_authority(connection, value, reason, by.who, now)
                 rotation = rotation_rows.open_of(connection, row.owner)
                 if rotation and rotation.target == authority:
                     told = f"by {by.who}: {reason}"

@@ -97,7 +97,6 @@ PLANNED = frozenset(
         f"{_AUTHORITY}/Resume",
         f"{_AUTHORITY}/WhyExpiry",
         # rotation
-        f"{_AUTHORITY}/Compromise",
         f"{_AUTHORITY}/ListRequests",
         f"{_AUTHORITY}/ImportCertificates",
         # streams
