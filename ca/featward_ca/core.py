@@ -50,7 +50,13 @@ class Core:
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics)
         self.authorities = Authorities(keys, self.store, clock, self.metrics)
         self.carry_out = CarryOut(keys, self.issuance, store, clock, self._root)
-        self.schedule = Schedule(store, self.authorities, self.carry_out, clock)
+        self.schedule = Schedule(
+            store,
+            self.authorities,
+            self.carry_out,
+            clock,
+            lambda: self.situation.lifetimes.refresh_hint,
+        )
         self.issuer = Issuer(self.authorities, self.issuance, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)

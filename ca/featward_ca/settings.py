@@ -54,6 +54,11 @@ class Lifetimes:
         """How far `notBefore` lies before the moment of signing."""
         return min(BACKDATE, self.svid / 10) if self.unsafe_short else BACKDATE
 
+    @property
+    def refresh_hint(self) -> float:
+        """How often federated peers are told to look at our bundle."""
+        return min(REFRESH_HINT, self.svid) if self.unsafe_short else REFRESH_HINT
+
     def of(self, owner: str) -> float:
         """The lifetime of the authority of a business unit, or of ``platform``."""
         return self.business_units.get(owner, self.platform)

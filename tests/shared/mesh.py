@@ -63,10 +63,11 @@ class Mesh:
         fresh.write_text(yaml.safe_dump_all(documents, sort_keys=False))
         os.replace(fresh, self.manifests / name)
 
-    def client(self, name: str) -> Sidecar:
+    def client(self, name: str, unit: str = "prod.payments") -> Sidecar:
         """A running sidecar beside a client, with an outbound port for the feature set."""
         if name not in self.clients:
-            self.clients[name] = self._sidecar(name, outbound={SET: next(self._ports)})
+            outbound = {SET: next(self._ports)}
+            self.clients[name] = self._sidecar(name, unit, outbound=outbound)
             self.run(self.clients[name])
         return self.clients[name]
 
@@ -89,9 +90,9 @@ class Mesh:
         import_feature_set(SET, self.feast.repository, self.manifests, address, self.feast.port)
         self.write("bindings.yaml", binding("clients", clients))
 
-    def _sidecar(self, name: str, **listening: Any) -> Sidecar:
+    def _sidecar(self, name: str, unit: str = "prod.payments", **listening: Any) -> Sidecar:
         return Sidecar(
-            workload=f"prod.payments/{name}",
+            workload=f"{unit}/{name}",
             ca=self.ca.address,
             manifests=self.manifests,
             token=self.folder / "tokens" / name,

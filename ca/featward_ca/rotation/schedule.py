@@ -19,7 +19,7 @@ from featward_ca.rotation.carry_out import CarryOut
 from featward_ca.rotation.known import PLATFORM, ROOT, Known, LiveReplica
 from featward_ca.rotation.plan import Terms, due, plan
 from featward_ca.rotation.states import State
-from featward_ca.settings import REFRESH_HINT, Lifetimes
+from featward_ca.settings import Lifetimes
 from featward_ca.store import authority_rows, facts
 from featward_ca.store.store import Store
 
@@ -40,8 +40,14 @@ class Schedule:
     """One for each CA; `tend` may be called by anybody at any time."""
 
     def __init__(
-        self, store: Store, authorities: Authorities, carry_out: CarryOut, clock: Clock
+        self,
+        store: Store,
+        authorities: Authorities,
+        carry_out: CarryOut,
+        clock: Clock,
+        refresh_hint: Callable[[], float],
     ) -> None:
+        self._refresh_hint = refresh_hint
         self.own_use = OwnUse()
         self._store = store
         self._authorities = authorities
@@ -61,8 +67,8 @@ class Schedule:
 
     async def known(self) -> Known:
         """All facts at this moment."""
-        now, replica = self._clock.now(), self._store.replica
-        found = await self._store.read(lambda c: facts.known(c, now, REFRESH_HINT, replica))
+        now, replica, hint = self._clock.now(), self._store.replica, self._refresh_hint()
+        found = await self._store.read(lambda c: facts.known(c, now, hint, replica))
         if self.own_use.sequence is None:
             return found
         own = LiveReplica(replica, self.own_use.sequence)
