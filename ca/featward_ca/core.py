@@ -47,6 +47,7 @@ class Core:
         self.situation = situation
         self.metrics = Metrics()
         self.store = store
+        self.keys = keys
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics)
         self.authorities = Authorities(keys, self.store, clock, self.metrics)
         self.carry_out = CarryOut(keys, self.issuance, store, clock, self._root)

@@ -13,36 +13,26 @@ from featward_demo.command_line import run
 from featward_demo.feast_server import FeastServer
 from featward_demo.load import Load
 from featward_demo.sidecar import Sidecar
-from mesh import QUESTION, SET, Mesh, binding, running
+from mesh import QUESTION, SET, Mesh, running
 
 GENERATIONS = 20
 UNITS = ("prod.payments", "prod.risk")
 # Enough of a life for a killed CA to be back on a busy machine.
 KILLED_TTL = "20s"
-RISK: list[dict[str, Any]] = [
-    {
-        "apiVersion": "featward.dev/v1alpha1",
-        "kind": "BusinessUnit",
-        "metadata": {"name": "prod.risk"},
-        "spec": {},
-    },
-    {
-        "apiVersion": "featward.dev/v1alpha1",
-        "kind": "Workload",
-        "metadata": {"name": "scoring"},
-        "spec": {"businessUnit": "prod.risk", "name": "scoring"},
-    },
-]
+RISK = {
+    "apiVersion": "featward.dev/v1alpha1",
+    "kind": "BusinessUnit",
+    "metadata": {"name": "prod.risk"},
+    "spec": {},
+}
 
 
 @pytest.fixture
 def mesh(tmp_path_factory: pytest.TempPathFactory, feast: FeastServer, ttl: str) -> Iterator[Mesh]:
-    """A server of one business unit and a client of another one."""
+    """A server and a client of one business unit, who know of another one by its scope row."""
     with running(tmp_path_factory.mktemp("g"), feast, ttl, short_lives=True) as mesh:
-        mesh.start([])
-        grant = binding("scoring", [])
-        grant["spec"]["subjects"] = [{"workload": {"businessUnit": "prod.risk", "name": "scoring"}}]
-        mesh.write("risk.yaml", *RISK, grant)
+        mesh.start(["pricing-api"])
+        mesh.write("risk.yaml", RISK)
         _until(lambda: _active(mesh, "prod.risk") == 1)
         yield mesh
 
@@ -50,7 +40,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, feast: FeastServer, ttl: str)
 @pytest.fixture
 def client(mesh: Mesh) -> Sidecar:
     """The running sidecar of the client."""
-    return mesh.client("scoring", "prod.risk")
+    return mesh.client("pricing-api")
 
 
 @pytest.mark.timeout(300)

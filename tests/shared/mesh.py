@@ -63,11 +63,10 @@ class Mesh:
         fresh.write_text(yaml.safe_dump_all(documents, sort_keys=False))
         os.replace(fresh, self.manifests / name)
 
-    def client(self, name: str, unit: str = "prod.payments") -> Sidecar:
+    def client(self, name: str) -> Sidecar:
         """A running sidecar beside a client, with an outbound port for the feature set."""
         if name not in self.clients:
-            outbound = {SET: next(self._ports)}
-            self.clients[name] = self._sidecar(name, unit, outbound=outbound)
+            self.clients[name] = self._sidecar(name, outbound={SET: next(self._ports)})
             self.run(self.clients[name])
         return self.clients[name]
 
@@ -90,9 +89,9 @@ class Mesh:
         import_feature_set(SET, self.feast.repository, self.manifests, address, self.feast.port)
         self.write("bindings.yaml", binding("clients", clients))
 
-    def _sidecar(self, name: str, unit: str = "prod.payments", **listening: Any) -> Sidecar:
+    def _sidecar(self, name: str, **listening: Any) -> Sidecar:
         return Sidecar(
-            workload=f"{unit}/{name}",
+            workload=f"prod.payments/{name}",
             ca=self.ca.address,
             manifests=self.manifests,
             token=self.folder / "tokens" / name,

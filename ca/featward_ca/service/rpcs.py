@@ -96,9 +96,6 @@ PLANNED = frozenset(
         f"{_AUTHORITY}/Halt",
         f"{_AUTHORITY}/Resume",
         f"{_AUTHORITY}/WhyExpiry",
-        # rotation
-        f"{_AUTHORITY}/ListRequests",
-        f"{_AUTHORITY}/ImportCertificates",
         # streams
         f"{_AUTHORITY}/ListClients",
         f"{_AUTHORITY}/AddBan",

@@ -10,12 +10,13 @@ from functools import partial
 
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
-from featward_ca.service.admin import compromise, rotation, show, tokens
+from featward_ca.service.admin import ceremony, compromise, rotation, show, tokens
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Handler
 from featward_ca.service.streams import Streams
 
 _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
+    ceremony.HANDLERS,
     compromise.HANDLERS,
     rotation.HANDLERS,
     show.HANDLERS,
