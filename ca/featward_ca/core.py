@@ -24,16 +24,20 @@ from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
 from featward_ca.halt import Halt
-from featward_ca.issuance import Issuance
+from featward_ca.issuance import Issuance, Signer
 from featward_ca.issuer import Issuer
 from featward_ca.keys import KeyStore
 from featward_ca.leaves import Leaves
 from featward_ca.metrics import Metrics
 from featward_ca.pacing import reissue_within
 from featward_ca.recorded import RecordedIssuance
+from featward_ca.rotation.actions import Planned
+from featward_ca.rotation.carry_out import By, CarryOut
+from featward_ca.rotation.plan import Terms
+from featward_ca.rotation.schedule import Schedule, terms
 from featward_ca.situation import Situation
 from featward_ca.store import audit, authority_rows, bans, clients, environment, svids
-from featward_ca.store.authority_rows import State
+from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.measured import MeasuredStore
 from featward_ca.store.store import Connection, Store
 from featward_ca.trust import Trust, TrustBroadcast
@@ -53,9 +57,18 @@ class Core:
         self.situation = situation
         self.metrics = Metrics()
         self.store: Store = MeasuredStore(store, self.metrics)
+        self.keys = keys
         self.halt = Halt(self.store, clock)
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics, self.halt)
-        self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
+        self.authorities = Authorities(keys, self.store, clock, self.metrics)
+        self.carry_out = CarryOut(keys, self.issuance, self.store, clock, self._root)
+        self.schedule = Schedule(
+            self.store,
+            self.authorities,
+            self.carry_out,
+            clock,
+            lambda: self.situation.lifetimes.refresh_hint,
+        )
         self._leaves = Leaves(Batch(keys, self.store, clock, self.metrics, self.halt))
         self.issuer = Issuer(self.authorities, self._leaves, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
@@ -96,7 +109,7 @@ class Core:
         if interrupted:
             _log.warning("intents without outcome closed", extra=fields(count=interrupted))
         await self.authorities.load()
-        self._due = await self.authorities.tend(directory, self.situation.lifetimes)
+        self._due = await self.schedule.tend(directory, self.situation.lifetimes)
         self.trust = TrustBroadcast(await self._newest_trust())
 
     async def close(self) -> None:
@@ -111,7 +124,7 @@ class Core:
         """
         directory = self.situation.directory
         try:
-            self._due = await self.authorities.tend(directory, self.situation.lifetimes)
+            self._due = await self.schedule.tend(directory, self.situation.lifetimes, self.announce)
         except CaError as error:
             _log.error("rotation failed", extra=fields(error=str(error)))
             self._due = self.clock.now() + _RETRY_SECONDS
@@ -147,8 +160,7 @@ class Core:
         trust, now = self.authorities.trust(self.situation.directory.trust_domain), self.clock.now()
         rows = await self.store.read(lambda connection: bans.in_force(connection, now))
         self.bans.replace([row.ban for row in rows])
-        tainted = {row.spki_sha256 for row in self.authorities.rows if row.state is State.TAINTED}
-        if not tainted:
+        if not trust.tainted:
             return replace(trust, bans=self.bans.current)
         counts = await self.store.read(
             lambda c: clients.counts(c, self.store.replica, trust.sequence, now)
@@ -156,7 +168,6 @@ class Core:
         return replace(
             trust,
             bans=self.bans.current,
-            tainted=frozenset(tainted),
             reissue_within_ms=reissue_within(counts.clients),
         )
 
@@ -171,6 +182,29 @@ class Core:
         changes.
         """
         self.situation.replace(directory)
+        self._edited.set()
+
+    def _root(self) -> tuple[AuthorityRow, Signer]:
+        root = self.authorities.root
+        return root.row, root.signer
+
+    @property
+    def terms(self) -> Terms:
+        """What the manifests want of the authorities."""
+        return terms(self.situation.directory, self.situation.lifetimes)
+
+    async def carry_out_by_hand(self, action: Planned, by: By) -> None:
+        """Do one action that somebody asked for, and then all that follows from it. Raises what
+        the action raises.
+        """
+        await self.carry_out.do(action, self.terms, by)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Do all that follows from what was changed beside the schedule."""
+        await self.authorities.load()
+        await self.tend()
+        # The schedule waits for a moment that may have come nearer.
         self._edited.set()
 
     async def _wait_until_due(self) -> None:

@@ -17,6 +17,7 @@
         UnknownWorkloadError    the manifests have no such workload
         UnknownSerialError      no SVID of that serial is stored
         UnknownBanError         there is no such ban
+        UnknownAuthorityError   no authority or rotation has this name
         IllegalTransitionError  an authority or a rotation is not in a state for this
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
@@ -110,6 +111,10 @@ class UnknownWorkloadError(RequestError):
 
 class UnknownBanError(RequestError):
     """No ban has that id."""
+
+
+class UnknownAuthorityError(RequestError):
+    """No authority, owner or rotation of that name is in the store."""
 
 
 class IllegalTransitionError(RequestError):

@@ -14,12 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from featward_ca.builder import name
 from featward_ca.errors import KeyEncryptionError, LintError
 from featward_ca.linter import Linted
+from featward_ca.profile import SubjectName
 from featward_ca.requests import spki_sha256
 from featward_engine import IssuingError, PreparedLeaves, SigningKey
 
@@ -39,6 +42,12 @@ class KeyStore(Protocol):
 
     def load(self, kept: bytes) -> ec.EllipticCurvePublicKey:
         """Make a kept key usable for signing. Raises KeyEncryptionError."""
+        ...
+
+    def request(self, kept: bytes, subject: SubjectName) -> bytes:
+        """A certificate request (PKCS #10, DER) for a kept key, to be signed on another machine.
+        Raises KeyEncryptionError.
+        """
         ...
 
     def sign(self, signer: ec.EllipticCurvePublicKey, linted: Linted) -> bytes:
@@ -85,6 +94,11 @@ class EncryptedKeyStore:
                 "a key in the data directory is no ECDSA key; restore the directory from a backup"
             )
         return self._keep(key)
+
+    def request(self, kept: bytes, subject: SubjectName) -> bytes:
+        key = self._keys[spki_sha256(self.load(kept))]
+        request = x509.CertificateSigningRequestBuilder().subject_name(name(subject))
+        return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
     def sign(self, signer: ec.EllipticCurvePublicKey, linted: Linted) -> bytes:
         return self._keys[spki_sha256(signer)].sign(

@@ -27,6 +27,8 @@ class OwnIdentity:
         self._core = core
         self._credentials = credentials
         self._renew_at = 0.0
+        # Who signed the SVID in use.
+        self._authority = ""
 
     async def renew(self) -> None:
         """Issue a new SVID and use it from now on. Raises CaError or the engine's IdentityError."""
@@ -41,7 +43,8 @@ class OwnIdentity:
             self._core.situation.lifetimes,
         )
         self._credentials.set_identity(pending, list(issued.chain))
-        self._renew_at = issued.row.renew_at
+        self._renew_at, self._authority = issued.row.renew_at, issued.row.authority
+        self._core.schedule.own_use.sequence = self._credentials.sequence()
         self._core.metrics.expiry.labels("svid", "featward/ca").set(issued.row.not_after)
         _log.info("own identity renewed", extra=fields(serial=issued.row.serial))
 
@@ -70,5 +73,19 @@ class OwnIdentity:
     async def keep_trust(self) -> None:
         """Follow changes of the trust, until cancelled."""
         while True:
-            await self._core.trust.after(self._credentials.sequence())
-            self.apply_trust()
+            await self._core.trust.after(self._core.schedule.own_use.sequence or 0)
+            try:
+                await self.follow()
+            except CaError as error:
+                _log.error("own identity not renewed", extra=fields(error=str(error)))
+                await self._core.clock.sleep_until(self._core.clock.now() + _RETRY_SECONDS)
+
+    async def follow(self) -> None:
+        """Use the newest trust, and no SVID of an authority that it taints or that is replaced.
+        Raises CaError.
+        """
+        self.apply_trust()
+        if self._core.authorities.active(PLATFORM).row.id != self._authority:
+            await self.renew()
+        # Only now: a gate that sees this sequence may take the old authority away.
+        self._core.schedule.own_use.sequence = self._credentials.sequence()

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,9 +14,12 @@ from featward.authority.v1 import authority_pb2
 from featward.cli.columns import columns
 
 
-def as_json(answer: Message) -> str:
-    """All of an answer, with the names of the protocol; digests in hex, what is absent null."""
-    return json.dumps(_plain(answer), indent=2)
+def as_json(answer: Message, only: Iterable[str] = ()) -> str:
+    """All of it, or some of its fields, with the names of the protocol; digests in hex, what is
+    absent null.
+    """
+    plain = _plain(answer)
+    return json.dumps({name: plain[name] for name in only} or plain, indent=2)
 
 
 def _plain(message: Message) -> dict[str, Any]:
@@ -56,6 +60,8 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     )
     if answer.bans:
         console.print(f"[yellow]bans in force: {answer.bans}[/yellow]; see featward ca ban list")
+    if answer.rotations:
+        console.print("\n", rotations(answer.rotations, answer.server_time), "\n", sep="")
     if answer.tainted_lineages:
         console.print(
             f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",
@@ -83,15 +89,76 @@ def show_caps(answer: authority_pb2.WhyExpiryResponse, console: Console) -> None
 
 
 def _table(answer: authority_pb2.ShowResponse) -> Text:
-    headings = ("of", "state", "may sign", "ends", "in", "authority")
-    rows = [_row(authority, answer.server_time) for authority in answer.authorities]
-    return columns(rows, headings)
+    return authorities(answer.authorities, answer.server_time)
+
+
+def authorities(shown: Iterable[authority_pb2.Authority], now: float) -> Text:
+    """A line for each authority."""
+    headings = ("of", "state", "may sign", "ends", "in", "SVIDs", "authority")
+    return columns([_row(one, now) for one in shown], headings)
+
+
+def rotations(shown: Iterable[authority_pb2.Rotation], now: float) -> Text:
+    """A line for each rotation: what it does next, and for whom it waits."""
+    headings = ("rotation", "of", "kind", "step", "state", "since", "acknowledged")
+    return columns([_rotation(one, now) for one in shown], headings)
+
+
+def step(answer: authority_pb2.StepResponse, console: Console, now: float) -> None:
+    """What came of an order, what stands in its way and what breaks."""
+    if answer.HasField("authority"):
+        console.print(authorities([answer.authority], now))
+    if answer.HasField("rotation"):
+        console.print(rotations([answer.rotation], now))
+    if answer.blockers:
+        console.print(f"\n{len(answer.blockers)} in the way:")
+        console.print(columns([_blocker(one, now) for one in answer.blockers], indent=2))
+    if answer.breaks:
+        console.print("\nthis breaks:" if answer.changed else "\n--force would break:")
+        for text in answer.breaks:
+            console.print(f"  {text}", soft_wrap=True)
+    if not answer.changed:
+        console.print("nothing was changed")
+
+
+def recovery(answer: authority_pb2.CompromiseResponse, console: Console, *, dry_run: bool) -> None:
+    """What replacing a stolen authority does, to whom, and how long it takes."""
+    console.print("it would:" if dry_run else "it does:")
+    for number, text in enumerate(answer.steps, 1):
+        console.print(f"  {number}. {text}", soft_wrap=True)
+    console.print(f"over after {span(answer.recovery_seconds)} at the latest")
+    if answer.breaks:
+        console.print(f"\n{len(answer.breaks)} are not connected, and lose their identity then:")
+        for one in answer.breaks:
+            console.print(f"  {one.spiffe_id}", soft_wrap=True)
+    for text in answer.warnings:
+        console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
+    if answer.rotation:
+        console.print(f"\nrotation {answer.rotation} is under way: featward ca authority list")
+
+
+def _blocker(one: authority_pb2.Blocker, now: float) -> tuple[str, str]:
+    return one.text, f"goes by itself in {span(one.until - now)}" if one.until else ""
+
+
+def _rotation(one: authority_pb2.Rotation, now: float) -> tuple[str, ...]:
+    heard = f"{one.acknowledged}/{one.needed}"
+    since = span(now - one.step_since)
+    return one.id, one.owner, one.kind, one.step, one.state, since, heard
 
 
 def _row(authority: authority_pb2.Authority, now: float) -> tuple[str, ...]:
     left = span(authority.not_after - now)
     scope = authority.path_prefix or "authorities"
-    return authority.owner, authority.state, scope, _day(authority.not_after), left, authority.id
+    return (
+        authority.owner,
+        authority.state,
+        scope,
+        _day(authority.not_after),
+        left,
+        str(authority.live_svids),
+        authority.id,
+    )
 
 
 def span(seconds: float) -> str:

@@ -32,6 +32,9 @@ AUTHORITY_TTLS = 6
 PREPARE_AT_LEFT = 2 / 7
 # How long after its end an SVID of a join-token workload may still be renewed.
 REATTEST_GRACE = DAY
+# How often federated peers are told to look at our bundle. A root is revoked five of these after its
+# successor was announced, so it bounds the end of a root's compromise too.
+REFRESH_HINT = 5 * MINUTE
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Lifetimes:
     def backdate(self) -> float:
         """How far `notBefore` lies before the moment of signing."""
         return min(BACKDATE, self.svid / 10) if self.unsafe_short else BACKDATE
+
+    @property
+    def refresh_hint(self) -> float:
+        """How often federated peers are told to look at our bundle."""
+        return min(REFRESH_HINT, self.svid) if self.unsafe_short else REFRESH_HINT
 
     def of(self, owner: str) -> float:
         """The lifetime of the authority of a business unit, or of ``platform``."""

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from cryptography import x509
 
-from ca_kit import FakeClock, OpenCore, a_directory, issue
+from ca_kit import FakeClock, OpenCore, a_directory, acknowledge, issue
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, NoAuthorityError
 from featward_ca.rotation.known import PLATFORM, ROOT
+from featward_ca.rotation.plan import LOOK_SECONDS
 from featward_ca.settings import DAY, HOUR, ROOT_LIFETIME, Lifetimes
 from featward_ca.situation import Situation
 from featward_ca.store.authority_rows import State
@@ -72,22 +73,33 @@ async def test_a_new_business_unit_gets_its_authority_and_raises_the_sequence(co
     assert core.trust.current.sequence == before + 1
 
 
-async def test_an_authority_is_announced_for_one_svid_lifetime_before_it_is_used(
+async def test_an_authority_is_used_when_every_live_client_has_heard_of_it(
     core: Core, clock: FakeClock
 ) -> None:
     old = core.authorities.active(UNIT).row
     clock.advance(5 * DAY + HOUR)
+    client = await issue(core, "prod.payments/pricing-api")
     due = await core.tend()
     assert states(core) == ["active", "prepared"]
     assert len(core.trust.current.scopes) == 6
-    assert due == clock.now() + HOUR
-    clock.advance(HOUR - 1)
+    assert due == clock.now() + LOOK_SECONDS
+    clock.advance(LOOK_SECONDS)
     await core.tend()
     assert core.authorities.active(UNIT).row.id == old.id
-    clock.advance(1)
+    await acknowledge(core, client)
     await core.tend()
     assert states(core) == ["old", "active"]
     assert core.authorities.active(UNIT).row.id != old.id
+
+
+async def test_nobody_is_waited_for_who_has_no_svid_any_more(core: Core, clock: FakeClock) -> None:
+    clock.advance(5 * DAY + HOUR)
+    await issue(core, "prod.payments/pricing-api")
+    await core.tend()
+    assert states(core) == ["active", "prepared"]
+    clock.advance(HOUR + 1)
+    await core.tend()
+    assert states(core) == ["old", "active"]
 
 
 async def test_an_old_authority_leaves_the_scope_table_when_nothing_of_it_may_be_renewed(
@@ -95,8 +107,7 @@ async def test_an_old_authority_leaves_the_scope_table_when_nothing_of_it_may_be
 ) -> None:
     clock.advance(5 * DAY + HOUR)
     await core.tend()
-    clock.advance(HOUR)
-    await core.tend()
+    assert states(core) == ["old", "active"]
     clock.advance(2 * DAY)
     before = core.trust.current.sequence
     due = await core.tend()
@@ -119,6 +130,7 @@ async def test_a_hundred_days_pass_without_a_moment_without_an_authority(
         # The schedule may be late by some minutes and nothing must break.
         clock.advance(max(0.0, due - clock.now()) + 300)
         issued = await issue(core, "prod.payments/pricing-api")
+        await acknowledge(core, issued)
         assert issued.row.not_after - clock.now() > HOUR / 2
 
 
@@ -143,14 +155,19 @@ async def test_the_schedule_runs_by_itself(core: Core, clock: FakeClock) -> None
     task.cancel()
 
 
-async def test_start_is_refused_when_the_root_ends_before_an_authority_would(
+async def test_a_root_that_would_end_before_an_authority_is_replaced_at_the_start(
     open_core: OpenCore, clock: FakeClock
 ) -> None:
     core = await open_core()
+    first = core.authorities.root.row
     await core.close()
     clock.advance(ROOT_LIFETIME - 6 * DAY)
-    with pytest.raises(ConfigurationError, match="root ends"):
-        await open_core()
+    again = await open_core()
+    assert again.authorities.root.row.id != first.id
+    assert again.authorities.root.row.not_after > clock.now() + ROOT_LIFETIME - DAY
+    issued = await issue(again, "prod.payments/pricing-api")
+    assert again.authorities.active(UNIT).row.issuer == again.authorities.root.row.id
+    assert issued.row.not_after == int(clock.now() + HOUR)
 
 
 async def test_a_root_that_has_ended_is_never_replaced_by_itself(

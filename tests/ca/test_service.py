@@ -250,6 +250,45 @@ def test_a_call_is_either_handled_or_planned() -> None:
         rpcs.rows_of(IDENTITY, {"Attest", "WatchIdentity"}, planned=planned)
 
 
+async def test_the_operator_may_rotate_and_may_not_force(served: Served) -> None:
+    operator = (
+        ("featward-peer-spiffe-id", f"spiffe://{TRUST_DOMAIN}/featward/operator"),
+        ("featward-peer-serial", "0f"),
+    )
+    step = authority_pb2.StepRequest(authority="prod.payments")
+    answer = await served.remote.Prepare(step, metadata=operator)
+    assert (answer.authority.state, answer.changed) == ("prepared", True)
+    step.force = True
+    code, _ = await refused(served.remote.Activate(step, metadata=operator))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    asked = [
+        (row.outcome, row.caller)
+        for row in await served.core.store.read(audit.entries)
+        if row.kind == "activate"
+    ]
+    assert [outcome for outcome, _ in asked] == [audit.Outcome.ASKED, audit.Outcome.REFUSED]
+
+
+async def test_an_acknowledgement_on_a_stream_is_stored_and_opens_the_gate(served: Served) -> None:
+    answer = await served.attest()
+    step = authority_pb2.RotateRequest(owner="prod.payments", reason="a test")
+    waiting = await served.admin.Rotate(step)
+    assert waiting.rotation.step == "activate"
+    assert [one.who for one in waiting.blockers] == [answer.svid.spiffe_id]
+    stream = served.stub.WatchIdentity(metadata=headers_of(answer.svid))
+    pushed = (await stream.read()).trust
+    await stream.write(identity_pb2.WatchIdentityRequest(acknowledged_sequence=pushed.sequence))
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        await served.core.tend()
+        (rotation,) = (await served.admin.Show(authority_pb2.ShowRequest())).rotations
+        if rotation.step == "revoke":
+            break
+    assert rotation.step == "revoke"
+    assert any(scope.tainted for scope in (await stream.read()).trust.scopes)
+    await stream.done_writing()
+
+
 async def test_a_planned_call_is_unimplemented_for_those_who_may_make_it(served: Served) -> None:
     code, _ = await refused(served.admin.Backup(authority_pb2.BackupRequest()))
     assert code is grpc.StatusCode.UNIMPLEMENTED
@@ -347,7 +386,8 @@ async def test_a_change_is_on_record_before_and_after_it(served: Served) -> None
     await served.token()
     await refused(served.admin.CreateJoinToken(authority_pb2.CreateJoinTokenRequest(workload="x")))
     await served.admin.Show(authority_pb2.ShowRequest())
-    rows = [row for row in await served.core.store.read(audit.entries) if row.profile is None]
+    entries = await served.core.store.read(audit.entries)
+    rows = [row for row in entries if row.profile is None and row.caller == "admin"]
     assert [(row.kind, row.caller, row.outcome) for row in rows] == [
         ("create-join-token", "admin", audit.Outcome.ASKED),
         ("create-join-token", "admin", audit.Outcome.DONE),

@@ -17,6 +17,8 @@ from featward_ca.issuer import IssuedSvid
 from featward_ca.recorded import Request, nothing
 from featward_ca.requests import Key, keys_of, spki
 from featward_ca.settings import DAY, HOUR
+from featward_ca.store import acknowledgements
+from featward_ca.store.acknowledgements import Heard
 
 OpenCore = Callable[..., Awaitable[Core]]
 KEK = b"k" * 44
@@ -88,3 +90,11 @@ async def issue(core: Core, who: str | Attested, csr: bytes | None = None) -> Is
     proof = attested(core, who) if isinstance(who, str) else who
     (key,) = keys_of([csr or a_request()])
     return await core.issuer.issue(Request("attest", "test"), proof, key, core.situation.lifetimes)
+
+
+async def acknowledge(core: Core, issued: IssuedSvid, sequence: int | None = None) -> None:
+    """The client of an SVID says that it uses it, and the newest trust or this one."""
+    said = core.trust.current.sequence if sequence is None else sequence
+    now, replica = core.clock.now(), core.store.replica
+    heard = Heard(issued.row.lineage, said, now, replica, issued.row.serial)
+    await core.store.run(lambda connection: acknowledgements.store(connection, [heard]))

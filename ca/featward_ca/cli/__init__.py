@@ -6,7 +6,19 @@ all of them are imported for every `--help`.
 
 import typer
 
-from featward_ca.cli import audit, bans, clients, fetch, halt, serve, status, token
+from featward_ca.cli import (
+    audit,
+    authority,
+    bans,
+    ceremony,
+    clients,
+    compromise,
+    fetch,
+    halt,
+    serve,
+    status,
+    token,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Run and look after the certificate authority.")
 app.command("serve")(serve.serve)
@@ -17,5 +29,8 @@ app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)
 app.command("why-expiry")(audit.why_expiry)
 app.command("check-issued")(audit.check_issued)
+app.command("compromise")(compromise.compromise)
+app.add_typer(authority.app, name="authority")
+app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(token.app, name="token")
 app.add_typer(bans.app, name="ban")

@@ -99,7 +99,8 @@ def _tokens(authority: KnownAuthority, known: Known) -> Iterator[Blocker]:
 
 
 def _owners_left(root: KnownAuthority, known: Known) -> Iterator[Blocker]:
-    owners = {one.owner for one in known.authorities if one.owner != ROOT}
+    signing = [one for one in known.authorities if one.state is not State.EXPIRED]
+    owners = {one.owner for one in signing if one.owner != ROOT}
     for owner in sorted(owners):
         if not any(one.issuer != root.id for one in known.of(owner, State.ACTIVE)):
             text = f"{owner} has no active authority under another root"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from featward_ca.rotation.states import State
+from featward_ca.rotation.states import Kind, Progress, State, Step
 
 ROOT = "root"
 PLATFORM = "platform"
@@ -24,6 +24,42 @@ class KnownAuthority:
     announced_at: float | None = None
     announced_sequence: int | None = None
     tainted_sequence: int | None = None
+    not_before: int = 0
+    not_after: int = 0
+    # Whether we hold its key: not that of a root which another machine keeps.
+    has_key: bool = True
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A row of the journal: one authority on its way to replace another.
+
+    `target` is the new one, once there is one; `predecessor` the one before, None for an owner's
+    first. `parent`: the rotation of the root that this one is a part of.
+    """
+
+    id: str
+    owner: str
+    kind: Kind
+    step: Step
+    state: Progress
+    started_at: float
+    step_since: float
+    # How long a step waits for others before the rotation is blocked, in seconds.
+    step_timeout: float
+    requested_by: str
+    reason: str = ""
+    target: str | None = None
+    predecessor: str | None = None
+    parent: str | None = None
+    # Blockers were overridden.
+    forced: bool = False
+    version: int = 0
+
+    @property
+    def deadline(self) -> float:
+        """When the present step has waited for long enough."""
+        return self.step_since + self.step_timeout
 
 
 @dataclass(frozen=True)
@@ -69,6 +105,20 @@ class Known:
     clients: tuple[LiveClient, ...] = ()
     replicas: tuple[LiveReplica, ...] = ()
     tokens: tuple[UnusedToken, ...] = ()
+    # Those that are not over.
+    rotations: tuple[Rotation, ...] = ()
+
+    def find(self, authority: str | None) -> KnownAuthority | None:
+        """The authority of this id; None when it is over, or none was named."""
+        return next((one for one in self.authorities if one.id == authority), None)
+
+    def active(self, owner: str) -> KnownAuthority | None:
+        """Who signs for an owner."""
+        return next(iter(self.of(owner, State.ACTIVE)), None)
+
+    def rotation_of(self, owner: str) -> Rotation | None:
+        """What is under way for an owner."""
+        return next((one for one in self.rotations if one.owner == owner), None)
 
     def of(self, owner: str, *states: State) -> tuple[KnownAuthority, ...]:
         """An owner's authorities in these states."""

@@ -92,16 +92,6 @@ PLANNED = frozenset(
     {
         # the store
         f"{_AUTHORITY}/Backup",
-        # rotation
-        f"{_AUTHORITY}/Prepare",
-        f"{_AUTHORITY}/Activate",
-        f"{_AUTHORITY}/Taint",
-        f"{_AUTHORITY}/Revoke",
-        f"{_AUTHORITY}/Rotate",
-        f"{_AUTHORITY}/ControlRotation",
-        f"{_AUTHORITY}/Compromise",
-        f"{_AUTHORITY}/ListRequests",
-        f"{_AUTHORITY}/ImportCertificates",
         # attestors
         f"{_AUTHORITY}/MoveNamespace",
     }

@@ -3,8 +3,9 @@ raises.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from featward_ca.rotation.states import ANNOUNCED, State
 from featward_ca.store import tables
@@ -12,15 +13,17 @@ from featward_ca.store import tables
 __all__ = [
     "AuthorityRow",
     "State",
-    "activate",
     "add",
     "announced",
     "any_made",
-    "expire",
+    "change",
+    "find",
+    "newest",
     "next_generation",
+    "of_state",
     "raise_sequence",
-    "retire",
     "sequence",
+    "signed_by",
 ]
 
 
@@ -74,7 +77,37 @@ def announced(connection: Connection) -> list[AuthorityRow]:
     rows = connection.execute(
         query.order_by(tables.authority.c.announced_at, tables.authority.c.id)
     )
-    return [AuthorityRow(**{**row._mapping, "state": State(row.state)}) for row in rows]
+    return [_row(row) for row in rows]
+
+
+def of_state(connection: Connection, *states: State) -> list[AuthorityRow]:
+    """All in these states, in the order in which they were made."""
+    table = tables.authority
+    query = select(table).where(table.c.state.in_(sorted(states)))
+    return [_row(row) for row in connection.execute(query.order_by(table.c.generation, table.c.id))]
+
+
+def find(connection: Connection, authority: str) -> AuthorityRow | None:
+    """The authority of this id."""
+    query = select(tables.authority).where(tables.authority.c.id == authority)
+    row = connection.execute(query).one_or_none()
+    return _row(row) if row else None
+
+
+def newest(connection: Connection, owner: str, generation: int = 0) -> AuthorityRow | None:
+    """An owner's authority of this generation; 0: the newest."""
+    table = tables.authority
+    query = select(table).where(table.c.owner == owner)
+    if generation:
+        query = query.where(table.c.generation == generation)
+    row = connection.execute(query.order_by(table.c.generation.desc()).limit(1)).first()
+    return _row(row) if row else None
+
+
+def signed_by(connection: Connection, root: str) -> list[AuthorityRow]:
+    """What a root has signed, whatever has become of it."""
+    query = select(tables.authority).where(tables.authority.c.issuer == root)
+    return [_row(row) for row in connection.execute(query)]
 
 
 def every(connection: Connection) -> list[AuthorityRow]:
@@ -97,39 +130,17 @@ def chain(connection: Connection, authority_id: str) -> list[AuthorityRow]:
 
 
 def any_made(connection: Connection) -> bool:
-    """Whether there ever was an authority."""
-    return connection.execute(select(tables.authority.c.id).limit(1)).first() is not None
+    """Whether there ever was an authority with a certificate."""
+    made = tables.authority.c.certificate.is_not(None)
+    return (
+        connection.execute(select(tables.authority.c.id).where(made).limit(1)).first() is not None
+    )
 
 
-def activate(connection: Connection, row: AuthorityRow, now: float) -> None:
-    """Make this one the owner's active authority; the one before becomes old."""
+def change(connection: Connection, authority: str, **values: object) -> None:
+    """Write some columns of one authority."""
     table = tables.authority
-    same_owner = (table.c.owner == row.owner) & (table.c.state == State.ACTIVE)
-    connection.execute(update(table).where(same_owner).values(state=State.OLD))
-    changes = {
-        "state": State.ACTIVE,
-        "activated_at": now,
-        "activated_sequence": sequence(connection),
-    }
-    connection.execute(update(table).where(table.c.id == row.id).values(changes))
-
-
-def expire(connection: Connection, row: AuthorityRow) -> None:
-    """Forget the key of an authority that is over. It stays announced."""
-    changes = {"state": State.EXPIRED, "key": None}
-    connection.execute(
-        update(tables.authority).where(tables.authority.c.id == row.id).values(changes)
-    )
-
-
-def retire(connection: Connection, row: AuthorityRow) -> None:
-    """Announce an authority no more."""
-    connection.execute(
-        update(tables.authority)
-        .where(tables.authority.c.id == row.id)
-        .values(state=State.RETIRED, key=None)
-    )
-    raise_sequence(connection)
+    connection.execute(update(table).where(table.c.id == authority).values(values))
 
 
 def sequence(connection: Connection) -> int:
@@ -141,3 +152,7 @@ def raise_sequence(connection: Connection) -> int:
     """Count one change of what is announced; the sequence that it has."""
     connection.execute(update(tables.trust).values(sequence=tables.trust.c.sequence + 1))
     return sequence(connection)
+
+
+def _row(row: Row[Any]) -> AuthorityRow:
+    return AuthorityRow(**{**row._mapping, "state": State(row.state)})

@@ -199,6 +199,14 @@ def live(connection: Connection, now: float) -> Live:
     )
 
 
+def live_by_authority(connection: Connection, now: float) -> dict[str, int]:
+    """How many unexpired SVIDs each authority has signed."""
+    table = tables.svid
+    unexpired = (table.c.not_after > now) & table.c.certificate.is_not(None)
+    query = select(table.c.authority, func.count()).where(unexpired).group_by(table.c.authority)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def tainted_lineages(connection: Connection) -> int:
     """How many lineages were tainted."""
     query = (

@@ -10,7 +10,17 @@ from functools import partial
 
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
-from featward_ca.service.admin import bans, clients, halting, show, tokens, why_expiry
+from featward_ca.service.admin import (
+    bans,
+    ceremony,
+    clients,
+    compromise,
+    halting,
+    rotation,
+    show,
+    tokens,
+    why_expiry,
+)
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Handler
 from featward_ca.service.streams import Streams
@@ -18,6 +28,9 @@ from featward_ca.service.streams import Streams
 _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
     bans.HANDLERS,
     clients.HANDLERS,
+    ceremony.HANDLERS,
+    compromise.HANDLERS,
+    rotation.HANDLERS,
     show.HANDLERS,
     tokens.HANDLERS,
     halting.HANDLERS,

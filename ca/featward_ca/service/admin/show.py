@@ -1,14 +1,14 @@
 """What the CA says about itself."""
 
-import hashlib
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
 from featward_ca.service.admin.halting import said
+from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store import bans, clients, svids
-from featward_ca.store.authority_rows import AuthorityRow
+from featward_ca.store import authority_rows, bans, clients, svids
+from featward_ca.store.facts import PRESENT
 
 
 async def _show(
@@ -21,11 +21,15 @@ async def _show(
         lambda connection: clients.counts(connection, core.store.replica, sequence, now)
     )
     runway = counts.runway(now, live.first_end)
+    signed = await core.store.read(lambda connection: svids.live_by_authority(connection, now))
+    shown = await core.store.read(lambda c: authority_rows.of_state(c, *PRESENT))
+    known = await core.schedule.known()
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
         sequence=sequence,
-        authorities=[_authority(row) for row in core.authorities.rows],
+        authorities=[authority(row, signed.get(row.id, 0)) for row in shown],
+        rotations=[rotation(one, known) for one in known.rotations],
         live_svids=live.svids,
         live_identities=live.identities,
         live_clients=live.clients,
@@ -38,23 +42,7 @@ async def _show(
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
         halted=said(await core.halt.halted()),
-        root_sha256=hashlib.sha256(core.authorities.root.row.der).digest(),
-    )
-
-
-def _authority(row: AuthorityRow) -> authority_pb2.Authority:
-    return authority_pb2.Authority(
-        id=row.id,
-        owner=row.owner,
-        state=row.state,
-        path_prefix=row.path_prefix or "",
-        not_before=row.not_before,
-        not_after=row.not_after,
-        spki_sha256=row.spki_sha256,
-        issuer=row.issuer or "",
-        announced_sequence=row.announced_sequence or 0,
-        tainted_sequence=row.tainted_sequence or 0,
-        generation=row.generation,
+        root_sha256=core.authorities.root_sha256,
     )
 
 

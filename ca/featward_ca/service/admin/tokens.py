@@ -1,6 +1,5 @@
 """Join tokens on request."""
 
-import hashlib
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
@@ -13,7 +12,7 @@ async def _create_join_token(
     office: Office, message: authority_pb2.CreateJoinTokenRequest, call: Call
 ) -> authority_pb2.CreateJoinTokenResponse:
     core, directory = office.core, office.core.situation.directory
-    root = hashlib.sha256(core.authorities.root.row.der).digest()
+    root = core.authorities.root_sha256
     lifetime = message.lifetime_seconds or LIFETIME
     token, expires_at = await core.tokens.create(directory, message.workload, lifetime, root)
     spiffe_id = str(directory.workload(message.workload).spiffe_id)

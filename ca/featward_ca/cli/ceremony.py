@@ -1,0 +1,82 @@
+"""`featward ca ceremony …`: the steps around a root whose key is on no machine with a network."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featward.cli.console import console, fail
+from featward_ca.cli.connection import TIMEOUT, admin
+
+if TYPE_CHECKING:
+    from featward_ca.ceremony import ImportStep, RequestStep
+
+app = typer.Typer(no_args_is_help=True, help="Keep the root's key on a machine without a network.")
+
+
+@app.callback()
+def ceremony() -> None:
+    """A group, so that there may be more than one command."""
+
+
+@app.command("run")
+def run(
+    file: Annotated[Path, typer.Argument(help="The step: root, request, sign or import.")],
+) -> None:
+    """Do the one step of the ceremony that a YAML file describes; its paths are relative to it."""
+    from featward_ca import ceremony
+    from featward_ca.errors import CaError
+
+    folder = file.absolute().parent
+    try:
+        step = ceremony.read(file)
+        match step:
+            case ceremony.RootStep():
+                made = ceremony.make_root(step, folder)
+            case ceremony.RequestStep():
+                made = _request(step, folder)
+            case ceremony.SignStep():
+                made = ceremony.sign(step, folder)
+            case ceremony.ImportStep():
+                _import(step, folder)
+                return
+    except CaError as error:
+        fail(str(error))
+    for target in made:
+        console.print(f"written: {target}", soft_wrap=True)
+
+
+def _request(step: "RequestStep", folder: Path) -> list[Path]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from featward.authority.v1 import authority_pb2
+    from featward_ca.ceremony import write
+
+    with admin(None, folder / step.admin_socket) as stub:
+        answer = stub.ListRequests(authority_pb2.ListRequestsRequest(), timeout=TIMEOUT)
+    made = []
+    for one in answer.requests:
+        target = folder / step.requests / f"{one.owner}-{one.authority}.csr"
+        write(target, x509.load_der_x509_csr(one.csr).public_bytes(Encoding.PEM), 0o644)
+        made.append(target)
+    if not made:
+        console.print("nothing waits for a signature")
+    return made
+
+
+def _import(step: "ImportStep", folder: Path) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from featward.authority.v1 import authority_pb2
+    from featward_ca.ceremony import certificate_of, files
+
+    found = files(folder / step.certificates, ".pem") if step.certificates else []
+    root = certificate_of(folder / step.root).public_bytes(Encoding.DER) if step.root else b""
+    request = authority_pb2.ImportCertificatesRequest(
+        certificates=[certificate_of(one).public_bytes(Encoding.DER) for one in found], root=root
+    )
+    with admin(None, folder / step.admin_socket) as stub:
+        answer = stub.ImportCertificates(request, timeout=TIMEOUT)
+    for one in answer.authorities:
+        console.print(f"{one.owner}: {one.id} is {one.state}", soft_wrap=True)

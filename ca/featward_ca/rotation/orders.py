@@ -1,0 +1,247 @@
+"""What an administrator or the operator may ask of the authorities, and the answers.
+
+Every order is judged by the same gates as the schedule's own steps. One that something stands in
+the way of changes nothing and lists it all; with `force` it is done and says what breaks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from featward_ca.core import Core
+from featward_ca.errors import IllegalTransitionError, UnknownAuthorityError
+from featward_ca.rotation import actions, gates
+from featward_ca.rotation.actions import Planned
+from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.known import ROOT, Blocker, BlockerKind, Known, KnownAuthority, Rotation
+from featward_ca.rotation.plan import WAIVABLE, begin, blockers, breaks, step
+from featward_ca.rotation.states import Action, Kind, Progress, State, Step, after
+from featward_ca.store import authority_rows, rotation_rows
+from featward_ca.store.authority_rows import AuthorityRow
+
+
+@dataclass(frozen=True)
+class Order:
+    """How something is asked for. `generation`: which of an owner's authorities; 0: the newest."""
+
+    by: By
+    generation: int = 0
+    force: bool = False
+    dry_run: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What stands in the way, what breaks, and what was changed."""
+
+    authority: AuthorityRow | None = None
+    rotation: Rotation | None = None
+    blockers: tuple[Blocker, ...] = ()
+    breaks: tuple[str, ...] = ()
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """One step by hand: from which state, what is past it, its gate and its action."""
+
+    action: Action
+    since: State
+    past: frozenset[State]
+    gate: Callable[[KnownAuthority, Known], list[Blocker]]
+    do: Callable[[str, str, tuple[str, ...]], Planned]
+
+
+_OVER = {State.REVOKED, State.EXPIRED, State.RETIRED}
+ACTIVATE = StepKind(
+    Action.ACTIVATE,
+    State.PREPARED,
+    frozenset({State.ACTIVE, State.OLD, State.TAINTED}),
+    lambda one, known: gates.activate(one, known) if known.active(one.owner) else [],
+    actions.Activate,
+)
+TAINT = StepKind(
+    Action.TAINT,
+    State.OLD,
+    frozenset({State.TAINTED} | _OVER),
+    gates.taint,
+    lambda authority, _forced, _breaks: actions.Taint(authority),
+)
+REVOKE = StepKind(Action.REVOKE, State.TAINTED, frozenset(_OVER), gates.revoke, actions.Revoke)
+
+
+async def prepare(core: Core, owner: str, order: Order) -> Answer:
+    """Make an owner's next authority and announce it; it is not used until it is activated."""
+    _check_owner(core, owner)
+    row = await core.store.read(lambda c: authority_rows.newest(c, owner, order.generation))
+    if order.generation and row and row.state is not State.REQUESTED:
+        return Answer(row)
+    waiting = row is not None and row.state in (State.REQUESTED, State.PREPARED)
+    if order.dry_run or (row and row.state is State.PREPARED):
+        return Answer(row)
+    if not waiting:
+        await core.carry_out_by_hand(actions.Request(owner), order.by)
+    made = await core.store.read(lambda c: authority_rows.newest(c, owner))
+    # An offline root's signature comes by import.
+    if made and made.state is State.REQUESTED and _signs_here(await core.schedule.known(), made):
+        await core.carry_out_by_hand(actions.Sign(made.id), order.by)
+    row = await core.store.read(lambda c: authority_rows.newest(c, owner))
+    return Answer(row, changed=True)
+
+
+async def take(core: Core, kind: StepKind, name: str, order: Order) -> Answer:
+    """Activate, taint or revoke; idempotent. Raises IllegalTransitionError where no such step is
+    due, and UnknownAuthorityError.
+    """
+    row = await _find(core, name, order.generation, kind)
+    if row.state in kind.past:
+        return Answer(row, await _rotation(core, row.owner))
+    after(row.state, kind.action)
+    known = await core.schedule.known()
+    one = known.find(row.id)
+    found = tuple(kind.gate(one, known)) if one else ()
+    _refuse_unwaivable(found, order)
+    if (found and not order.force) or order.dry_run:
+        return Answer(row, known.rotation_of(row.owner), found, breaks([*found]))
+    forced = f"forced by {order.by.who}: {order.reason}" if found else ""
+    await core.carry_out_by_hand(kind.do(row.id, forced, breaks([*found])), order.by)
+    again = await core.store.read(lambda c: authority_rows.find(c, row.id))
+    rotation = await _rotation(core, row.owner)
+    return Answer(again, rotation, (), breaks([*found]), changed=True)
+
+
+async def rotate(core: Core, owner: str, order: Order, step_timeout: float = 0.0) -> Answer:
+    """All steps of a rotation, each behind its gate. Idempotent while one is under way, and by
+    generation afterwards.
+    """
+    _check_owner(core, owner)
+    known = await core.schedule.known()
+    active = known.active(owner)
+    if active is None:
+        raise IllegalTransitionError(f"{owner} has no active authority that could be replaced")
+    row = await core.store.read(lambda c: authority_rows.find(c, active.id))
+    rotation = known.rotation_of(owner)
+    if rotation or (order.generation and active.generation >= order.generation):
+        found = tuple(blockers(rotation, known)) if rotation else ()
+        return Answer(row, rotation, found)
+    away = tuple(one for one in _would_wait(known))
+    if order.dry_run:
+        return Answer(row, None, away)
+    kind = Kind.ROOT if owner == ROOT else Kind.MANUAL
+    timeout = step_timeout or core.situation.lifetimes.svid
+    reason = order.reason or "by hand"
+    wanted = replace(begin(owner, kind, known, timeout, reason), by=order.by.who)
+    await core.carry_out_by_hand(wanted, order.by)
+    return await _now(core, owner, changed=True)
+
+
+async def steer(core: Core, name: str, state: Progress | None, order: Order) -> Answer:
+    """Pause, resume or cancel a rotation, named by its id or its owner; None: take its present
+    step whatever stands in the way.
+    """
+    known = await core.schedule.known()
+    rotation = next((one for one in known.rotations if name in (one.id, one.owner)), None)
+    if rotation is None:
+        return await _without_rotation(core, name, state, order, known)
+    if state is None:
+        found = tuple(blockers(rotation, known))
+        _refuse_unwaivable(found, replace(order, force=True))
+        forced = f"forced by {order.by.who}: {order.reason}"
+        await core.carry_out_by_hand(step(rotation, forced, breaks([*found])), order.by)
+        answer = await _now(core, rotation.owner, changed=True)
+        return replace(answer, breaks=breaks([*found]))
+    if rotation.state is state or (
+        state is Progress.RUNNING and rotation.state is Progress.BLOCKED
+    ):
+        return await _now(core, rotation.owner, changed=False)
+    if state is Progress.CANCELLED:
+        children = tuple(one.id for one in known.rotations if one.parent == rotation.id)
+        if found := tuple(gates.cancel(children)):
+            return Answer(None, rotation, found)
+        if rotation.step in (Step.REQUEST, Step.PREPARE, Step.ACTIVATE) and rotation.target:
+            return await _cancel(core, rotation.target, order)
+    said = {Progress.PAUSED: "paused", Progress.RUNNING: "resumed", Progress.CANCELLED: "cancelled"}
+    action = actions.Steer(rotation.id, state, said[state], order.reason)
+    await core.carry_out_by_hand(action, order.by)
+    after_it = await core.store.read(lambda c: rotation_rows.find(c, rotation.id))
+    return Answer(None, after_it, changed=True)
+
+
+async def _without_rotation(
+    core: Core, name: str, state: Progress | None, order: Order, known: Known
+) -> Answer:
+    """What was prepared by hand can be given up too."""
+    waiting = next(iter(known.of(name, State.REQUESTED, State.PREPARED)), None)
+    if waiting is None or state is not Progress.CANCELLED:
+        raise UnknownAuthorityError(f"no rotation {name} is under way; featward ca authority list")
+    return await _cancel(core, waiting.id, order)
+
+
+async def _cancel(core: Core, authority: str, order: Order) -> Answer:
+    await core.carry_out_by_hand(actions.Cancel(authority, order.reason), order.by)
+    row = await core.store.read(lambda c: authority_rows.find(c, authority))
+    rotation = await _rotation(core, row.owner) if row else None
+    mine = rotation if rotation and rotation.target == authority else None
+    return Answer(row, mine, changed=True)
+
+
+async def _now(core: Core, owner: str, *, changed: bool) -> Answer:
+    """How it stands for an owner."""
+    rotation = await _rotation(core, owner)
+    known = await core.schedule.known()
+    found = tuple(blockers(rotation, known)) if rotation and rotation in known.rotations else ()
+    row = await core.store.read(lambda c: authority_rows.newest(c, owner))
+    return Answer(row, rotation, found, changed=changed)
+
+
+async def _rotation(core: Core, owner: str) -> Rotation | None:
+    return await core.store.read(lambda c: rotation_rows.latest(c, owner))
+
+
+async def _find(core: Core, name: str, generation: int, kind: StepKind) -> AuthorityRow:
+    """By id, or an owner's one: of this generation, else the newest that the step is for, else the
+    newest that is past it. Raises UnknownAuthorityError.
+    """
+    rows = await core.store.read(lambda c: authority_rows.of_state(c, *State))
+    mine = [row for row in rows if name in (row.id, row.owner)]
+    if generation:
+        mine = [row for row in mine if row.generation == generation]
+    if not mine:
+        which = f" of generation {generation}" if generation else ""
+        raise UnknownAuthorityError(
+            f"there is no authority {name!r}{which}; featward ca authority list shows them"
+        )
+    order = [kind.since, *kind.past]
+    return max(mine, key=lambda row: (row.state is kind.since, row.state in order, row.generation))
+
+
+def _check_owner(core: Core, owner: str) -> None:
+    owners = (ROOT, *core.terms.prefixes)
+    if owner not in owners:
+        raise UnknownAuthorityError(f"there is no owner {owner!r}; there are: {', '.join(owners)}")
+
+
+def _signs_here(known: Known, row: AuthorityRow) -> bool:
+    """Whether the key that certifies it is on this machine."""
+    return row.owner == ROOT or ((root := known.active(ROOT)) is not None and root.has_key)
+
+
+def _refuse_unwaivable(found: tuple[Blocker, ...], order: Order) -> None:
+    hard = [one.text for one in found if one.kind not in WAIVABLE]
+    if order.force and hard:
+        raise IllegalTransitionError(f"this can't be forced: {'; '.join(hard)}")
+
+
+def _would_wait(known: Known) -> list[Blocker]:
+    """Whom a rotation that began now would wait for, because nobody reaches them."""
+    return [
+        Blocker(
+            BlockerKind.CLIENT,
+            one.spiffe_id,
+            f"{one.spiffe_id} is not connected and would be waited for until its SVID ends",
+            one.not_after,
+            one,
+        )
+        for one in known.clients
+        if not one.connected
+    ]

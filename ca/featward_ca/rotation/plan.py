@@ -1,0 +1,305 @@
+"""What is due: from all that is known to the next actions, without touching anything.
+
+The plan holds no memory. It is made anew after every action and at every start, from the states of
+the authorities and the journal as they are stored; where the two disagree the states win, the
+rotation is given up, and the schedule begins another when it is time.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from featward_ca.rotation import gates
+from featward_ca.rotation.actions import (
+    Abandon,
+    Activate,
+    Begin,
+    Block,
+    Expire,
+    Finish,
+    Planned,
+    Request,
+    Retire,
+    Revoke,
+    Sign,
+    Taint,
+    Unblock,
+)
+from featward_ca.rotation.known import (
+    ROOT,
+    Blocker,
+    BlockerKind,
+    Known,
+    KnownAuthority,
+    Rotation,
+)
+from featward_ca.rotation.states import Kind, Progress, State, Step
+from featward_ca.settings import PREPARE_AT_LEFT, REATTEST_GRACE, Lifetimes
+
+# How often what a rotation waits for is looked at: acknowledgements reach the store by any replica.
+LOOK_SECONDS = 1.0
+BLOCKED_LOOK_SECONDS = 5.0
+# At a compromise connected clients get this long to learn of the new authority; nobody is waited
+# for longer, because the stolen one can sign meanwhile.
+COMPROMISE_WAIT = 30.0
+# Who wants what the schedule does.
+SCHEDULE = "schedule"
+# What time or force may override. The rest would leave an owner without an authority.
+WAIVABLE = frozenset(
+    {BlockerKind.CLIENT, BlockerKind.REPLICA, BlockerKind.JOIN_TOKEN, BlockerKind.TIME}
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the manifests want: who has an authority (owner to path prefix), and how long all of it
+    lives.
+    """
+
+    trust_domain: str
+    lifetimes: Lifetimes
+    prefixes: Mapping[str, str]
+
+
+def plan(known: Known, terms: Terms) -> list[Planned]:
+    """What is to be done now. Empty: nothing until `due`."""
+    if over := [*_over(known)]:
+        return over
+    actions: list[Planned] = [*_missing(known, terms)]
+    for rotation in known.rotations:
+        actions += _next(rotation, known, terms)
+    actions += _scheduled(known, terms)
+    return actions
+
+
+def due(known: Known, terms: Terms) -> float:
+    """When to plan again after there was nothing to do. Infinity: when something changes."""
+    moments = [_end(one) for one in known.authorities if one.state is not State.REQUESTED]
+    moments += [
+        prepare_at(active)
+        for owner in (ROOT, *terms.prefixes)
+        if (active := known.active(owner)) and _follows_schedule(active)
+        if known.rotation_of(owner) is None
+    ]
+    for rotation in known.rotations:
+        if rotation.state is Progress.RUNNING:
+            moments.append(known.now + LOOK_SECONDS)
+        elif rotation.state is Progress.BLOCKED:
+            moments.append(known.now + BLOCKED_LOOK_SECONDS)
+    return min(moments, default=float("inf"))
+
+
+def prepare_at(active: KnownAuthority) -> float:
+    """When the schedule begins to replace an authority."""
+    return active.not_after - (active.not_after - active.not_before) * PREPARE_AT_LEFT
+
+
+def blockers(rotation: Rotation, known: Known) -> list[Blocker]:
+    """What the present step of a rotation waits for."""
+    target, before = known.find(rotation.target), known.find(rotation.predecessor)
+    match rotation.step:
+        case Step.PREPARE if target and not _signable(target, known):
+            text = "waits for the offline root: featward ca ceremony, then import its certificate"
+            return [Blocker(BlockerKind.AUTHORITY, target.id, text)]
+        case Step.ACTIVATE if target:
+            return _before_activation(rotation, target, known)
+        case Step.TAINT if before:
+            return [*_children(rotation, known), *gates.taint(before, known)]
+        case Step.REVOKE if before:
+            return [*_children(rotation, known), *gates.revoke(before, known)]
+    return []
+
+
+def breaks(found: list[Blocker]) -> tuple[str, ...]:
+    """What happens to those who are not waited for."""
+    return tuple(one.text for one in found)
+
+
+def disagreement(rotation: Rotation, known: Known) -> str | None:
+    """Why a journal row can't be true of the authorities; None: it can."""
+    target, before = known.find(rotation.target), known.find(rotation.predecessor)
+    state = target.state if target else None
+    match rotation.step:
+        case Step.REQUEST:
+            good = target is None
+        case Step.PREPARE:
+            good = state is State.REQUESTED
+        case Step.ACTIVATE:
+            good = state is State.PREPARED
+        case Step.TAINT:
+            good = before is None or before.state in (State.OLD, State.EXPIRED)
+        case Step.REVOKE:
+            good = before is None or before.state in (State.TAINTED, State.EXPIRED)
+        case Step.DONE:
+            good = False
+    if good:
+        return None
+    return (
+        f"the journal is at {rotation.step}, but the new authority is {state or 'not there'} and"
+        f" the one before is {before.state if before else 'not there'}"
+    )
+
+
+def _over(known: Known) -> Iterator[Planned]:
+    for one in known.authorities:
+        if one.state is State.REQUESTED or known.now < _end(one):
+            continue
+        # Away for long enough, both are due at once; each is a change of its own.
+        yield Retire(one.id) if one.state is State.EXPIRED else Expire(one.id)
+
+
+def _end(one: KnownAuthority) -> float:
+    """When its state has to change for its age alone."""
+    return one.not_after + (REATTEST_GRACE if one.state is State.EXPIRED else 0.0)
+
+
+def _missing(known: Known, terms: Terms) -> Iterator[Planned]:
+    """For those who have none, at once: nobody can be served from an older one."""
+    root = known.active(ROOT)
+    for owner in (ROOT, *(terms.prefixes if root else ())):
+        if known.active(owner):
+            continue
+        candidates = known.of(owner, State.REQUESTED, State.PREPARED)
+        if not candidates:
+            if known.rotation_of(owner) is None:
+                yield Request(owner)
+        elif candidates[0].state is State.PREPARED:
+            yield Activate(candidates[0].id)
+        elif known.rotation_of(owner) is None and _signable(candidates[0], known):
+            yield Sign(candidates[0].id)
+
+
+def _signable(target: KnownAuthority, known: Known) -> bool:
+    """Whether the key that signs it is ours: its own for a root, else the active root's."""
+    signer = target if target.owner == ROOT else known.active(ROOT)
+    return signer is not None and signer.has_key
+
+
+def _next(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
+    """The next action of one rotation, if there is one for now."""
+    if why := disagreement(rotation, known):
+        yield Abandon(rotation.id, f"inconsistent: {why}")
+        return
+    if rotation.state is Progress.PAUSED:
+        return
+    yield from _new_children(rotation, known, terms)
+    before = known.find(rotation.predecessor)
+    if rotation.step in (Step.TAINT, Step.REVOKE) and (
+        before is None or before.state is State.EXPIRED
+    ):
+        yield Finish(rotation.id, "the one before is over")
+        return
+    found = blockers(rotation, known)
+    forced = _overridden(rotation, found, known, terms)
+    if found and not forced:
+        if rotation.state is Progress.RUNNING and known.now >= rotation.deadline:
+            yield Block(rotation.id, tuple(found))
+    elif rotation.state is Progress.BLOCKED:
+        yield Unblock(rotation.id)
+    else:
+        yield step(rotation, forced, breaks(found))
+
+
+def step(rotation: Rotation, forced: str, broken: tuple[str, ...]) -> Planned:
+    """The action that the present step of a rotation is."""
+    target, before = rotation.target or "", rotation.predecessor or ""
+    match rotation.step:
+        case Step.REQUEST:
+            return Request(rotation.owner)
+        case Step.PREPARE:
+            return Sign(target)
+        case Step.ACTIVATE:
+            return Activate(target, forced, broken)
+        case Step.TAINT:
+            return Taint(before)
+        case _:
+            return Revoke(before, forced, broken)
+
+
+def _overridden(rotation: Rotation, found: list[Blocker], known: Known, terms: Terms) -> str:
+    """Why a step is taken although something stands in its way; empty: it is not."""
+    if not found or any(one.kind not in WAIVABLE for one in found):
+        return ""
+    before = known.find(rotation.predecessor)
+    if rotation.kind is Kind.COMPROMISE:
+        wait = COMPROMISE_WAIT if rotation.step is Step.ACTIVATE else rotation.step_timeout
+        return "the authority is compromised" if known.now >= rotation.step_since + wait else ""
+    if before is None or rotation.step is not Step.ACTIVATE or rotation.kind is not Kind.SCHEDULED:
+        return ""
+    # Standing still would end in an outage for all.
+    late = known.now >= before.not_after - terms.lifetimes.svid
+    return "the one before ends within one SVID lifetime" if late else ""
+
+
+def _before_activation(rotation: Rotation, target: KnownAuthority, known: Known) -> list[Blocker]:
+    if known.active(target.owner) is None:
+        return []
+    found = gates.activate(target, known)
+    if rotation.kind is not Kind.COMPROMISE:
+        return found
+    return [one for one in found if one.client is None or one.client.connected]
+
+
+def _children(rotation: Rotation, known: Known) -> list[Blocker]:
+    """The rotations that a root's one waits for."""
+    return [
+        Blocker(BlockerKind.ROTATION, one.id, f"{one.owner} is moving to the new root")
+        for one in known.rotations
+        if one.parent == rotation.id
+    ]
+
+
+def _new_children(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
+    """After a new root is active every owner moves under it."""
+    if rotation.owner != ROOT or rotation.step not in (Step.TAINT, Step.REVOKE):
+        return
+    kind = Kind.COMPROMISE if rotation.kind is Kind.COMPROMISE else Kind.SCHEDULED
+    for owner in terms.prefixes:
+        active = known.active(owner)
+        if active is None or active.issuer == rotation.target or known.rotation_of(owner):
+            continue
+        reason = f"a part of the rotation {rotation.id} of the root"
+        yield begin(owner, kind, known, rotation.step_timeout, reason, parent=rotation.id)
+
+
+def _scheduled(known: Known, terms: Terms) -> Iterator[Planned]:
+    for owner in (ROOT, *terms.prefixes):
+        active = known.active(owner)
+        if active is None or not _follows_schedule(active) or known.rotation_of(owner):
+            continue
+        if known.now >= prepare_at(active):
+            kind = Kind.ROOT if owner == ROOT else Kind.SCHEDULED
+            yield begin(owner, kind, known, terms.lifetimes.svid, "its life is nearly over")
+
+
+def _follows_schedule(active: KnownAuthority) -> bool:
+    """A root that another machine keeps is replaced by a ceremony, never by itself."""
+    return active.owner != ROOT or active.has_key
+
+
+def begin(
+    owner: str,
+    kind: Kind,
+    known: Known,
+    step_timeout: float,
+    reason: str,
+    *,
+    by: str = SCHEDULE,
+    parent: str | None = None,
+) -> Begin:
+    """A rotation of an owner's active authority, which goes on from one that was prepared by hand."""
+    active = known.active(owner)
+    waiting = next(iter(known.of(owner, State.REQUESTED, State.PREPARED)), None)
+    step = Step.REQUEST
+    if waiting is not None:
+        step = Step.PREPARE if waiting.state is State.REQUESTED else Step.ACTIVATE
+    return Begin(
+        owner=owner,
+        kind=kind,
+        by=by,
+        reason=reason,
+        step_timeout=step_timeout,
+        parent=parent,
+        predecessor=active.id if active else None,
+        adopt=waiting.id if waiting else None,
+        step=step,
+    )

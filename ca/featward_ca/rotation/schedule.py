@@ -1,0 +1,123 @@
+"""Keeps the authorities as the manifests want them: plans, does, plans again, until nothing is due.
+
+It remembers nothing but what has just failed, so a kill at any point leaves a state from which the
+next start goes on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from featward.logs import fields
+from featward_ca.authorities import Authorities
+from featward_ca.clock import Clock
+from featward_ca.directory import Directory, path_prefix
+from featward_ca.errors import CaError, ConfigurationError, IllegalTransitionError
+from featward_ca.rotation.actions import Planned
+from featward_ca.rotation.carry_out import CarryOut
+from featward_ca.rotation.known import PLATFORM, ROOT, Known, LiveReplica
+from featward_ca.rotation.plan import Terms, due, plan
+from featward_ca.rotation.states import State
+from featward_ca.settings import Lifetimes
+from featward_ca.store import authority_rows, facts
+from featward_ca.store.store import Store
+
+_log = logging.getLogger(__name__)
+PLATFORM_PREFIX = "/featward/"
+
+
+@dataclass
+class OwnUse:
+    """The sequence that the Listeners of this process use, and nothing that it taints; None while
+    there are no Listeners.
+    """
+
+    sequence: int | None = None
+
+
+class Schedule:
+    """One for each CA; `tend` may be called by anybody at any time."""
+
+    def __init__(
+        self,
+        store: Store,
+        authorities: Authorities,
+        carry_out: CarryOut,
+        clock: Clock,
+        refresh_hint: Callable[[], float],
+    ) -> None:
+        self._refresh_hint = refresh_hint
+        self.own_use = OwnUse()
+        self._store = store
+        self._authorities = authorities
+        self._carry_out = carry_out
+        self._clock = clock
+        self._lock = asyncio.Lock()
+
+    async def tend(
+        self,
+        directory: Directory,
+        lifetimes: Lifetimes,
+        changed: Callable[[], Awaitable[None]] | None = None,
+    ) -> float:
+        """Do what is due; returns the moment of the next thing to do. `changed` is called after
+        each action. Raises the first thing that could not be done, after doing all that could.
+        """
+        wanted = terms(directory, lifetimes)
+        async with self._lock:
+            return await self._tend(wanted, changed or _nobody)
+
+    async def known(self) -> Known:
+        """All facts at this moment."""
+        now, replica, hint = self._clock.now(), self._store.replica, self._refresh_hint()
+        found = await self._store.read(lambda c: facts.known(c, now, hint, replica))
+        if self.own_use.sequence is None:
+            return found
+        own = LiveReplica(replica, self.own_use.sequence)
+        return replace(found, replicas=(*found.replicas, own))
+
+    async def _tend(self, wanted: Terms, changed: Callable[[], Awaitable[None]]) -> float:
+        while True:
+            known = await self.known()
+            await self._check_root(known)
+            actions = plan(known, wanted)
+            failures = [failure for one in actions if (failure := await self._do(one, wanted))]
+            if actions:
+                await self._authorities.load()
+                await changed()
+            if len(failures) == len(actions):
+                break
+        for failure in failures:
+            if not isinstance(failure, IllegalTransitionError):
+                raise failure
+        return due(known, wanted)
+
+    async def _do(self, action: Planned, wanted: Terms) -> CaError | None:
+        """Do one action; why it could not be done. The rest of the plan does not depend on it."""
+        try:
+            await self._carry_out.do(action, wanted)
+        except CaError as failure:
+            _log.info("not done", extra=fields(action=repr(action), reason=str(failure)))
+            return failure
+        return None
+
+    async def _check_root(self, known: Known) -> None:
+        if known.of(ROOT, State.REQUESTED, State.PREPARED, State.ACTIVE):
+            if all(one.not_after > known.now for one in known.of(ROOT, State.ACTIVE)):
+                return
+        elif not await self._store.read(authority_rows.any_made):
+            return
+        raise ConfigurationError(
+            "the environment's root has expired; nothing that it signed is accepted any more"
+        )
+
+
+def terms(directory: Directory, lifetimes: Lifetimes) -> Terms:
+    """What the manifests want."""
+    units = {unit: path_prefix(directory.environment, unit) for unit in directory.business_units}
+    return Terms(directory.trust_domain, lifetimes, {PLATFORM: PLATFORM_PREFIX} | units)
+
+
+async def _nobody() -> None:
+    pass
