@@ -73,11 +73,11 @@ class Bans:
         self.current = tuple(bans)
         self._identities = {ban.value: ban for ban in bans if ban.kind is BanKind.IDENTITY}
 
-    def check(self, spiffe_id: SpiffeId, now: float) -> None:
+    def check(self, spiffe_id: str, now: float) -> None:
         """Raise NotPermittedError for an identity that gets no SVID. SVIDs and authorities that are
         banned do not get as far as this: the Listener refuses them.
         """
-        ban = self._identities.get(str(spiffe_id))
+        ban = self._identities.get(spiffe_id)
         if ban and ban.holds(now):
             raise NotPermittedError(f"{spiffe_id} is banned")
 

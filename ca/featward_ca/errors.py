@@ -11,13 +11,13 @@
         SvidClonedError         two keys claim to be the successor of one SVID
         LaterError              waiting helps, and for how long
           TooManyRequestsError  a limit is reached
+          IssuanceHaltedError   an administrator has stopped issuing
+          ClockSkewError        the CA's clock is behind its last signature
           StoppingError         the CA is going away; another connection finds the next one
-        IssuanceHaltedError     an administrator has stopped issuing; trying again helps later
-        ClockSkewError          the CA's clock is behind its last signature
         UnknownWorkloadError    the manifests have no such workload
-        UnknownSerialError      no SVID of that serial is stored
         UnknownBanError         there is no such ban
         UnknownAuthorityError   no authority or rotation has this name
+        UnknownSerialError      no SVID of that serial is stored
         IllegalTransitionError  an authority or a rotation is not in a state for this
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
@@ -31,6 +31,9 @@ caller never sees.
 """
 
 from featward.errors import FeatwardError
+
+# A person ends it, so nobody needs to ask by the second.
+_HALTED_SECONDS = 30.0
 
 
 class CaError(FeatwardError):
@@ -89,11 +92,14 @@ class TooManyRequestsError(LaterError):
     """A limit on rate, size or concurrency is reached."""
 
 
-class IssuanceHaltedError(RequestError):
+class IssuanceHaltedError(LaterError):
     """An administrator has stopped issuing: `featward ca halt`."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text, _HALTED_SECONDS)
 
-class ClockSkewError(RequestError):
+
+class ClockSkewError(LaterError):
     """The clock is behind the last signature, so a certificate made now would have a wrong life."""
 
 

@@ -109,7 +109,7 @@ class Health:
             problem = problem or str(error)
         if problem:
             return web.json_response({"status": "failing", "problem": problem} | detail, status=503)
-        return web.json_response({"status": "ready"} | detail)
+        return web.json_response({"status": "halted" if self._is_halted else "ready"} | detail)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         try:

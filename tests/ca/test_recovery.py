@@ -19,6 +19,7 @@ from featward_ca.keys import key_encryption_key
 from featward_ca.requests import keys_of
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
+from featward_ca.store.engines import open_store
 from featward_ca.store.writer import LoopStore
 
 # Issues one SVID by token, renews it, and is killed by the kernel between the renewal's intent and
@@ -110,18 +111,20 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
     assert list(stored)[1:] == [101, 103]
 
 
-async def test_work_that_comes_in_turn_after_turn_shares_one_transaction(core: Core) -> None:
+async def test_work_that_comes_in_turn_after_turn_shares_one_transaction(store_url: str) -> None:
     commits: list[object] = []
-    assert isinstance(core.store, LoopStore)
-    event.listen(core.store._engine, "commit", commits.append)
+    store = open_store(store_url)
+    assert isinstance(store, LoopStore)
+    event.listen(store._engine, "commit", commits.append)
 
     async def write_in_turn(turn: int) -> None:
         for _ in range(turn):
             await asyncio.sleep(0)
-        await core.store.run(lambda connection: connection.execute(text("SELECT 1")).scalar())
+        await store.run(lambda connection: connection.execute(text("SELECT 1")).scalar())
 
     await asyncio.gather(*(write_in_turn(turn) for turn in range(10)))
     assert len(commits) == 1
+    store.close()
 
 
 def test_a_second_ca_on_one_data_directory_is_refused(tmp_path: Path) -> None:

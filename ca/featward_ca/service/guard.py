@@ -47,8 +47,6 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.UnknownSerialError, grpc.StatusCode.NOT_FOUND),
-    (errors.IssuanceHaltedError, grpc.StatusCode.UNAVAILABLE),
-    (errors.ClockSkewError, grpc.StatusCode.UNAVAILABLE),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
     (errors.CaError, grpc.StatusCode.INTERNAL),

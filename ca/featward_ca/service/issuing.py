@@ -68,6 +68,7 @@ class Issuing:
         self, evidence: identity_pb2.Evidence, keys: _Keys, call: Call
     ) -> list[IssuedSvid]:
         attested = await self._core.attestors.attest(evidence, call.peer, keys)
+        self._core.bans.check(str(attested.workload.spiffe_id), self._core.clock.now())
         orders = [Wanted(call.request, attested, key) for key in keys]
         made = await self._core.issuer.issue_many(orders, self._core.situation.lifetimes)
         if errors := [one for one in made if isinstance(one, CaError)]:
@@ -81,6 +82,7 @@ class Issuing:
             )
         if len(keys) != 1:
             raise MalformedRequestError("one SVID is renewed by one certificate request")
+        self._core.bans.check(call.peer.spiffe_id, self._core.clock.now())
         found = await self._core.renewals.attest(
             self._core.situation.directory, call.peer.spiffe_id, stream.serial, keys[0]
         )
@@ -99,7 +101,6 @@ class Issuing:
             raise
 
     async def _issue(self, call: Call, attested: Attested, key: Key) -> IssuedSvid:
-        self._core.bans.check(attested.workload.spiffe_id, self._core.clock.now())
         lifetimes = self._core.situation.lifetimes
         return await self._core.issuer.issue(call.request, attested, key, lifetimes)
 
