@@ -15,6 +15,7 @@ from featward_ca.attest.evidence import Attestors
 from featward_ca.attest.join_token import JoinTokens
 from featward_ca.attest.renewal import Renewals
 from featward_ca.authorities import Authorities
+from featward_ca.batch import Batch
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
@@ -47,7 +48,7 @@ class Core:
         self.halt = Halt(self.store, clock)
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics, self.halt)
         self.authorities = Authorities(keys, self.issuance, self.store, clock, self.metrics)
-        self._leaves = Leaves(keys, self.store, clock, self.metrics, self.halt)
+        self._leaves = Leaves(Batch(keys, self.store, clock, self.metrics, self.halt))
         self.issuer = Issuer(self.authorities, self._leaves, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)

@@ -15,10 +15,11 @@ from featward_ca import expiry
 from featward_ca.attest import Attested, Method
 from featward_ca.attest.renewal import Stored
 from featward_ca.authorities import Authorities, Authority
+from featward_ca.batch import Leaf
 from featward_ca.clock import Clock
 from featward_ca.errors import CaError, EvidenceNeededError
 from featward_ca.issuance import new_serial
-from featward_ca.leaves import Leaf, Leaves
+from featward_ca.leaves import Leaves
 from featward_ca.profile import Purpose
 from featward_ca.recorded import Request, serial_text
 from featward_ca.requests import Key
