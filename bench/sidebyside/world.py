@@ -130,6 +130,8 @@ def _ca(world: World) -> list[str]:
         f"127.0.0.1:{world.ca}",
         "--admin-socket",
         str(world.folder / "admin.sock"),
+        "--health",
+        "",
     ]
     return command
 

@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import queue
-import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -193,8 +193,9 @@ _GO = Path(__file__).parents[1] / "interop" / "go"
 
 def go_program(name: str) -> str:
     """One of tests/interop/go, built once for each state of its sources, outside of the checkout."""
-    if (go := shutil.which("go")) is None:
-        pytest.fail("these tests need Go; see go.dev/doc/install")
+    go = Path(sys.executable).parent / "go"
+    if not go.exists():
+        pytest.fail("there is no Go beside this Python: install the group 'test', as make does")
     digest = hashlib.sha256()
     for source in sorted([*_GO.glob("go.*"), *_GO.glob("*/*.go")]):
         digest.update(source.read_bytes())

@@ -1,11 +1,13 @@
 """Noticing edits of the manifests' folder."""
 
 import os
+import time
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from featward_sidecar.folder import EVERY_SECONDS, FolderWatch
+from featward_sidecar.folder import EVERY_SECONDS, LATEST_SECONDS, FolderWatch
 
 
 @pytest.fixture
@@ -20,6 +22,19 @@ def watch(tmp_path: Path) -> FolderWatch:
 def test_a_folder_at_rest_has_not_changed(watch: FolderWatch) -> None:
     assert not watch.changed()
     assert watch.interval == EVERY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("costs", "until_next"), [(0.0, EVERY_SECONDS), (0.02, 1.0), (60.0, LATEST_SECONDS)]
+)
+def test_only_the_processor_time_of_a_look_postpones_the_next_and_not_for_long(
+    watch: FolderWatch, monkeypatch: pytest.MonkeyPatch, costs: float, until_next: float
+) -> None:
+    used, passed = count(0, costs), count(0, 3600)
+    monkeypatch.setattr(time, "thread_time", lambda: next(used))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(passed)))
+    watch.changed()
+    assert watch.interval == pytest.approx(until_next)
 
 
 def test_an_edit_in_a_subfolder_is_noticed_once(watch: FolderWatch, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
@@ -95,12 +95,12 @@ def add(connection: Connection, rows: Sequence[SvidRow]) -> set[str]:
     return stored
 
 
-def _insert_renewals(connection: Connection) -> sqlite.Insert | postgresql.Insert:
+def _insert_renewals(connection: Connection) -> Executable:
     """Each database has this statement in a dialect of its own."""
     kind = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement: sqlite.Insert | postgresql.Insert = kind.insert(tables.svid)
     ours = statement.on_conflict_do_nothing(index_elements=["renewed_from"])
-    return ours.returning(tables.svid.c.serial)  # type: ignore[return-value]
+    return ours.returning(tables.svid.c.serial)
 
 
 def complete(connection: Connection, certificates: Sequence[tuple[str, bytes]]) -> None:

@@ -19,6 +19,8 @@ use trouble::{Refused, Standing, Troubles, Whose};
 
 /// More callers than a person reads; at about 300 bytes each it stays below half a megabyte.
 const CAPACITY: usize = 1024;
+/// Dropped at once when it is full.
+const EVICTED: usize = CAPACITY / 8;
 /// Callers silent for a day are no longer "lately".
 const IDLE_SECONDS: u64 = 86_400;
 
@@ -145,16 +147,31 @@ fn insert(table: &mut AHashMap<Key, Arc<Caller>>, caller: &Arc<Caller>) {
     table.insert(caller.key.clone(), Arc::clone(caller));
 }
 
-/// Drop the caller that was silent longest. A connection may still hold it; its next request lists it again.
+/// Drop those callers that were silent longest, many at once: with more live callers than places each request would
+/// otherwise look through the table. A connection may still hold one; its next request lists it again.
 fn evict(table: &mut AHashMap<Key, Arc<Caller>>) {
-    let oldest = table
-        .values()
-        .min_by_key(|caller| caller.last_seen.load(Ordering::Relaxed));
-    if let Some(key) = oldest.map(|caller| caller.key.clone())
-        && let Some(caller) = table.remove(&key)
-    {
-        caller.unlist();
+    let seen = |caller: &Arc<Caller>| caller.last_seen.load(Ordering::Relaxed);
+    let mut times: Vec<u64> = table.values().map(seen).collect();
+    if times.len() < EVICTED {
+        return;
     }
+    let latest = *times.select_nth_unstable(EVICTED - 1).1;
+    // Many may have been seen in that same second; of these as many go as it takes.
+    let mut left = EVICTED - times.iter().filter(|time| **time < latest).count();
+    table.retain(|_, caller| {
+        let stays = match seen(caller).cmp(&latest) {
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal if left > 0 => {
+                left -= 1;
+                false
+            }
+            _ => true,
+        };
+        if !stays {
+            caller.unlist();
+        }
+        stays
+    });
 }
 
 impl Caller {
@@ -312,10 +329,11 @@ mod tests {
         for number in 1..=CAPACITY {
             callers.enter(address(number));
         }
-        assert_eq!(callers.table.lock().len(), CAPACITY);
+        let left = CAPACITY - EVICTED + 1;
+        assert_eq!(callers.table.lock().len(), left);
         assert!(!callers.table.lock().contains_key(&first.key));
         count(&callers, &first, Tally::Allow);
-        assert_eq!(callers.table.lock().len(), CAPACITY);
+        assert_eq!(callers.table.lock().len(), left + 1);
         assert!(callers.table.lock().contains_key(&first.key));
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Response;
@@ -41,6 +41,8 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Box<Link>>>,
     /// Connections of another epoch are not used again.
     epoch: AtomicU64,
+    /// A task looks after idle connections; only while there are some.
+    swept: AtomicBool,
 }
 
 /// More idle connections than a feature server has workers help nobody.
@@ -74,21 +76,49 @@ impl Pool {
     }
 
     /// Give a connection back whose answer has been read.
-    pub(crate) fn put(&self, mut link: Box<Link>) {
+    pub(crate) fn put(self: &Arc<Self>, mut link: Box<Link>) {
         let now = Instant::now();
         if link.epoch != self.epoch.load(Ordering::Relaxed) || !link.is_usable(now) {
             return;
         }
         link.idle_since = now;
         let mut idle = self.idle.lock();
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(link);
+        }
+        drop(idle);
+        self.sweep();
+    }
+
+    /// Close what nobody has used for a while, also when nobody comes any more: the far side has closed it long
+    /// ago, and it keeps a descriptor and a buffer.
+    fn sweep(self: &Arc<Self>) {
+        if self.swept.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(IDLE).await;
+                match pool.upgrade() {
+                    Some(pool) if pool.drop_stale(Instant::now()) => {}
+                    _ => return,
+                }
+            }
+        });
+    }
+
+    /// Returns whether any are left, to look at again.
+    fn drop_stale(&self, now: Instant) -> bool {
+        let mut idle = self.idle.lock();
         let stale = idle
             .iter()
             .take_while(|link| now.duration_since(link.idle_since) > IDLE)
             .count();
         idle.drain(..stale);
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(link);
-        }
+        // Within the lock, so that whoever puts one in afterwards starts the next task.
+        self.swept.store(!idle.is_empty(), Ordering::Relaxed);
+        !idle.is_empty()
     }
 
     /// Use no connection of an earlier epoch any more: our identity or trust has changed.
@@ -139,3 +169,29 @@ fn was_closed(error: &hyper::Error) -> bool {
 
 /// A pool that streamed answers give their connection back to.
 pub(crate) type Home = Arc<Pool>;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::Wire;
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_nobody_uses_are_closed_without_any_traffic() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        let pool = Arc::new(Pool::default());
+        pool.put(Link::new(Wire::Tcp(stream), None, 0).await.unwrap());
+        assert!(pool.swept.load(Ordering::Relaxed), "a task looks after it");
+        assert!(pool.drop_stale(Instant::now() + IDLE / 2), "it may be used yet");
+        assert!(!pool.drop_stale(Instant::now() + IDLE * 2), "none is left");
+        assert!(
+            !pool.swept.load(Ordering::Relaxed),
+            "the next one gets a new task"
+        );
+        assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "and the far side knows");
+    }
+}
