@@ -75,7 +75,8 @@ class Core:
                     backdate_seconds=self.situation.lifetimes.backdate,
                 ),
             )
-        await self.store.run(
+        # Exclusive, because replicas may be started for the first time at the same moment.
+        await self.store.exclusive(
             lambda c: environment.bind(c, directory.environment, directory.trust_domain, now)
         )
         interrupted = await self.store.run(lambda c: _close_interrupted(c, now))

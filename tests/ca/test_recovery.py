@@ -19,6 +19,7 @@ from featward_ca.keys import key_encryption_key
 from featward_ca.requests import public_key_of
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
+from featward_ca.store.threaded import ThreadStore
 from featward_ca.store.writer import LoopStore
 
 # Issues one SVID by token, renews it, and is killed by the kernel between the renewal's intent and
@@ -112,7 +113,7 @@ async def test_work_that_fails_undoes_itself_and_nothing_else(open_core: OpenCor
 
 async def test_work_that_comes_in_turn_after_turn_shares_one_transaction(core: Core) -> None:
     commits: list[object] = []
-    assert isinstance(core.store, LoopStore)
+    assert isinstance(core.store, LoopStore | ThreadStore)
     event.listen(core.store._engine, "commit", commits.append)
 
     async def write_in_turn(turn: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select, update
 
 from featward_ca.rotation.states import ANNOUNCED, State
-from featward_ca.store import tables
+from featward_ca.store import changes, tables
 
 __all__ = [
     "AuthorityRow",
@@ -121,4 +121,5 @@ def sequence(connection: Connection) -> int:
 def raise_sequence(connection: Connection) -> int:
     """Count one change of what is announced; the sequence that it has."""
     connection.execute(update(tables.trust).values(sequence=tables.trust.c.sequence + 1))
+    changes.mark(connection)
     return sequence(connection)

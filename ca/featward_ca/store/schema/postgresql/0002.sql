@@ -222,3 +222,11 @@ CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 CREATE TRIGGER rotation_event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rotation_event
 FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+
+-- Tells the other replicas, when the change is committed.
+CREATE FUNCTION tell_trust() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('featward_trust', NEW.sequence::text);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER trust_is_told AFTER UPDATE ON trust FOR EACH ROW EXECUTE FUNCTION tell_trust();
