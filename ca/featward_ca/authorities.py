@@ -8,6 +8,7 @@ which the next call goes on. An authority is *prepared* (announced in the scope 
 *retired*, announced no more, when none of its SVIDs may be renewed either.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from featward.logs import fields
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory, path_prefix
-from featward_ca.errors import ConfigurationError, NoAuthorityError
+from featward_ca.errors import ConfigurationError, NoAuthorityError, OvertakenError
 from featward_ca.issuance import Signer, new_serial
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
@@ -71,6 +72,9 @@ class Authorities:
     async def load(self) -> None:
         """Read what is stored and open its keys. Raises KeyEncryptionError."""
         self._rows, self._sequence = await self._store.run(_read)
+        # Another replica may have ended some.
+        usable = {row.id for row in self._rows if row.key is not None}
+        self._signers = {name: one for name, one in self._signers.items() if name in usable}
         for row in self._rows:
             if row.id not in self._signers and row.key is not None:
                 self._signers[row.id] = self._open(row)
@@ -109,6 +113,11 @@ class Authorities:
         """All that are announced."""
         return list(self._rows)
 
+    @property
+    def sequence(self) -> int:
+        """Of what is announced, as last read."""
+        return self._sequence
+
     def trust(self, trust_domain: str) -> Trust:
         """The roots and scopes of all that are announced."""
         roots = tuple(row.der for row in self._rows if row.owner == ROOT)
@@ -118,7 +127,12 @@ class Authorities:
     async def _ensure_root(self, directory: Directory, lifetimes: Lifetimes) -> None:
         now = self._clock.now()
         row = self._find(ROOT, State.ACTIVE)
-        if row is None and await self._store.read(authority_rows.any_made):
+        made = row is None and await self._store.read(authority_rows.any_made)
+        if made:
+            # By another replica a moment ago, or long ago.
+            await self.load()
+            row = self._find(ROOT, State.ACTIVE)
+        if made and row is None:
             raise ConfigurationError(
                 "the environment's root has expired; nothing that it signed is accepted any more"
             )
@@ -177,7 +191,15 @@ class Authorities:
             subject=SubjectName(owner, name),
         )
 
+        def intend(connection: Connection) -> None:
+            if authority_rows.is_overtaken(connection, owner, state):
+                raise OvertakenError(f"another replica has made the authority of {owner}")
+
         def complete(connection: Connection, certificate: bytes) -> None:
+            # First, because it locks the sequence, so that of two replicas the second sees all
+            # that the first has done.
+            announced_sequence = authority_rows.raise_sequence(connection)
+            intend(connection)
             row = AuthorityRow(
                 id=authority_id(public),
                 owner=owner,
@@ -190,7 +212,7 @@ class Authorities:
                 not_before=order.not_before,
                 not_after=order.not_after,
                 announced_at=now,
-                announced_sequence=authority_rows.raise_sequence(connection),
+                announced_sequence=announced_sequence,
                 key=kept,
             )
             authority_rows.add(connection, row)
@@ -198,8 +220,9 @@ class Authorities:
                 authority_rows.activate(connection, row, now)
 
         request = Request(f"{state}-authority", _SCHEDULE)
-        await self._issuance.issue(request, order, signer, complete=complete)
-        _log.info("authority made", extra=fields(owner=owner, authority=name, state=str(state)))
+        with contextlib.suppress(OvertakenError):
+            await self._issuance.issue(request, order, signer, intend=intend, complete=complete)
+            _log.info("authority made", extra=fields(owner=owner, authority=name, state=str(state)))
         await self.load()
 
     def _start(self, now: float, lifetimes: Lifetimes, signer: Signer) -> int:

@@ -23,9 +23,10 @@ from featward_ca.issuer import Issuer
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
+from featward_ca.replicas import Replicas
 from featward_ca.situation import Situation
-from featward_ca.store import audit, environment, svids
-from featward_ca.store.store import Connection, Store
+from featward_ca.store import environment
+from featward_ca.store.store import Store
 from featward_ca.trust import TrustBroadcast
 
 _log = logging.getLogger(__name__)
@@ -48,8 +49,10 @@ class Core:
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(self.store, clock, self.metrics)
+        self.replicas = Replicas(store, clock, lambda: self.authorities.sequence)
         self._edited = asyncio.Event()
         self._due = 0.0
+        self._closed = False
 
     @classmethod
     async def open(cls, store: Store, keys: KeyStore, situation: Situation, clock: Clock) -> "Core":
@@ -79,16 +82,18 @@ class Core:
         await self.store.exclusive(
             lambda c: environment.bind(c, directory.environment, directory.trust_domain, now)
         )
-        interrupted = await self.store.run(lambda c: _close_interrupted(c, now))
-        if interrupted:
-            _log.warning("intents without outcome closed", extra=fields(count=interrupted))
+        await self.replicas.join()
         await self.authorities.load()
         self._due = await self.authorities.tend(directory, self.situation.lifetimes)
         self.trust = TrustBroadcast(self.authorities.trust(directory.trust_domain))
 
     async def close(self) -> None:
         """Finish what is being signed and close the store."""
+        if self._closed:
+            return
+        self._closed = True
         await self.issuance.finish()
+        await self.replicas.leave()
         self.store.close()
 
     async def tend(self) -> float:
@@ -110,6 +115,18 @@ class Core:
             await self._wait_until_due()
             await self.tend()
 
+    async def follow_changes(self) -> None:
+        """Take over what other replicas change, until cancelled."""
+        async for _ in self.store.changes():
+            try:
+                await self.authorities.load()
+            except CaError as error:
+                _log.error("change not taken over", extra=fields(error=str(error)))
+                continue
+            self.trust.publish(self.authorities.trust(self.situation.directory.trust_domain))
+            # The schedule may ask for something else now.
+            self._edited.set()
+
     def take_over(self, directory: Directory) -> None:
         """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing
         changes.
@@ -128,11 +145,6 @@ class Core:
             for wait in waits:
                 wait.cancel()
         self._edited.clear()
-
-
-def _close_interrupted(connection: Connection, now: float) -> int:
-    svids.release_interrupted(connection)
-    return audit.close_interrupted(connection, now)
 
 
 def lock_data(data: Path) -> int:

@@ -16,6 +16,7 @@
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
         NoAuthorityError        nobody may sign for this owner right now; trying again may help
+        OvertakenError          another replica has made it meanwhile
         LintError               the checker found what the builder should not have written
         TokenSpentError         a permission to sign was used twice or for another authority
       StoreError                the store refused or failed; trying again may help
@@ -97,6 +98,10 @@ class IssuanceError(CaError):
 
 class NoAuthorityError(IssuanceError):
     """An owner has no authority that is in force: it is being made, or it has expired."""
+
+
+class OvertakenError(IssuanceError):
+    """Another replica has made what was to be made."""
 
 
 class LintError(IssuanceError):

@@ -49,6 +49,7 @@ class OwnIdentity:
         """Judge callers by the newest roots and scopes."""
         trust = self._core.trust.current
         self._credentials.set_trust(list(trust.roots), list(trust.scopes), trust.sequence)
+        self._core.replicas.soon()
 
     async def keep_renewing(self) -> None:
         """Renew when it is due, until cancelled; a failure leaves the SVID in use and is tried

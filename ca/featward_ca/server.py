@@ -91,6 +91,7 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         credentials = Credentials(core.situation.directory.trust_domain)
         own = OwnIdentity(core, credentials)
         await own.renew()
+        core.replicas.serve(credentials.sequence, lambda: len(streams))
         health = Health(core)
         stack.push_async_callback(health.stop)
         addresses = Addresses(
@@ -183,6 +184,8 @@ def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[s
         "authorities": core.keep_tending(),
         "own identity": own.keep_renewing(),
         "trust": own.keep_trust(),
+        "changes": core.follow_changes(),
+        "replicas": core.replicas.keep_beating(),
         "manifests": _follow_manifests(settings, core),
     }
 

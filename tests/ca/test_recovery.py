@@ -16,6 +16,7 @@ from featward_ca.attest import Attested
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import key_encryption_key
+from featward_ca.replicas import DEAD_LOOKS
 from featward_ca.requests import public_key_of
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
@@ -63,10 +64,17 @@ def killed(store_url: str) -> str:
     return done.stdout.strip()
 
 
+async def outlive_the_dead(core: Core) -> None:
+    """Look so often that a replica without heartbeat is given up; the embedded store has none."""
+    for _ in range(DEAD_LOOKS + 1):
+        await core.replicas.beat()
+
+
 async def test_a_kill_between_intent_and_outcome_leaves_both_readable(
     killed: str, open_core: OpenCore
 ) -> None:
     core = await open_core()
+    await outlive_the_dead(core)
     rows = await core.store.read(audit.entries)
     by_serial = [row for row in rows if row.serial == rows[-1].serial]
     assert [row.outcome for row in by_serial] == [Outcome.INTENT, Outcome.INTERRUPTED]
@@ -77,6 +85,7 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
     killed: str, open_core: OpenCore
 ) -> None:
     core = await open_core()
+    await outlive_the_dead(core)
     key = public_key_of(csr := a_request())
     spiffe_id = str(core.situation.directory.workload("prod.payments/pricing-api").spiffe_id)
     proof = await core.renewals.attest(core.situation.directory, spiffe_id, killed, key)
@@ -87,6 +96,7 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
 async def test_interrupted_is_said_once(killed: str, open_core: OpenCore) -> None:
     await (await open_core()).close()
     core = await open_core()
+    await outlive_the_dead(core)
     outcomes = [row.outcome for row in await core.store.read(audit.entries)]
     assert outcomes.count(Outcome.INTERRUPTED) == 1
 

@@ -17,11 +17,15 @@ __all__ = [
     "announced",
     "any_made",
     "expire",
+    "is_overtaken",
     "next_generation",
     "raise_sequence",
     "retire",
     "sequence",
 ]
+
+
+_COMING = (State.REQUESTED, State.PREPARED)
 
 
 @dataclass(frozen=True)
@@ -82,35 +86,52 @@ def any_made(connection: Connection) -> bool:
     return connection.execute(select(tables.authority.c.id).limit(1)).first() is not None
 
 
-def activate(connection: Connection, row: AuthorityRow, now: float) -> None:
-    """Make this one the owner's active authority; the one before becomes old."""
+def is_overtaken(connection: Connection, owner: str, state: State) -> bool:
+    """Whether an owner has by now what was to be made for it: an authority in this state, or one
+    that will be.
+    """
     table = tables.authority
+    enough = (*_COMING, State.ACTIVE) if state is State.ACTIVE else _COMING
+    found = select(table.c.id).where((table.c.owner == owner) & table.c.state.in_(enough))
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def activate(connection: Connection, row: AuthorityRow, now: float) -> None:
+    """Make this prepared one the owner's active authority; the one before becomes old. Nothing
+    happens if another replica was faster.
+    """
+    table = tables.authority
+    mine = select(table.c.state).where(table.c.id == row.id).with_for_update()
+    if connection.execute(mine).scalar_one() != State.PREPARED:
+        return
+    changes.mark(connection)
     same_owner = (table.c.owner == row.owner) & (table.c.state == State.ACTIVE)
     connection.execute(update(table).where(same_owner).values(state=State.OLD))
-    changes = {
+    values = {
         "state": State.ACTIVE,
         "activated_at": now,
         "activated_sequence": sequence(connection),
     }
-    connection.execute(update(table).where(table.c.id == row.id).values(changes))
+    connection.execute(update(table).where(table.c.id == row.id).values(values))
 
 
 def expire(connection: Connection, row: AuthorityRow) -> None:
     """Forget the key of an authority that is over. It stays announced."""
-    changes = {"state": State.EXPIRED, "key": None}
-    connection.execute(
-        update(tables.authority).where(tables.authority.c.id == row.id).values(changes)
-    )
+    _end(connection, row, State.EXPIRED)
 
 
 def retire(connection: Connection, row: AuthorityRow) -> None:
     """Announce an authority no more."""
-    connection.execute(
-        update(tables.authority)
-        .where(tables.authority.c.id == row.id)
-        .values(state=State.RETIRED, key=None)
-    )
-    raise_sequence(connection)
+    if _end(connection, row, State.RETIRED):
+        raise_sequence(connection)
+
+
+def _end(connection: Connection, row: AuthorityRow, state: State) -> bool:
+    """False if another replica was faster."""
+    table = tables.authority
+    unchanged = (table.c.id == row.id) & (table.c.state == row.state)
+    done = connection.execute(update(table).where(unchanged).values(state=state, key=None))
+    return done.rowcount == 1
 
 
 def sequence(connection: Connection) -> int:

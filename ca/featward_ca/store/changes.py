@@ -1,7 +1,7 @@
-"""Hearing of changes of the trust: this process's own, and those of other replicas.
+"""Hearing of changes of the trust, of authorities and of a halt: our own and other replicas'.
 
 PostgreSQL tells who listens, in a thread of its own because the driver waits in it; and somebody
-who was not connected for a moment looks every two seconds anyway, at one number. The embedded store
+who was not connected for a moment looks every two seconds anyway. The embedded store
 has no other process to hear of.
 """
 
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, event, select
 
@@ -19,6 +19,8 @@ from featward_ca.store import tables
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
+# The sequence first.
+_State = tuple[int, frozenset[tuple[Any, ...]], float | None]
 _MARK = "featward_trust_changed"
 
 
@@ -35,7 +37,9 @@ class Listening(Protocol):
 
 
 def mark(connection: Connection) -> None:
-    """Say that the transaction of this connection changes the trust, if it is committed."""
+    """Say that the transaction of this connection changes what replicas have to know of, if it is
+    committed: what is announced, the states of authorities, whether issuing is halted.
+    """
     connection.info[_MARK] = True
 
 
@@ -44,7 +48,7 @@ class Changes:
 
     def __init__(
         self,
-        read: Callable[[Callable[[Connection], int]], Awaitable[int]],
+        read: Callable[[Callable[[Connection], _State]], Awaitable[_State]],
         listening: Listening | None = None,
     ) -> None:
         self._read = read
@@ -57,16 +61,17 @@ class Changes:
         event.listen(engine, "rollback", _forget)
 
     async def follow(self) -> AsyncIterator[int]:
-        """The sequence now, and again after each change of it, until cancelled. Several changes
-        at once are one.
+        """The sequence now, and again after each change of what replicas have to know of, until
+        cancelled. Several changes at once are one.
         """
-        changed, last = asyncio.Event(), -1
+        changed = asyncio.Event()
+        last: _State | None = None
         self._follow(changed)
         try:
             while True:
-                if (sequence := await self._look()) != last:
-                    last = sequence
-                    yield sequence
+                if (state := await self._look()) != last:
+                    last = state
+                    yield state[0]
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS if self._listening else None):
                         await changed.wait()
@@ -84,10 +89,10 @@ class Changes:
             self._listening.start(self._wake)
         self._followers[changed] = asyncio.get_running_loop()
 
-    async def _look(self) -> int:
+    async def _look(self) -> _State:
         while True:
             try:
-                return await self._read(_sequence)
+                return await self._read(_state)
             except StoreError as error:
                 _log.error("trust not looked at", extra=fields(error=str(error)))
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -106,5 +111,11 @@ def _forget(connection: Connection) -> None:
     connection.info.pop(_MARK, None)
 
 
-def _sequence(connection: Connection) -> int:
-    return int(connection.execute(select(tables.trust.c.sequence)).scalar_one())
+def _state(connection: Connection) -> _State:
+    """All that replicas have to know of at once: small tables, and a number that differs whenever
+    one of them was changed.
+    """
+    sequence = connection.execute(select(tables.trust.c.sequence)).scalar_one()
+    states = select(tables.authority.c.id, tables.authority.c.state)
+    halted = connection.execute(select(tables.issuance.c.halted_at)).scalar()
+    return int(sequence), frozenset(map(tuple, connection.execute(states))), halted

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from featward_ca.errors import StoreError
 from featward_ca.store.pieces import Work
 
 _Result = TypeVar("_Result")
@@ -43,7 +42,7 @@ class Groups:
             group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
             try:
                 outcomes = await self._commit([work for work, _ in group])
-            except StoreError as error:
+            except Exception as error:  # whatever it is, nobody must wait for ever
                 outcomes = [error] * len(group)
             _settle([future for _, future in group], outcomes)
 

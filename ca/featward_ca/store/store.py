@@ -58,7 +58,9 @@ class Store(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[int]:
-        """The sequence of the trust now, and again after each change by anybody."""
+        """The sequence of the trust now, and again after each change by anybody: of the trust, of
+        an authority's state, of whether issuing is halted.
+        """
         ...
 
     def close(self) -> None:

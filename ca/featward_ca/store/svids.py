@@ -1,5 +1,6 @@
 """Statements over SVIDs and the lineages that they descend in."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,11 +99,10 @@ def release(connection: Connection, serial: str) -> None:
     )
 
 
-def release_interrupted(connection: Connection) -> None:
-    """The same for all that a stop of the CA has cut off: nobody has received those."""
-    connection.execute(
-        update(tables.svid).where(tables.svid.c.certificate.is_(None)).values(renewed_from=None)
-    )
+def release_interrupted(connection: Connection, alive: Collection[str]) -> None:
+    """The same for all that the end of a replica has cut off: nobody has received those."""
+    cut_off = tables.svid.c.certificate.is_(None) & tables.svid.c.replica.not_in(alive)
+    connection.execute(update(tables.svid).where(cut_off).values(renewed_from=None))
 
 
 def find(connection: Connection, serial: str) -> SvidRow | None:

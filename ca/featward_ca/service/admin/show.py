@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from featward.authority.v1 import authority_pb2
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store import svids
+from featward_ca.store import replica_rows, svids
 from featward_ca.store.authority_rows import AuthorityRow
 
 
@@ -31,6 +31,12 @@ async def _show(
         server_time=now,
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
+        replicas=[
+            authority_pb2.Replica(
+                id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams
+            )
+            for row in await core.store.read(replica_rows.everybody)
+        ],
         root_sha256=hashlib.sha256(core.authorities.root.row.der).digest(),
     )
 

@@ -226,7 +226,11 @@ FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 -- Tells the other replicas, when the change is committed.
 CREATE FUNCTION tell_trust() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('featward_trust', NEW.sequence::text);
+    NOTIFY featward_trust;
     RETURN NULL;
 END $$;
-CREATE TRIGGER trust_is_told AFTER UPDATE ON trust FOR EACH ROW EXECUTE FUNCTION tell_trust();
+CREATE TRIGGER trust_is_told AFTER UPDATE ON trust FOR EACH STATEMENT EXECUTE FUNCTION tell_trust();
+CREATE TRIGGER authority_is_told AFTER INSERT OR UPDATE ON authority
+FOR EACH STATEMENT EXECUTE FUNCTION tell_trust();
+CREATE TRIGGER halt_is_told AFTER UPDATE OF halted_at ON issuance
+FOR EACH STATEMENT EXECUTE FUNCTION tell_trust();
