@@ -13,6 +13,7 @@
         StoppingError           the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
         IllegalTransitionError  an authority or a rotation is not in a state for this
+        NotHereError            this CA can't do it, and the text says who can or why not
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
         NoAuthorityError        nobody may sign for this owner right now; trying again may help
@@ -86,6 +87,10 @@ class UnknownWorkloadError(RequestError):
 
 class IllegalTransitionError(RequestError):
     """What was asked for is no step from the state that an authority or a rotation is in."""
+
+
+class NotHereError(RequestError):
+    """This CA can't do it as it is set up."""
 
 
 class PlannedError(RequestError):

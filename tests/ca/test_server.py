@@ -359,6 +359,40 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     assert not refused.stdout
 
 
+def test_a_backup_is_made_of_a_running_and_of_a_stopped_ca_and_restored(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    data, kek = ("--data", str(settings.data)), ("--kek-file", str(settings.kek_file))
+    files = [str(tmp_path / name) for name in ("running.backup", "stopped.backup")]
+    with serving(settings):
+        made = json.loads(_run("backup", "--to", files[0], *data, "--output", "json").stdout)
+        content = Path(files[0]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == made["sha256"]
+        assert "overwrites nothing" in _run("backup", "--to", files[0], *data, status=1).stderr
+        refused = _run("restore", files[0], *data, *kek, "--replace", status=1)
+        assert "stop it first" in refused.stderr
+        roots = _roots(settings)
+    assert "key-encryption key" in _run("backup", "--to", files[1], *data).stdout
+    for file in files:
+        assert "--replace" in _run("restore", file, *data, *kek, status=1).stderr
+        assert "goes on from" in _run("restore", file, *data, *kek, "--replace").stdout
+        with serving(settings):
+            assert _roots(settings) == roots
+
+
+def _roots(settings: ServeSettings) -> list[str]:
+    shown = json.loads(_run("status", "--data", str(settings.data), "--output", "json").stdout)
+    return [row["id"] for row in shown["authorities"] if row["owner"] == "root"]
+
+
+def test_a_backup_of_postgresql_is_postgresqls_own(tmp_path: Path) -> None:
+    store = ("--store", "postgresql+psycopg://ca:secret@db.acme.example/featward_prod")
+    said = _run("backup", "--to", str(tmp_path / "ca.dump"), *store, status=1).stderr
+    assert "pg_dump --format=custom" in said
+    assert "postgresql://ca@db.acme.example/featward_prod" in " ".join(said.split())
+    assert "secret" not in said
+
+
 def test_a_command_without_a_ca_says_what_to_do(tmp_path: Path) -> None:
     done = _run("status", "--data", str(tmp_path), status=1)
     assert "start it with featward ca serve" in done.stderr

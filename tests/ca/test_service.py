@@ -322,7 +322,7 @@ def test_a_call_is_either_handled_or_planned() -> None:
 
 
 async def test_a_planned_call_is_unimplemented_for_those_who_may_make_it(served: Served) -> None:
-    code, _ = await refused(served.admin.Backup(authority_pb2.BackupRequest()))
+    code, _ = await refused(served.admin.MoveNamespace(authority_pb2.MoveNamespaceRequest()))
     assert code is grpc.StatusCode.UNIMPLEMENTED
 
 

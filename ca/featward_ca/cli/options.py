@@ -22,6 +22,13 @@ AdminOption = Annotated[
     ),
 ]
 
+KekOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--kek-file",
+        help="The key-encryption key. Without it FEATWARD_CA_KEK holds the key.",
+    ),
+]
 StoreOption = Annotated[
     str | None,
     typer.Option(

@@ -40,6 +40,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.TooManyRequestsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.NotHereError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.StoppingError, grpc.StatusCode.UNAVAILABLE),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),

@@ -7,6 +7,7 @@ because it may be run in another thread, and again when a first run was undone.
 """
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -27,6 +28,11 @@ class Store(Protocol):
     @property
     def shared(self) -> bool:
         """Whether other processes may be on it at the same time."""
+        ...
+
+    @property
+    def file(self) -> Path | None:
+        """The one file that all of it is in, if it is in one."""
         ...
 
     @property

@@ -34,6 +34,8 @@ class LineageRow:
 
 # The method of the CA's own lineages.
 OWN_METHOD = "self"
+# Of those whose evidence is gone after its one use.
+TOKEN_METHOD = "join-token"  # noqa: S105  # the name of the method
 
 
 class Cap(StrEnum):
@@ -159,6 +161,19 @@ def live(connection: Connection, now: float) -> Live:
         clients=connection.execute(clients).scalar_one(),
         first_end=row[2],
     )
+
+
+def by_join_token(connection: Connection, ended_after: float) -> list[LineageRow]:
+    """The clients that came by join token and had an SVID that ended later than this."""
+    table = tables.svid
+    having = select(table.c.lineage).where(
+        (table.c.not_after > ended_after) & table.c.certificate.is_not(None)
+    )
+    query = select(tables.lineage).where(
+        (tables.lineage.c.method == TOKEN_METHOD) & tables.lineage.c.id.in_(having)
+    )
+    rows = connection.execute(query.order_by(tables.lineage.c.workload, tables.lineage.c.id))
+    return [LineageRow(**row._mapping) for row in rows]
 
 
 def tainted_lineages(connection: Connection) -> int:

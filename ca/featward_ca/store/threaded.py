@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
@@ -51,6 +52,10 @@ class ThreadStore:
     @property
     def shared(self) -> bool:
         return True
+
+    @property
+    def file(self) -> Path | None:
+        return None
 
     @property
     def replica(self) -> str:

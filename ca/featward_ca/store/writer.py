@@ -8,6 +8,7 @@ throughput holds.
 
 import secrets
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -38,6 +39,10 @@ class LoopStore:
     @property
     def shared(self) -> bool:
         return False
+
+    @property
+    def file(self) -> Path | None:
+        return Path(self._engine.url.database or "")
 
     @property
     def replica(self) -> str:

@@ -10,12 +10,13 @@ from functools import partial
 
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
-from featward_ca.service.admin import show, tokens
+from featward_ca.service.admin import backup, show, tokens
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Handler
 from featward_ca.service.streams import Streams
 
 _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
+    backup.HANDLERS,
     show.HANDLERS,
     tokens.HANDLERS,
 )
