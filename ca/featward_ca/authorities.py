@@ -134,12 +134,11 @@ class Authorities:
             row = self._find(ROOT, State.ACTIVE)
         if made and row is None:
             raise ConfigurationError(
-                "the environment's root has expired; nothing that it signed is accepted any more"
+                "the environment's root has expired, or its key was given up, and nothing that it"
+                " signed is accepted any more; make a new one: featward ca recover root"
             )
         if row is None:
-            await self._create(
-                ROOT, directory.trust_domain, None, now + lifetimes.root, lifetimes, State.ACTIVE
-            )
+            await self.make_root(directory.trust_domain, lifetimes)
             return
         longest = max(lifetimes.of(owner) for owner in (PLATFORM, *directory.business_units))
         if row.not_after < now + longest:
@@ -147,6 +146,11 @@ class Authorities:
                 f"the environment's root ends in {row.not_after - now:.0f} s, before an authority"
                 f" made now would ({longest:.0f} s); shorten authority.lifetime"
             )
+
+    async def make_root(self, trust_domain: str, lifetimes: Lifetimes) -> None:
+        """Make the root of an environment that has none in force."""
+        end = self._clock.now() + lifetimes.root
+        await self._create(ROOT, trust_domain, None, end, lifetimes, State.ACTIVE)
 
     async def _tend_owner(self, owner: str, prefix: str, lifetimes: Lifetimes) -> None:
         """Make, prepare or activate for one owner, whichever is due."""

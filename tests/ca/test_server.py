@@ -385,6 +385,31 @@ def _roots(settings: ServeSettings) -> list[str]:
     return [row["id"] for row in shown["authorities"] if row["owner"] == "root"]
 
 
+def test_a_ca_is_recovered_by_commands_and_its_workloads_enrol_again(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    data, tokens = ("--data", str(settings.data)), tmp_path / "tokens"
+    with serving(settings):
+        pass
+    kek = ("--kek-file", str(settings.kek_file))
+    assert "--force" in _run("recover", "root", *data, *kek, status=1).stderr
+    assert settings.kek_file is not None
+    settings.kek_file.unlink()
+    lost = _run("recover", "kek", "--new-kek-file", str(settings.kek_file), *data)
+    assert "a new root was made" in lost.stdout
+    with serving(settings):
+        assert len(_roots(settings)) == 2
+    assert "makes a new authority" in _run("recover", "serving", *data, *kek).stdout
+    (settings.data / "ca.sqlite3").unlink()
+    manifests = ("--environment", "prod", "--manifests", str(settings.manifests))
+    assert "recover store" in _run("recover", "root", *data, *kek, status=1).stderr
+    _run("recover", "store", *data, *kek, *manifests, "--tokens", str(tokens))
+    with serving(settings) as said:
+        (listen,) = [line.split()[-1] for line in said if line.startswith("listen: ")]
+        (token,) = map(str, tokens.iterdir())
+        _run("fetch-svid", "--ca", listen, "--token-file", token, "--out", str(tmp_path / "out"))
+
+
 def test_a_backup_of_postgresql_is_postgresqls_own(tmp_path: Path) -> None:
     store = ("--store", "postgresql+psycopg://ca:secret@db.acme.example/featward_prod")
     said = _run("backup", "--to", str(tmp_path / "ca.dump"), *store, status=1).stderr

@@ -68,7 +68,7 @@ def restore(
     if done.join_token_clients:
         lines.append(
             f"{done.join_token_clients} clients came by join token; those that renewed since the"
-            " backup need a new one each: featward ca token create"
+            " backup need a new one each: featward ca recover tokens"
         )
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 

@@ -17,11 +17,14 @@ __all__ = [
     "announced",
     "any_made",
     "expire",
+    "give_up",
     "is_overtaken",
+    "keep_key",
     "next_generation",
     "raise_sequence",
     "retire",
     "sequence",
+    "with_key",
 ]
 
 
@@ -124,6 +127,41 @@ def retire(connection: Connection, row: AuthorityRow) -> None:
     """Announce an authority no more."""
     if _end(connection, row, State.RETIRED):
         raise_sequence(connection)
+
+
+def give_up(connection: Connection, owner: str | None, now: float) -> int:
+    """Forget the keys of all that is announced, or of one owner's. Certificates that are in force
+    stay announced, because SVIDs under them are; returns how many there were.
+    """
+    rows = [row for row in announced(connection) if owner in (None, row.owner)]
+    table = tables.authority
+    for row in rows:
+        values = {"state": _given_up(row, now), "key": None}
+        connection.execute(update(table).where(table.c.id == row.id).values(values))
+    mine = table.c.state == State.REQUESTED
+    waiting = mine if owner is None else mine & (table.c.owner == owner)
+    connection.execute(update(table).where(waiting).values(state=State.RETIRED, key=None))
+    raise_sequence(connection)
+    return len(rows)
+
+
+def _given_up(row: AuthorityRow, now: float) -> State:
+    if row.state is State.TAINTED:
+        return row.state
+    return State.OLD if row.not_after > now else State.EXPIRED
+
+
+def with_key(connection: Connection) -> list[tuple[str, bytes]]:
+    """The id and the encrypted key of each authority that has one."""
+    table = tables.authority
+    rows = connection.execute(select(table.c.id, table.c.key).where(table.c.key.is_not(None)))
+    return [(row.id, row.key) for row in rows]
+
+
+def keep_key(connection: Connection, name: str, key: bytes) -> None:
+    """Replace an encrypted key."""
+    table = tables.authority
+    connection.execute(update(table).where(table.c.id == name).values(key=key))
 
 
 def _end(connection: Connection, row: AuthorityRow, state: State) -> bool:

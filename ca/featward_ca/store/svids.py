@@ -176,6 +176,12 @@ def by_join_token(connection: Connection, ended_after: float) -> list[LineageRow
     return [LineageRow(**row._mapping) for row in rows]
 
 
+def last_end(connection: Connection) -> int | None:
+    """When the last of all SVIDs ends, or has ended."""
+    last: int | None = connection.execute(select(func.max(tables.svid.c.not_after))).scalar_one()
+    return last
+
+
 def tainted_lineages(connection: Connection) -> int:
     """How many lineages were tainted."""
     query = (

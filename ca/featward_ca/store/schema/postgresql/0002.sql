@@ -55,7 +55,7 @@ CREATE TABLE authority (
     revoked_at DOUBLE PRECISION,
     -- PKCS #8, encrypted under the key-encryption key; NULL after the authority's end, and where another machine has it.
     key BYTEA,
-    CHECK (state = 'requested' OR certificate IS NOT NULL),
+    CHECK (state IN ('requested', 'retired') OR certificate IS NOT NULL),
     UNIQUE (owner, generation)
 );
 CREATE UNIQUE INDEX authority_active ON authority (owner) WHERE state = 'active';
