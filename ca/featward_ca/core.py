@@ -24,8 +24,9 @@ from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.replicas import Replicas
+from featward_ca.settings import REATTEST_GRACE
 from featward_ca.situation import Situation
-from featward_ca.store import environment
+from featward_ca.store import environment, pruning
 from featward_ca.store.store import Store
 from featward_ca.trust import TrustBroadcast
 
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 # After a failure of the schedule (a full disk, a dying root) it is tried again, and the log says so
 # again.
 _RETRY_SECONDS = 30.0
+_PRUNE_SECONDS = 3600.0
 
 
 class Core:
@@ -126,6 +128,22 @@ class Core:
             self.trust.publish(self.authorities.trust(self.situation.directory.trust_domain))
             # The schedule may ask for something else now.
             self._edited.set()
+
+    async def prune(self) -> None:
+        """Delete what is over. Never raises CaError."""
+        try:
+            count = await pruning.prune(self.store, self.clock.now(), REATTEST_GRACE)
+        except CaError as error:
+            _log.error("store not pruned", extra=fields(error=str(error)))
+            return
+        if count:
+            _log.info("store pruned", extra=fields(rows=count))
+
+    async def keep_pruning(self) -> None:
+        """Prune every hour, until cancelled. Replicas do not get in each other's way."""
+        while True:
+            await self.prune()
+            await self.clock.sleep_until(self.clock.now() + _PRUNE_SECONDS)
 
     def take_over(self, directory: Directory) -> None:
         """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing

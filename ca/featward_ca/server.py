@@ -185,6 +185,7 @@ def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[s
         "own identity": own.keep_renewing(),
         "trust": own.keep_trust(),
         "changes": core.follow_changes(),
+        "pruning": core.keep_pruning(),
         "replicas": core.replicas.keep_beating(),
         "manifests": _follow_manifests(settings, core),
     }

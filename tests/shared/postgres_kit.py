@@ -59,6 +59,11 @@ class Server:
                 self.process.wait(0.05)
                 raise AssertionError((self.folder / "log").read_text())
 
+    def restart(self) -> None:
+        """Start it again on the same data after it has ended."""
+        self.process = _process(self.folder)
+        self.wait()
+
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True)
 
@@ -77,7 +82,8 @@ def running() -> Iterator[Server]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        server = start(folder)
+        server = Server(folder, _process(folder))
+        server.wait()
         try:
             yield server
         finally:
@@ -87,17 +93,13 @@ def running() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def start(folder: Path) -> Server:
-    """Start a server on a folder that `running` has made."""
+def _process(folder: Path) -> subprocess.Popen[bytes]:
     command = [*_as_user(), _program("postgres"), "-D", f"{folder}/data", "-k", str(folder)]
     settings = {"listen_addresses": "", "fsync": "on", "max_connections": "200"}
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    server = Server(folder, process)
-    server.wait()
-    return server
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
 
 def _as_user() -> list[str]:

@@ -4,10 +4,13 @@ its commands all use these.
 A driver names the symptom; whoever is woken by it needs the cause and the cure.
 """
 
+import sqlite3
+
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 _RESTORE = "stop the CA and put a backup in its place: featward ca restore"
 _NO_USER = "PostgreSQL refuses the CA's user; check --store, pg_hba.conf and the password file"
+_UNREACHABLE = "PostgreSQL can't be reached; is it running, and is --store its address?"
 # By what is said: SQLAlchemy does not tell SQLite's codes apart, and who is not let in by PostgreSQL
 # gets no SQLSTATE.
 _WORDS = {
@@ -29,7 +32,8 @@ _WORDS = {
     "authentication failed": _NO_USER,
     "no pg_hba.conf entry": _NO_USER,
     '" does not exist': "PostgreSQL has no such database or user: createdb, createuser",
-    "connection failed": "PostgreSQL can't be reached; is it running, and is --store its address?",
+    "connection failed": _UNREACHABLE,
+    "connection is bad": _UNREACHABLE,
 }
 # By SQLSTATE or, where it ends in a star, its class.
 _STATES = {
@@ -47,7 +51,7 @@ _STATES = {
 }
 
 
-def explain(error: SQLAlchemyError) -> str:
+def explain(error: SQLAlchemyError | sqlite3.Error) -> str:
     """One sentence: the cause as the database tells it and, where it is known, what to do."""
     cause = getattr(error, "orig", None) or error
     # PostgreSQL's further lines hold values of rows.
