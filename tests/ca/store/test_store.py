@@ -1,6 +1,8 @@
 """What every store promises, whichever database is behind it."""
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -91,28 +93,29 @@ async def test_what_another_replica_wrote_in_between_is_judged_and_no_failure(
         other.close()
 
 
-async def test_replicas_that_wait_for_each_other_both_get_through(
-    store: Store, store_url: str
-) -> None:
-    other = open_store(store_url)
+async def test_replicas_that_wait_for_each_other_both_get_through(postgresql_url: str) -> None:
+    stores = [open_store(postgresql_url) for _ in range(2)]
+    both_hold_one = threading.Barrier(2)
 
-    def both(first: str, second: str) -> Callable[[Connection], None]:
-        def work(connection: Connection) -> None:
-            for name in (first, second):
-                connection.execute(
-                    text("UPDATE issuance SET clock_high = clock_high + 1")
-                    if name == "issuance"
-                    else text("UPDATE trust SET sequence = sequence + 1")
-                )
+    def work(first: str, second: str) -> Callable[[Connection], None]:
+        def perform(connection: Connection) -> None:
+            connection.execute(text(first))
+            if not both_hold_one.broken:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    both_hold_one.wait(5)
+                    both_hold_one.abort()
+            connection.execute(text(second))
 
-        return work
+        return perform
 
-    turns = []
-    for _ in range(10):
-        turns += [store.run(both("issuance", "trust")), other.run(both("trust", "issuance"))]
-    await asyncio.gather(*turns)
-    assert await store.read(sequence) == len(turns)
-    other.close()
+    statements = (
+        "UPDATE trust SET sequence = sequence + 1",
+        "UPDATE issuance SET clock_high = clock_high + 1",
+    )
+    await asyncio.gather(stores[0].run(work(*statements)), stores[1].run(work(*statements[::-1])))
+    assert await stores[0].read(sequence) == 2
+    for store in stores:
+        store.close()
 
 
 async def test_replicas_that_start_at_once_bring_the_schema_up_to_date_once(
