@@ -78,7 +78,8 @@ class Core:
         self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(self.store, clock, self.metrics)
         self.bans = Bans()
-        self.replicas = Replicas(self.store, clock, lambda: self.authorities.sequence)
+        # Nobody waits for a heartbeat, so its times are no part of the store's.
+        self.replicas = Replicas(store, clock, lambda: self.authorities.sequence)
         self._edited = asyncio.Event()
         self._due = 0.0
         self._closed = False

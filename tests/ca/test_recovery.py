@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from ca_kit import OpenCore, a_request, issue
+from ca_kit import OpenCore, a_request, issue, outlive_the_dead
 from featward_ca.attest import Attested
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import key_encryption_key
-from featward_ca.replicas import DEAD_LOOKS
 from featward_ca.requests import keys_of
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
@@ -63,12 +62,6 @@ def killed(store_url: str) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return done.stdout.strip()
-
-
-async def outlive_the_dead(core: Core) -> None:
-    """Look so often that a replica without heartbeat is given up; the embedded store has none."""
-    for _ in range(DEAD_LOOKS + 1):
-        await core.replicas.beat()
 
 
 async def test_a_kill_between_intent_and_outcome_leaves_both_readable(

@@ -427,6 +427,7 @@ def test_issuing_is_halted_explained_and_checked_by_commands(
     assert json.loads(as_json)["findings"] == []
 
 
+@pytest.mark.timeout(180)
 def test_a_backup_is_made_of_a_running_and_of_a_stopped_ca_and_restored(
     settings: ServeSettings, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from ca_kit import FakeClock, OpenCore, a_directory, a_request
+from ca_kit import FakeClock, OpenCore, a_directory, a_request, outlive_the_dead
 from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
 from featward_ca import pacing
@@ -232,6 +232,7 @@ async def test_who_was_connected_to_a_ca_that_was_killed_is_not(
     stream, _ = await watch(served, svid)
     assert (await stored(served, svid.lineage)).connected
     again = await open_core()
+    await outlive_the_dead(again)
     store, now = again.store, again.clock.now()
     (row,) = await store.read(lambda connection: clients.live(connection, store.replica, now))
     assert not row.connected

@@ -15,6 +15,7 @@ from featward_ca.core import Core
 from featward_ca.directory import Directory
 from featward_ca.issuer import IssuedSvid
 from featward_ca.recorded import Request, nothing
+from featward_ca.replicas import DEAD_LOOKS
 from featward_ca.requests import Key, keys_of, spki
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import acknowledgements
@@ -98,3 +99,9 @@ async def acknowledge(core: Core, issued: IssuedSvid, sequence: int | None = Non
     now, replica = core.clock.now(), core.store.replica
     heard = Heard(issued.row.lineage, said, now, replica, issued.row.serial)
     await core.store.run(lambda connection: acknowledgements.store(connection, [heard]))
+
+
+async def outlive_the_dead(core: Core) -> None:
+    """Look so often that a replica without heartbeat is given up; the embedded store has none."""
+    for _ in range(DEAD_LOOKS + 1):
+        await core.replicas.beat()
