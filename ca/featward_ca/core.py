@@ -61,19 +61,21 @@ class Core:
         self.halt = Halt(self.store, clock)
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics, self.halt)
         self.authorities = Authorities(keys, self.store, clock, self.metrics)
-        self.carry_out = CarryOut(keys, self.issuance, self.store, clock, self._root)
+        self.carry_out = CarryOut(keys, self.issuance, self.store, clock, self._root, self.metrics)
         self.schedule = Schedule(
             self.store,
             self.authorities,
             self.carry_out,
             clock,
-            lambda: self.situation.lifetimes.refresh_hint,
+            lambda: self.situation.lifetimes,
         )
         self._leaves = Leaves(Batch(keys, self.store, clock, self.metrics, self.halt))
         self.issuer = Issuer(self.authorities, self._leaves, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)
-        self.renewals = Renewals(self.store, clock, self.metrics)
+        self.renewals = Renewals(
+            self.store, clock, self.metrics, lambda: self.situation.lifetimes.reattest_grace
+        )
         self.bans = Bans()
         self._edited = asyncio.Event()
         self._due = 0.0

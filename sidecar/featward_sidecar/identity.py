@@ -36,8 +36,8 @@ LOOK_SECONDS = 5.0
 """The wall clock may be set while we wait, so waits for a time of day are cut into pieces of this length."""
 
 GIVEN_SECONDS = 0.1
-"""How often we look whether apps were given what the engine uses, or connections of before have ended, while that
-is not so; the CA waits for it."""
+"""How often we look whether apps were given what the engine uses, and whether the connections of before have
+ended, while that is not so: the CA waits for it."""
 
 APPS_SECONDS = 10.0
 """After a change we look that often for this long: apps that are silent count as given by then, and one that

@@ -35,6 +35,8 @@ class LineageRow:
 
 # The method of the CA's own lineages.
 OWN_METHOD = "self"
+# Those whose lineages go on by the SVID alone, because nothing is left of their evidence.
+RENEWING_METHODS = ("join-token",)
 
 
 class Cap(StrEnum):
