@@ -10,7 +10,7 @@ from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.settings import DAY
-from featward_ca.store import authority_rows, bans, clients, rotation_rows, svids
+from featward_ca.store import authority_rows, bans, clients, replica_rows, rotation_rows, svids
 from featward_ca.store.facts import PRESENT
 
 # A weekend, and some: for as long a forced step is shown.
@@ -50,6 +50,12 @@ async def _show(
         halted=said(await core.halt.halted()),
         root_sha256=core.authorities.root_sha256,
         warnings=await _warnings(core, now),
+        replicas=[
+            authority_pb2.Replica(
+                id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams
+            )
+            for row in await core.store.read(replica_rows.everybody)
+        ],
     )
 
 
