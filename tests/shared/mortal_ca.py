@@ -12,14 +12,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from featward_ca import server
 from featward_ca.settings import ServeSettings
+from featward_ca.store import pruning, replica_rows
 from featward_ca.store.engines import open_store
+from featward_ca.store.replica_rows import ReplicaRow
 from featward_ca.store.store import Connection, Store
 
 _Result = TypeVar("_Result")
@@ -36,6 +38,8 @@ class MortalStore:
     fatal: str
     when: str
     commits: int = 0
+    # What is written now is a replica's sign of life: those come when they like, and are not counted.
+    beating: bool = False
     # Where each owner's rotation stood at the first commit of this process.
     began: dict[str, tuple[str, str]] | None = None
 
@@ -44,8 +48,22 @@ class MortalStore:
         return self.living.kind
 
     @property
+    def shared(self) -> bool:
+        return self.living.shared
+
+    @property
+    def file(self) -> Path | None:
+        return self.living.file
+
+    @property
     def replica(self) -> str:
         return self.living.replica
+
+    def rename(self) -> None:
+        self.living.rename()
+
+    def changes(self) -> AsyncIterator[int]:
+        return self.living.changes()
 
     async def run(self, work: Callable[[Connection], _Result]) -> _Result:
         return await self._write(self.living.run, work)
@@ -61,21 +79,21 @@ class MortalStore:
         write: Callable[[Callable[[Connection], _Result]], Awaitable[_Result]],
         work: Callable[[Connection], _Result],
     ) -> _Result:
-        if ":" not in self.fatal:
-            mine = self._count()
-            result = await write(work)
-            self._die(mine, "after")
-            return result
+        mine = 0
         if self.began is None:
             self.began = await self.living.read(self._at)
 
         def watched(connection: Connection) -> _Result:
+            nonlocal mine
+            self.beating = False
             result = work(connection)
+            mine = 0 if self.beating else self._count()
             if self.when == "before":
                 self._die_at_step(self._at(connection))
             return result
 
         result = await write(watched)
+        self._die(mine, "after")
         self._die_at_step(await self.living.read(self._at))
         return result
 
@@ -107,14 +125,30 @@ class MortalStore:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def _nothing(*_: object) -> int:
+    return 0
+
+
 def main() -> None:
     """Serve until SIGTERM, or until the fatal commit."""
     data, manifests, kek = (Path(argument) for argument in sys.argv[1:4])
     fatal, when = sys.argv[4:6]
     listen, health = sys.argv[6:8] or ("127.0.0.1:0", None)
-    setattr(  # noqa: B010  # not the module's to export
-        server, "open_store", lambda url: MortalStore(open_store(url), data, fatal, when)
-    )
+    stores: list[MortalStore] = []
+
+    def mortal(url: str) -> MortalStore:
+        stores.append(MortalStore(open_store(url), data, fatal, when))
+        return stores[-1]
+
+    def beat(connection: Connection, row: ReplicaRow) -> bool:
+        for store in stores:
+            store.beating = True
+        return replica_rows_beat(connection, row)
+
+    setattr(server, "open_store", mortal)  # noqa: B010  # not the module's to export
+    # There is nothing to prune, and it would be counted when it came to it.
+    setattr(pruning, "prune", _nothing)  # noqa: B010  # mypy wants the same signature
+    replica_rows_beat, replica_rows.beat = replica_rows.beat, beat
     settings = ServeSettings(
         environment="prod",
         data=data,
