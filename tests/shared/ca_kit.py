@@ -17,7 +17,7 @@ from featward_ca.issuer import IssuedSvid
 from featward_ca.recorded import Request, nothing
 from featward_ca.requests import Key, keys_of, spki
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import acknowledgements
+from featward_ca.store import acknowledgements, replica_rows
 from featward_ca.store.acknowledgements import Heard
 
 OpenCore = Callable[..., Awaitable[Core]]
@@ -98,3 +98,9 @@ async def acknowledge(core: Core, issued: IssuedSvid, sequence: int | None = Non
     now, replica = core.clock.now(), core.store.replica
     heard = Heard(issued.row.lineage, said, now, replica, issued.row.serial)
     await core.store.run(lambda connection: acknowledgements.store(connection, [heard]))
+
+
+async def killed(core: Core) -> None:
+    """Nobody will hear of this CA any more: its replica is as good as buried."""
+    name = core.store.replica
+    await core.store.run(lambda connection: replica_rows.remove(connection, [name]))

@@ -194,7 +194,7 @@ def _next(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
     if found and not forced:
         if rotation.state is Progress.RUNNING and known.now >= rotation.deadline:
             yield Block(rotation.id, tuple(found))
-    elif rotation.state is Progress.BLOCKED:
+    elif rotation.state is Progress.BLOCKED and not forced:
         yield Unblock(rotation.id)
     else:
         yield step(rotation, forced, breaks(found))
