@@ -36,7 +36,6 @@ from featward_ca.rotation.actions import Planned
 from featward_ca.rotation.carry_out import By, CarryOut
 from featward_ca.rotation.plan import Terms
 from featward_ca.rotation.schedule import Schedule, terms
-from featward_ca.settings import REATTEST_GRACE
 from featward_ca.situation import Situation
 from featward_ca.store import authority_rows, bans, clients, environment, pruning
 from featward_ca.store.authority_rows import AuthorityRow
@@ -64,19 +63,21 @@ class Core:
         self.halt = Halt(self.store, clock)
         self.issuance = RecordedIssuance(Issuance(keys), self.store, clock, self.metrics, self.halt)
         self.authorities = Authorities(keys, self.store, clock, self.metrics)
-        self.carry_out = CarryOut(keys, self.issuance, self.store, clock, self._root)
+        self.carry_out = CarryOut(keys, self.issuance, self.store, clock, self._root, self.metrics)
         self.schedule = Schedule(
             self.store,
             self.authorities,
             self.carry_out,
             clock,
-            lambda: self.situation.lifetimes.refresh_hint,
+            lambda: self.situation.lifetimes,
         )
         self._leaves = Leaves(Batch(keys, self.store, clock, self.metrics, self.halt))
         self.issuer = Issuer(self.authorities, self._leaves, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
         self.attestors = Attestors(situation, self.tokens)
-        self.renewals = Renewals(self.store, clock, self.metrics)
+        self.renewals = Renewals(
+            self.store, clock, self.metrics, lambda: self.situation.lifetimes.reattest_grace
+        )
         self.bans = Bans()
         # Nobody waits for a heartbeat, so its times are no part of the store's.
         self.replicas = Replicas(store, clock, lambda: self.authorities.sequence)
@@ -201,7 +202,9 @@ class Core:
     async def prune(self) -> None:
         """Delete what is over. Never raises CaError."""
         try:
-            count = await pruning.prune(self.store, self.clock.now(), REATTEST_GRACE)
+            count = await pruning.prune(
+                self.store, self.clock.now(), self.situation.lifetimes.reattest_grace
+            )
         except CaError as error:
             _log.error("store not pruned", extra=fields(error=str(error)))
             return

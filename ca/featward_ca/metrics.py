@@ -71,6 +71,13 @@ class Metrics:
             "How long SVIDs live, by the Environment.",
             registry=self._registry,
         )
+        self.forced = Counter(
+            "featward_ca_rotation_steps_forced",
+            "Steps of rotations that were taken although somebody stood in their way, by owner of"
+            " the authority and by step.",
+            ["owner", "step"],
+            registry=self._registry,
+        )
         self.bans = Gauge(
             "featward_ca_bans",
             "Bans in force.",

@@ -116,7 +116,7 @@ async def new_root(at: Stopped, keys: EncryptedKeyStore, *, force: bool) -> list
 async def _make_root(at: Stopped, keys: EncryptedKeyStore) -> AuthorityRow:
     halt = Halt(at.store, at.clock)
     issuance = RecordedIssuance(Issuance(keys), at.store, at.clock, Metrics(), halt)
-    carry_out = CarryOut(keys, issuance, at.store, at.clock, _no_root)
+    carry_out = CarryOut(keys, issuance, at.store, at.clock, _no_root, Metrics())
     terms, by = Terms(at.trust_domain, Lifetimes(HOUR, {}), {}), By("command")
     await carry_out.do(actions.Request(ROOT), terms, by)
     waiting = await at.store.read(lambda c: authority_rows.of_state(c, State.REQUESTED))

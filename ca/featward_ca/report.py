@@ -73,6 +73,10 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
             f"[red]issuing is halted since {since} by {escape(halted.by)}"
             f" ({escape(halted.reason or 'no reason given')}); featward ca resume[/red]",
         )
+    cautions: Any = answer.warnings  # mypy takes the stub's Warning for Python's own
+    for caution in cautions:
+        told = f"{caution.text}; {caution.remedy}"
+        console.print(f"[yellow]{escape(told)}[/yellow]", soft_wrap=True)
     if answer.unsafe_short_lives:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
 

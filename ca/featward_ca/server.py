@@ -29,7 +29,7 @@ from featward_ca.service.identity import IdentityService
 from featward_ca.service.peers import ADMIN
 from featward_ca.service.sockets import listen
 from featward_ca.service.streams import Streams
-from featward_ca.settings import REATTEST_GRACE, ServeSettings
+from featward_ca.settings import ServeSettings
 from featward_ca.situation import Situation
 from featward_ca.store import authority_rows
 from featward_ca.store.engines import open_store
@@ -97,8 +97,8 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         health = Health(core)
         stack.push_async_callback(health.stop)
         addresses = Addresses(
-            listen=_listen(settings, credentials, settings.listen, stack),
-            workload_socket=_listen_unix(settings, credentials, stack),
+            listen=_listen(settings, core, credentials, settings.listen, stack),
+            workload_socket=_listen_unix(settings, core, credentials, stack),
             admin_socket=str(settings.admin_socket),
             health=await health.start(settings.health) if settings.health else None,
         )
@@ -149,6 +149,7 @@ async def _serve(socket: Path, services: Sequence[Any], stack: contextlib.AsyncE
 
 def _listen(
     settings: ServeSettings,
+    core: Core,
     credentials: Credentials,
     address: str,
     stack: contextlib.AsyncExitStack,
@@ -160,7 +161,7 @@ def _listen(
         "listen": address,
         "forward": str(settings.identity_socket),
         "client_certificate": "none" if address.startswith("unix:") else "optional",
-        "expired_grace_seconds": int(REATTEST_GRACE),
+        "expired_grace_seconds": int(core.situation.lifetimes.reattest_grace),
         "send_root": True,
         # All streams of all callers in a few connections: one of gRPC's costs more than a stream.
         "far_connections": _FAR_CONNECTIONS,
@@ -176,11 +177,14 @@ def _listen(
 
 
 def _listen_unix(
-    settings: ServeSettings, credentials: Credentials, stack: contextlib.AsyncExitStack
+    settings: ServeSettings,
+    core: Core,
+    credentials: Credentials,
+    stack: contextlib.AsyncExitStack,
 ) -> str | None:
     if settings.workload_socket is None:
         return None
-    return _listen(settings, credentials, f"unix:{settings.workload_socket}", stack)
+    return _listen(settings, core, credentials, f"unix:{settings.workload_socket}", stack)
 
 
 def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[str, Any]:

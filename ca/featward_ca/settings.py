@@ -32,6 +32,12 @@ AUTHORITY_TTLS = 6
 PREPARE_AT_LEFT = 2 / 7
 # How long after its end an SVID of a join-token workload may still be renewed.
 REATTEST_GRACE = DAY
+# With short lives that many of them, so that scope rows do not pile up over a day of tests; and two
+# minutes at the least, in which the sidecars of a slow machine come back.
+SHORT_GRACE_TTLS, SHORT_GRACE = 20, 2 * MINUTE
+# How long clients whose SVIDs ended while the CA was away have to come back after its start: a
+# sidecar tries once a minute, and a busy CA may turn it away once.
+RETURN = 2 * MINUTE
 # How often federated peers are told to look at our bundle. A root is revoked five of these after its
 # successor was announced, so it bounds the end of a root's compromise too.
 REFRESH_HINT = 5 * MINUTE
@@ -57,7 +63,19 @@ class Lifetimes:
     @property
     def refresh_hint(self) -> float:
         """How often federated peers are told to look at our bundle."""
-        return min(REFRESH_HINT, self.svid) if self.unsafe_short else REFRESH_HINT
+        return min(REFRESH_HINT, max(1.0, self.svid / 5)) if self.unsafe_short else REFRESH_HINT
+
+    @property
+    def reattest_grace(self) -> float:
+        """How long after its end an SVID may still be renewed by itself."""
+        if not self.unsafe_short:
+            return REATTEST_GRACE
+        return min(REATTEST_GRACE, max(SHORT_GRACE, SHORT_GRACE_TTLS * self.svid))
+
+    @property
+    def return_time(self) -> float:
+        """How long after a start nothing is taken from those whose SVIDs ended before it."""
+        return min(RETURN, 5 * self.svid) if self.unsafe_short else RETURN
 
     def of(self, owner: str) -> float:
         """The lifetime of the authority of a business unit, or of ``platform``."""

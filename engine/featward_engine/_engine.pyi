@@ -104,6 +104,13 @@ class Credentials:
 
         `authority` is null for an external chain that is a leaf alone.
         """
+    def serial_in_use(self) -> str | None:
+        """The serial (hex) of the SVID in use; None before the first.
+
+        After a renewal by another authority it is the earlier one's for as long as a connection
+        lives that was made with it: until then nobody may stop trusting that authority. An app
+        that was handed an identity is not counted.
+        """
     def sequence(self) -> int:
         """The sequence of the trust in use, 0 before the first."""
 

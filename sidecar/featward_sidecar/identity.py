@@ -36,7 +36,8 @@ LOOK_SECONDS = 5.0
 """The wall clock may be set while we wait, so waits for a time of day are cut into pieces of this length."""
 
 GIVEN_SECONDS = 0.1
-"""How often we look whether apps were given what the engine uses, while they were not; nobody else waits."""
+"""How often we look whether apps were given what the engine uses, and whether the connections of before have
+ended, while that is not so: the CA waits for it."""
 
 APPS_SECONDS = 10.0
 """After a change we look that often for this long: apps that are silent count as given by then, and one that
@@ -77,6 +78,7 @@ class IdentityKeeper:
         self._lineage = ""
         self._offset: float | None = None
         self._acknowledged = 0
+        self._serial_told = ""
         self._trusted_at = 0.0
         self._renewal_refused = False
         self._backoff = Backoff()
@@ -148,7 +150,8 @@ class IdentityKeeper:
         asked_at: float | None = None
         greeted = False
         while not self._stopped.is_set():
-            if (given := self._consumers.given()) > self._acknowledged:
+            given = self._consumers.given()
+            if given > self._acknowledged or self._serial_in_use() != self._serial_told:
                 call.send(self._message(given))
             if asked_at is None and self._now() >= self._renew_at:
                 call.send(self._message(self._consumers.given(), renew=True))
@@ -177,12 +180,12 @@ class IdentityKeeper:
     def _message(self, acknowledge: int, *, renew: bool = False) -> bytes:
         request = identity_pb2.WatchIdentityRequest(
             acknowledged_sequence=acknowledge,
-            serial_in_use=self._identity().get("serial", ""),
+            serial_in_use=self._serial_in_use(),
             lineage=self._lineage,
             version=__version__,
             clock_offset_ms=round((self._offset or 0.0) * 1000),
         )
-        self._acknowledged = acknowledge
+        self._acknowledged, self._serial_told = acknowledge, request.serial_in_use
         if (evidence := self._evidence.renew()) is not None:
             request.evidence.CopyFrom(evidence)
         if renew:
@@ -195,7 +198,8 @@ class IdentityKeeper:
             self._acknowledged < self._credentials.sequence()
             and time.monotonic() < self._trusted_at + APPS_SECONDS
         )
-        look = GIVEN_SECONDS if waits_for_apps else LOOK_SECONDS
+        parting = self._serial_told != self._identity().get("serial", "")
+        look = GIVEN_SECONDS if waits_for_apps or parting else LOOK_SECONDS
         return max(0.01, min(look, until_renewal))
 
     def _check_patience(self, asked_at: float | None) -> None:
@@ -216,6 +220,10 @@ class IdentityKeeper:
             self._pending = self._credentials.new_identity()
         csr: bytes = self._pending.csr
         return csr
+
+    def _serial_in_use(self) -> str:
+        """That of the authority before ours, as long as a connection lives which was made with it."""
+        return self._credentials.serial_in_use() or ""
 
     def _identity(self) -> dict[str, str]:
         identity: dict[str, str] = json.loads(self._credentials.identity() or b"{}")

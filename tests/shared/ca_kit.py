@@ -18,7 +18,7 @@ from featward_ca.recorded import Request, nothing
 from featward_ca.replicas import DEAD_LOOKS
 from featward_ca.requests import Key, keys_of, spki
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import acknowledgements
+from featward_ca.store import acknowledgements, replica_rows
 from featward_ca.store.acknowledgements import Heard
 
 OpenCore = Callable[..., Awaitable[Core]]
@@ -105,3 +105,9 @@ async def outlive_the_dead(core: Core) -> None:
     """Look so often that a replica without heartbeat is given up; the embedded store has none."""
     for _ in range(DEAD_LOOKS + 1):
         await core.replicas.beat()
+
+
+async def killed(core: Core) -> None:
+    """Nobody will hear of this CA any more: its replica is as good as buried."""
+    name = core.store.replica
+    await core.store.run(lambda connection: replica_rows.remove(connection, [name]))

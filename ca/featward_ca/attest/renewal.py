@@ -6,6 +6,7 @@ descends from that attestation is renewed any more.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -21,7 +22,6 @@ from featward_ca.errors import (
 )
 from featward_ca.metrics import Metrics
 from featward_ca.requests import Key
-from featward_ca.settings import REATTEST_GRACE
 from featward_ca.store import audit, svids
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
@@ -49,9 +49,14 @@ class Stored:
 
 
 class Renewals:
-    """Judges renewals against what is stored."""
+    """Judges renewals against what is stored. `grace`: how long after its end an SVID still renews
+    itself, asked anew each time.
+    """
 
-    def __init__(self, store: Store, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, metrics: Metrics, grace: Callable[[], float]
+    ) -> None:
+        self._grace = grace
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -72,7 +77,7 @@ class Renewals:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
             )
-        if lineage.tainted_at is not None or self._clock.now() >= old.not_after + REATTEST_GRACE:
+        if lineage.tainted_at is not None or self._clock.now() >= old.not_after + self._grace():
             raise EvidenceNeededError(_AGAIN)
         if lineage.workload not in directory.workloads:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")

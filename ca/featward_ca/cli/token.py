@@ -33,3 +33,5 @@ def create_token(
     # Only the token goes to stdout, so that it can be redirected into a file.
     typer.echo(answer.token)
     errors.print(f"for {answer.spiffe_id}, to be used once within {ttl}")
+    for warning in answer.warnings:
+        errors.print(f"warning: {warning.text}; {warning.remedy}", style="yellow", soft_wrap=True)

@@ -14,6 +14,7 @@ from featward_ca.clock import Clock
 from featward_ca.errors import ConfigurationError, IllegalTransitionError
 from featward_ca.issuance import Signer, new_serial
 from featward_ca.keys import KeyStore
+from featward_ca.metrics import Metrics
 from featward_ca.profile import Order, Purpose, SubjectName
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.recorded import Request as Asked
@@ -48,7 +49,9 @@ class CarryOut:
         store: Store,
         clock: Clock,
         root: Callable[[], tuple[AuthorityRow, Signer]],
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._keys = keys
         self._issuance = issuance
         self._store = store
@@ -64,8 +67,25 @@ class CarryOut:
                 await self._request(owner, terms, by)
             case actions.Sign(authority):
                 await self._sign(authority, terms, by)
+            case actions.Activate(authority, forced, breaks) | actions.Revoke(
+                authority, forced, breaks
+            ) if forced:
+                await self._store.exclusive(lambda c: self._change(c, action, by))
+                await self._tell_forced(action, authority, forced, breaks)
             case _:
                 await self._store.exclusive(lambda c: self._change(c, action, by))
+
+    async def _tell_forced(
+        self, action: actions.Planned, authority: str, forced: str, breaks: tuple[str, ...]
+    ) -> None:
+        """Whoever was not waited for may lose connections: nobody should have to find out by that."""
+        row = await self._store.read(lambda c: authority_rows.find(c, authority))
+        owner, step = row.owner if row else "", type(action).__name__.lower()
+        self._metrics.forced.labels(owner, step).inc()
+        _log.warning(
+            "step of a rotation forced",
+            extra=fields(owner=owner, step=step, authority=authority, why=forced, breaks=breaks),
+        )
 
     async def _request(self, owner: str, terms: Terms, by: By) -> None:
         public, kept = self._keys.create()

@@ -48,6 +48,7 @@ def revoke(authority: KnownAuthority, known: Known) -> list[Blocker]:
     signers = {authority.id} | {one.id for one in known.under(authority)}
     in_use = [client for client in known.clients if client.authority in signers]
     blockers = [_client(client, "uses an SVID that it signed") for client in in_use]
+    blockers += [_returning(client) for client in known.returning if client.authority in signers]
     used = {client.lineage for client in in_use}
     blockers += [
         blocker
@@ -85,6 +86,17 @@ def _client(client: LiveClient, what: str) -> Blocker:
         BlockerKind.CLIENT,
         client.spiffe_id,
         f"{client.spiffe_id} ({place}) {what}",
+        client.not_after,
+        client,
+    )
+
+
+def _returning(client: LiveClient) -> Blocker:
+    """It would be refused for good, where a restart of the CA is all that happened."""
+    return Blocker(
+        BlockerKind.CLIENT,
+        client.spiffe_id,
+        f"{client.spiffe_id} could not renew an SVID that it signed while the CA was away",
         client.not_after,
         client,
     )

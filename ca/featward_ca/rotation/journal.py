@@ -69,7 +69,7 @@ def advance(
         forced=rotation.forced or forced,
     )
     rotation_rows.write(connection, done)
-    _note(connection, rotation, now, "forced" if forced else "step done", detail)
+    _note(connection, rotation, now, rotation_rows.FORCED if forced else "step done", detail)
 
 
 def set_progress(

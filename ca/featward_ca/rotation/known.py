@@ -101,8 +101,13 @@ class Known:
 
     now: float
     refresh_hint: float
+    # Since when this CA is back, and clients can renew.
+    opened_at: float = 0.0
     authorities: tuple[KnownAuthority, ...] = ()
     clients: tuple[LiveClient, ...] = ()
+    # Those whose SVIDs ended, while the CA may have been away, and who may renew them; soon after a
+    # start only.
+    returning: tuple[LiveClient, ...] = ()
     replicas: tuple[LiveReplica, ...] = ()
     tokens: tuple[UnusedToken, ...] = ()
     # Those that are not over.

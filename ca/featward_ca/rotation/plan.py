@@ -33,7 +33,7 @@ from featward_ca.rotation.known import (
     Rotation,
 )
 from featward_ca.rotation.states import Kind, Progress, State, Step
-from featward_ca.settings import PREPARE_AT_LEFT, REATTEST_GRACE, Lifetimes
+from featward_ca.settings import PREPARE_AT_LEFT, Lifetimes
 
 # How often what a rotation waits for is looked at: acknowledgements reach the store by any replica.
 LOOK_SECONDS = 1.0
@@ -62,7 +62,7 @@ class Terms:
 
 def plan(known: Known, terms: Terms) -> list[Planned]:
     """What is to be done now. Empty: nothing until `due`."""
-    if over := [*_over(known)]:
+    if over := [*_over(known, terms)]:
         return over
     actions: list[Planned] = [*_missing(known, terms)]
     for rotation in known.rotations:
@@ -73,7 +73,7 @@ def plan(known: Known, terms: Terms) -> list[Planned]:
 
 def due(known: Known, terms: Terms) -> float:
     """When to plan again after there was nothing to do. Infinity: when something changes."""
-    moments = [_end(one) for one in known.authorities if one.state is not State.REQUESTED]
+    moments = [_end(one, terms) for one in known.authorities if one.state is not State.REQUESTED]
     moments += [
         prepare_at(active)
         for owner in (ROOT, *terms.prefixes)
@@ -139,17 +139,18 @@ def disagreement(rotation: Rotation, known: Known) -> str | None:
     )
 
 
-def _over(known: Known) -> Iterator[Planned]:
+def _over(known: Known, terms: Terms) -> Iterator[Planned]:
     for one in known.authorities:
-        if one.state is State.REQUESTED or known.now < _end(one):
+        if one.state is State.REQUESTED or known.now < _end(one, terms):
             continue
         # Away for long enough, both are due at once; each is a change of its own.
         yield Retire(one.id) if one.state is State.EXPIRED else Expire(one.id)
 
 
-def _end(one: KnownAuthority) -> float:
+def _end(one: KnownAuthority, terms: Terms) -> float:
     """When its state has to change for its age alone."""
-    return one.not_after + (REATTEST_GRACE if one.state is State.EXPIRED else 0.0)
+    grace = terms.lifetimes.reattest_grace if one.state is State.EXPIRED else 0.0
+    return one.not_after + grace
 
 
 def _missing(known: Known, terms: Terms) -> Iterator[Planned]:
@@ -193,7 +194,7 @@ def _next(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
     if found and not forced:
         if rotation.state is Progress.RUNNING and known.now >= rotation.deadline:
             yield Block(rotation.id, tuple(found))
-    elif rotation.state is Progress.BLOCKED:
+    elif rotation.state is Progress.BLOCKED and not forced:
         yield Unblock(rotation.id)
     else:
         yield step(rotation, forced, breaks(found))
@@ -222,7 +223,9 @@ def _overridden(rotation: Rotation, found: list[Blocker], known: Known, terms: T
     before = known.find(rotation.predecessor)
     if rotation.kind is Kind.COMPROMISE:
         wait = COMPROMISE_WAIT if rotation.step is Step.ACTIVATE else rotation.step_timeout
-        return "the authority is compromised" if known.now >= rotation.step_since + wait else ""
+        # While the CA was away nobody could renew.
+        since = max(rotation.step_since, known.opened_at)
+        return "the authority is compromised" if known.now >= since + wait else ""
     if before is None or rotation.step is not Step.ACTIVATE or rotation.kind is not Kind.SCHEDULED:
         return ""
     # Standing still would end in an outage for all.
@@ -235,6 +238,9 @@ def _before_activation(rotation: Rotation, target: KnownAuthority, known: Known)
         return []
     found = gates.activate(target, known)
     if rotation.kind is not Kind.COMPROMISE:
+        return found
+    # Who is not connected right after a start may only not be back yet.
+    if known.now < known.opened_at + COMPROMISE_WAIT:
         return found
     return [one for one in found if one.client is None or one.client.connected]
 

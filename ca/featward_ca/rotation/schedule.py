@@ -48,9 +48,10 @@ class Schedule:
         authorities: Authorities,
         carry_out: CarryOut,
         clock: Clock,
-        refresh_hint: Callable[[], float],
+        lifetimes: Callable[[], Lifetimes],
     ) -> None:
-        self._refresh_hint = refresh_hint
+        self._lifetimes = lifetimes
+        self._opened_at = clock.now()
         self.own_use = OwnUse()
         self._store = store
         self._authorities = authorities
@@ -73,8 +74,9 @@ class Schedule:
 
     async def known(self) -> Known:
         """All facts at this moment."""
-        now, replica, hint = self._clock.now(), self._store.replica, self._refresh_hint()
-        found = await self._store.read(lambda c: facts.known(c, now, hint, replica))
+        now, replica, lifetimes = self._clock.now(), self._store.replica, self._lifetimes()
+        opened_at = self._opened_at
+        found = await self._store.read(lambda c: facts.known(c, now, lifetimes, replica, opened_at))
         if self.own_use.sequence is None:
             return found
         own = LiveReplica(replica, self.own_use.sequence)

@@ -5,7 +5,7 @@ from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from featward_ca.rotation.known import (
     ROOT,
@@ -16,9 +16,10 @@ from featward_ca.rotation.known import (
     UnusedToken,
 )
 from featward_ca.rotation.states import State
+from featward_ca.settings import Lifetimes
 from featward_ca.store import rotation_rows, tables
 from featward_ca.store.authority_rows import AuthorityRow, of_state
-from featward_ca.store.svids import OWN_METHOD
+from featward_ca.store.svids import OWN_METHOD, RENEWING_METHODS
 
 # Whoever was answered with a new SVID and does not say what it uses is taken to use it after this
 # time: a connection that breaks during the answer is noticed and tried again sooner.
@@ -29,14 +30,20 @@ UNDER_WAY_SECONDS = 10.0
 PRESENT = frozenset(State) - {State.REVOKED, State.RETIRED}
 
 
-def known(connection: Connection, now: float, refresh_hint: float, replica: str) -> Known:
-    """All of it. Who is connected to this replica or to a live one counts as connected."""
+def known(
+    connection: Connection, now: float, lifetimes: Lifetimes, replica: str, opened_at: float = 0.0
+) -> Known:
+    """All of it. Who is connected to this replica or to a live one counts as connected;
+    `opened_at`: since when this CA is back.
+    """
     others = _replicas(connection, replica)
     return Known(
         now=now,
-        refresh_hint=refresh_hint,
+        refresh_hint=lifetimes.refresh_hint,
+        opened_at=opened_at,
         authorities=_authorities(connection),
         clients=tuple(live_clients(connection, now, {replica, *(one.id for one in others)})),
+        returning=tuple(_returning(connection, now, lifetimes, opened_at)),
         replicas=others,
         tokens=_tokens(connection, now),
         rotations=tuple(rotation_rows.opened(connection)),
@@ -77,6 +84,33 @@ def live_clients(
             not_after=row.not_after,
             connected=row.replica in replicas,
         )
+
+
+def _returning(
+    connection: Connection, now: float, lifetimes: Lifetimes, opened_at: float
+) -> Iterable[LiveClient]:
+    """Of each client that renews by its SVID alone the newest one, where that ended before the start
+    of this CA; nobody any more once they had the time to come back. `not_after` is then.
+    """
+    until = opened_at + lifetimes.return_time
+    if now >= until:
+        return
+    svid, lineage = tables.svid, tables.lineage
+    newest = (
+        select(svid.c.lineage, func.max(svid.c.not_after).label("end"))
+        .where(svid.c.certificate.is_not(None))
+        .group_by(svid.c.lineage)
+        .subquery()
+    )
+    query = (
+        select(svid.c.lineage, svid.c.authority, lineage.c.spiffe_id)
+        .join(newest, (newest.c.lineage == svid.c.lineage) & (newest.c.end == svid.c.not_after))
+        .join(lineage, lineage.c.id == svid.c.lineage)
+        .where((newest.c.end <= opened_at) & (newest.c.end > now - lifetimes.reattest_grace))
+        .where(lineage.c.method.in_(RENEWING_METHODS) & lineage.c.tainted_at.is_(None))
+    )
+    for row in connection.execute(query):
+        yield LiveClient(row.lineage, row.spiffe_id, 0, row.authority, until)
 
 
 def _in_use(rows: list[Row[Any]], now: float) -> Row[Any]:

@@ -10,6 +10,9 @@ from featward_ca.rotation.known import Rotation
 from featward_ca.rotation.states import OPEN, Kind, Progress, Step
 from featward_ca.store import tables
 
+# What an event is called whose step was taken although somebody stood in its way.
+FORCED = "forced"
+
 
 @dataclass(frozen=True)
 class Event:
@@ -78,6 +81,21 @@ def events(connection: Connection, rotation: str) -> list[Event]:
         select(table).where(table.c.rotation == rotation).order_by(table.c.id)
     )
     return [Event(row.rotation, row.time, Step(row.step), row.what, row.detail) for row in rows]
+
+
+def forced_since(connection: Connection, since: float) -> list[tuple[str, Event]]:
+    """Every step that was forced after a moment, with the owner whose rotation it was of."""
+    table, of = tables.rotation_event, tables.rotation
+    query = (
+        select(of.c.owner, table)
+        .join(of, of.c.id == table.c.rotation)
+        .where((table.c.what == FORCED) & (table.c.time > since))
+        .order_by(table.c.id)
+    )
+    return [
+        (row.owner, Event(row.rotation, row.time, Step(row.step), row.what, row.detail))
+        for row in connection.execute(query)
+    ]
 
 
 def _values(rotation: Rotation) -> dict[str, Any]:

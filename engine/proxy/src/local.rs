@@ -83,6 +83,7 @@ pub(crate) async fn serve<F, R>(
                 limits: &state.config.limits,
                 http: None,
                 watch: None,
+                own: None,
                 draining,
                 leave: || (),
             };

@@ -109,6 +109,11 @@ impl Credentials {
         Ok(Some(PyBytes::new(py, &json)))
     }
 
+    /// The serial of the SVID in use, an earlier one of another authority while a connection shows it.
+    fn serial_in_use(&self) -> Option<String> {
+        self.0.serial_in_use()
+    }
+
     /// The sequence of the trust in use, 0 before the first.
     fn sequence(&self) -> u64 {
         self.0.sequence()

@@ -9,6 +9,7 @@ from featward_ca.rotation import orders
 from featward_ca.rotation.carry_out import By
 from featward_ca.rotation.compromise import compromise
 from featward_ca.rotation.orders import ACTIVATE, Order
+from featward_ca.rotation.plan import COMPROMISE_WAIT
 from featward_ca.rotation.states import Progress, State
 from featward_ca.settings import REFRESH_HINT
 from featward_ca.store import authority_rows
@@ -44,6 +45,7 @@ async def test_a_dry_run_says_who_breaks_and_how_long_it_takes(core: Core) -> No
 
 
 async def test_the_active_one_is_replaced_revoked_and_banned(core: Core, clock: FakeClock) -> None:
+    clock.advance(COMPROMISE_WAIT)  # Whoever is not connected by now is away.
     await issue(core, WORKLOAD)
     stolen = core.authorities.active(UNIT).row
     await orders.rotate(core, UNIT, ORDER)

@@ -9,7 +9,7 @@ from featward_ca.core import Core
 from featward_ca.issuer import IssuedSvid
 from featward_ca.rotation.actions import Begin, Request
 from featward_ca.rotation.known import PLATFORM, ROOT, Rotation
-from featward_ca.rotation.plan import blockers
+from featward_ca.rotation.plan import COMPROMISE_WAIT, blockers
 from featward_ca.rotation.schedule import terms
 from featward_ca.rotation.states import Kind, Progress, State, Step
 from featward_ca.settings import HOUR, REFRESH_HINT
@@ -160,6 +160,7 @@ async def test_a_new_root_moves_every_owner_and_the_old_one_is_revoked_with_all_
 async def test_a_compromise_waits_for_the_connected_alone_and_bans_the_key(
     core: Core, clock: FakeClock
 ) -> None:
+    clock.advance(COMPROMISE_WAIT)  # Whoever is not connected by now is away.
     away = await issue(core, WORKLOAD)
     stolen = core.authorities.active(UNIT).row
     await begin(core, UNIT, Kind.COMPROMISE, wait=300)

@@ -1,14 +1,20 @@
 """What the CA says about itself."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from featward.authority.v1 import authority_pb2
+from featward_ca.core import Core
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store import authority_rows, bans, clients, replica_rows, svids
+from featward_ca.settings import DAY
+from featward_ca.store import authority_rows, bans, clients, replica_rows, rotation_rows, svids
 from featward_ca.store.facts import PRESENT
+
+# A weekend, and some: for as long a forced step is shown.
+REMEMBERED = 7 * DAY
 
 
 async def _show(
@@ -43,6 +49,7 @@ async def _show(
         store=core.store.kind,
         halted=said(await core.halt.halted()),
         root_sha256=core.authorities.root_sha256,
+        warnings=await _warnings(core, now),
         replicas=[
             authority_pb2.Replica(
                 id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams
@@ -50,6 +57,24 @@ async def _show(
             for row in await core.store.read(replica_rows.everybody)
         ],
     )
+
+
+async def _warnings(core: Core, now: float) -> list[authority_pb2.Warning]:
+    """What somebody should look at, though nothing has to be done at once."""
+    forced = await core.store.read(lambda c: rotation_rows.forced_since(c, now - REMEMBERED))
+    return [
+        authority_pb2.Warning(
+            code="rotation-forced",
+            text=f"{_moment(event.time)}: the rotation of {owner} did not wait at the step"
+            f" {event.step}: {event.detail}",
+            remedy="whoever is named may have lost connections; featward ca clients shows them",
+        )
+        for owner, event in forced
+    ]
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 HANDLERS: Mapping[str, AdminHandler] = {"Show": _show}

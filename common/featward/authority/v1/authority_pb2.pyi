@@ -16,14 +16,16 @@ class CreateJoinTokenRequest(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., lifetime_seconds: _Optional[float] = ...) -> None: ...
 
 class CreateJoinTokenResponse(_message.Message):
-    __slots__ = ("token", "spiffe_id", "expires_at")
+    __slots__ = ("token", "spiffe_id", "expires_at", "warnings")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     SPIFFE_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     token: str
     spiffe_id: str
     expires_at: float
-    def __init__(self, token: _Optional[str] = ..., spiffe_id: _Optional[str] = ..., expires_at: _Optional[float] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[Warning]
+    def __init__(self, token: _Optional[str] = ..., spiffe_id: _Optional[str] = ..., expires_at: _Optional[float] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
 
 class ShowRequest(_message.Message):
     __slots__ = ()

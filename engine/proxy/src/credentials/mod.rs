@@ -8,6 +8,7 @@ mod identity;
 mod judging;
 mod key;
 mod scopes;
+mod shown;
 mod trust;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use bans::Ban;
 pub(crate) use identity::Held;
 pub use identity::Identity;
 pub use key::{KeyError, PendingIdentity};
+pub(crate) use shown::Shown;
 pub use trust::NewTrust;
 pub(crate) use trust::Trust;
 
@@ -43,6 +45,7 @@ pub struct Credentials {
 struct Shared {
     trust_domain: String,
     current: ArcSwap<Current>,
+    earlier: shown::Earlier,
     /// Held while a change is made, so that two changes cannot lose one another.
     change: Mutex<()>,
     changes: watch::Sender<u64>,
@@ -70,6 +73,7 @@ impl Credentials {
         let shared = Shared {
             trust_domain: trust_domain.to_owned(),
             current: ArcSwap::default(),
+            earlier: shown::Earlier::default(),
             change: Mutex::new(()),
             changes: watch::Sender::new(0),
             trust_changes: watch::Sender::new(0),
@@ -190,15 +194,17 @@ impl Credentials {
         self.shared.current.load().identity.clone()
     }
 
-    /// The chain and key for a handshake: the newest, with the root at its end if wanted and known.
-    pub(crate) fn certified(&self, with_root: bool) -> Option<Arc<CertifiedKey>> {
+    /// The newest identity for a handshake, and its chain and key, with the root at the end if wanted and known.
+    pub(crate) fn certified(&self, with_root: bool) -> Option<(Arc<Held>, Arc<CertifiedKey>)> {
         let current = self.shared.current.load();
+        let held = current.identity.clone()?;
         let rooted = if with_root {
             current.with_root.clone()
         } else {
             None
         };
-        rooted.or_else(|| current.identity.as_ref().map(|held| held.certified.clone()))
+        let certified = rooted.unwrap_or_else(|| held.certified.clone());
+        Some((held, certified))
     }
 
     fn hold(&self, holder: Holder, chain: Vec<Vec<u8>>) -> Result<Identity, IdentityError> {
@@ -206,6 +212,9 @@ impl Credentials {
         let generation = *self.shared.identity_changes.borrow() + 1;
         let held = Arc::new(Held::take(holder, chain, self.trust_domain(), generation)?);
         let identity = held.identity.clone();
+        if let Some(before) = self.held() {
+            self.shared.earlier.add(&before);
+        }
         self.swap(|current| current.identity = Some(held));
         self.shared.identity_changes.send_replace(generation);
         self.announce();

@@ -120,7 +120,9 @@ impl Connect for Remote {
         let watch = PeerWatch::new(&self.credentials, &connected.peer);
         let guarded = Guarded::new(connected.stream, watch);
         let link = Link::new(Wire::Tls(Box::new(guarded)), Some(until), epoch).await;
-        link.map_err(|error| self.unreachable(error))
+        let mut link = link.map_err(|error| self.unreachable(error))?;
+        link.shows(connected.own);
+        Ok(link)
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::connection::{Ended, Serving};
 use super::sources::Sources;
 use super::{exchange, note};
+use crate::credentials::Shown;
 use crate::drain::Draining;
 use crate::metrics::Socket;
 use crate::peer::{Peer, PeerWatch};
@@ -83,7 +84,7 @@ impl Door {
             .get_or_create_owned(&Socket { listener: self.name });
         gauge.inc();
         match &self.acceptor {
-            None => self.converse(stream, from, None, None, draining).await,
+            None => self.converse(stream, from, None, None, None, draining).await,
             Some(acceptor) => self.shake_hands(acceptor, stream, from, draining).await,
         }
         gauge.dec();
@@ -107,7 +108,9 @@ impl Door {
         drop(shaking);
         match accepted {
             Ok(accepted) => {
-                Box::pin(self.converse(accepted.stream, from, accepted.peer, accepted.http, draining)).await
+                let own = Some(Shown::new(accepted.own, &self.state.credentials));
+                Box::pin(self.converse(accepted.stream, from, accepted.peer, accepted.http, own, draining))
+                    .await
             }
             Err(error) => self.turned_away(from.ip(), &error),
         }
@@ -119,6 +122,7 @@ impl Door {
         from: SocketAddr,
         peer: Option<Peer>,
         http: Option<Http>,
+        own: Option<Shown>,
         draining: Draining,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -137,6 +141,7 @@ impl Door {
             limits: &self.state.config.limits,
             http,
             watch,
+            own,
             draining,
             leave,
         };

@@ -19,6 +19,7 @@ use super::activity::{Activity, Told};
 use super::answer::Answer;
 use super::conversation::{Conversation, either, one, two};
 use crate::config::{Limits, seconds};
+use crate::credentials::Shown;
 use crate::drain::Draining;
 use crate::peer::{PeerWatch, Verdict};
 use crate::tls::Http;
@@ -30,6 +31,8 @@ pub(crate) struct Serving<'l, L> {
     pub(crate) http: Option<Http>,
     /// Judges the peer again while the connection lives.
     pub(crate) watch: Option<PeerWatch>,
+    /// The identity of ours that the peer was shown; None on a plain connection.
+    pub(crate) own: Option<Shown>,
     pub(crate) draining: Draining,
     /// Called when the peer should move on: from then on answers say so.
     pub(crate) leave: L,
@@ -90,17 +93,20 @@ impl<L: Fn()> Serving<'_, L> {
         let Serving {
             limits,
             mut watch,
+            mut own,
             draining,
             leave,
             ..
         } = self;
         let (mut begun, mut cut) = (draining.clone(), draining);
         let mut alarm = pin!(sleep(seconds(limits.idle_seconds)));
-        let mut leaving = false;
+        let mut parting = pin!(sleep(PARTING));
+        let (mut leaving, mut moving) = (false, false);
         loop {
             let mut verdict = pin!(next(&mut watch));
             let mut begin = pin!(order(&mut begun, leaving));
             let mut end = pin!(cut.cut());
+            let mut renewed = pin!(renewed(&mut own, moving));
             let happened = poll_fn(|cx| {
                 if let Poll::Ready(ended) = conversation.as_mut().poll_end(cx) {
                     return Poll::Ready(Event::Ended(ended));
@@ -113,6 +119,12 @@ impl<L: Fn()> Serving<'_, L> {
                     return Poll::Ready(Event::Verdict(verdict));
                 }
                 if begin.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Drain);
+                }
+                if renewed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Renewed);
+                }
+                if moving && !leaving && parting.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Drain);
                 }
                 end.as_mut().poll(cx).map(|()| Event::Cut)
@@ -129,6 +141,16 @@ impl<L: Fn()> Serving<'_, L> {
                     if activity.is_http2() {
                         conversation.as_mut().drain();
                     }
+                }
+                // The authority of before goes away soon, and what is under way then would be cut off. Who is busy
+                // learns it from the next answer; who is idle gets a moment, against the same race as above.
+                Event::Renewed => {
+                    moving = true;
+                    leave();
+                    if activity.is_http2() {
+                        conversation.as_mut().drain();
+                    }
+                    parting.as_mut().reset((Instant::now() + PARTING).into());
                 }
                 Event::Drain => {
                     leaving = true;
@@ -157,11 +179,15 @@ enum Event {
     Alarm,
     Verdict(Verdict),
     Drain,
+    Renewed,
     Cut,
 }
 
 /// How long an idle connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a connection that shows an identity of an authority of before may wait for its next request.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// While a head is coming in, the alarm is set for its deadline.
 fn arm(mut alarm: Pin<&mut Sleep>, activity: &Activity, limits: &Limits) {
@@ -197,6 +223,14 @@ async fn next(watch: &mut Option<PeerWatch>) -> Verdict {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Wait until another authority signs for us than for what the peer was shown.
+async fn renewed(own: &mut Option<Shown>, known: bool) {
+    match own {
+        Some(own) if !known => own.replaced().await,
+        _ => std::future::pending().await,
     }
 }
 

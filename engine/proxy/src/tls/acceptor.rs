@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::resolver::Newest;
+use super::resolver::Chosen;
 use super::{Http, alpn, http_version, provider};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Held};
 use crate::peer::Peer;
 use crate::verify::handshake::Verifier;
 use crate::verify::{Cause, IdentityError};
@@ -72,6 +73,8 @@ pub struct Accepted<IO> {
     pub peer: Option<Peer>,
     /// The protocol agreed on; None when the first bytes must tell.
     pub http: Option<Http>,
+    /// What was shown to the peer.
+    pub(crate) own: Arc<Held>,
 }
 
 /// Takes connections through their handshakes.
@@ -129,11 +132,12 @@ impl Acceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if self.credentials.identity().is_none() {
-            return Err(HandshakeError::NoIdentity);
-        }
+        let chosen = self.credentials.certified(self.send_root);
+        let (own, certified) = chosen.ok_or(HandshakeError::NoIdentity)?;
         let verifier = self.verifier();
-        let config = self.config(verifier.clone()).map_err(HandshakeError::Protocol)?;
+        let config = self
+            .config(verifier.clone(), certified)
+            .map_err(HandshakeError::Protocol)?;
         let handshake = TlsAcceptor::from(Arc::new(config)).accept(io).into_fallible();
         let outcome = timeout(self.deadline, handshake)
             .await
@@ -147,7 +151,12 @@ impl Acceptor {
         };
         let peer = verifier.outcome().transpose()?;
         let http = http_version(stream.get_ref().1.alpn_protocol());
-        Ok(Accepted { stream, peer, http })
+        Ok(Accepted {
+            stream,
+            peer,
+            http,
+            own,
+        })
     }
 
     fn verifier(&self) -> Arc<Verifier> {
@@ -157,18 +166,18 @@ impl Acceptor {
     }
 
     /// A configuration for one handshake; making one costs microseconds beside the handshake's hundreds.
-    fn config(&self, verifier: Arc<Verifier>) -> Result<ServerConfig, rustls::Error> {
+    fn config(
+        &self,
+        verifier: Arc<Verifier>,
+        certified: Arc<CertifiedKey>,
+    ) -> Result<ServerConfig, rustls::Error> {
         let builder = ServerConfig::builder_with_provider(provider().clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?;
         let builder = match self.client_certificate {
             ClientCertificate::None => builder.with_no_client_auth(),
             _ => builder.with_client_cert_verifier(verifier),
         };
-        let newest = Newest {
-            credentials: self.credentials.clone(),
-            with_root: self.send_root,
-        };
-        let mut config = builder.with_cert_resolver(Arc::new(newest));
+        let mut config = builder.with_cert_resolver(Arc::new(Chosen(Some(certified))));
         config.alpn_protocols = self.alpn.clone();
         // A resumed session would skip the judgement of the chain by the trust of today.
         config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::resolver::Chosen;
 use super::{Http, alpn, http_version, provider};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Held};
 use crate::peer::{Peer, PeerCertificates};
 use crate::verify::handshake::Verifier;
 use crate::verify::{self, IdentityError};
@@ -93,6 +93,8 @@ pub struct Connected<IO> {
     pub http: Option<Http>,
     /// Which identity of ours it was made with (see [`Credentials::identity_changed`]), 0 without one.
     pub generation: u64,
+    /// What was shown to the server.
+    pub(crate) own: Option<Arc<Held>>,
 }
 
 /// Takes connections to one expected server through their handshakes.
@@ -146,7 +148,10 @@ impl Connector {
         let generation = held.as_ref().map_or(0, |held| held.generation);
         let verifier = self.verifier();
         let config = self
-            .config(verifier.clone(), Chosen(held.map(|held| held.certified.clone())))
+            .config(
+                verifier.clone(),
+                Chosen(held.as_ref().map(|held| held.certified.clone())),
+            )
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let handshake = TlsConnector::from(Arc::new(config)).connect(self.name(), io);
         let outcome = timeout(self.deadline, handshake)
@@ -164,6 +169,7 @@ impl Connector {
             peer,
             http,
             generation,
+            own: held,
         })
     }
 

@@ -6,6 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::wire::Wire;
+use crate::credentials::Held;
 use crate::gather::Gather;
 
 /// A request as links send it: its body is whole, so that it can be sent again.
@@ -33,6 +35,10 @@ pub(crate) struct Link {
     until: Option<Instant>,
     /// Which state of our own identity and trust it was made in.
     pub(crate) epoch: u64,
+    /// The identity of ours that the far side was shown, and a share in it while a request is under way: what only
+    /// rests in the pool keeps no identity in use.
+    own: Option<Weak<Held>>,
+    used: Option<Arc<Held>>,
     /// Since when nobody uses it.
     pub(crate) idle_since: Instant,
 }
@@ -54,6 +60,8 @@ impl Link {
             open: true,
             until,
             epoch,
+            own: None,
+            used: None,
             idle_since: Instant::now(),
         }))
     }
@@ -62,6 +70,24 @@ impl Link {
     pub(crate) fn is_usable(&mut self, now: Instant) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.open && self.sender.is_ready() && self.until.is_none_or(|until| now < until)
+    }
+
+    /// Say which identity of ours the far side was shown.
+    pub(crate) fn shows(&mut self, own: Option<Arc<Held>>) {
+        self.own = own.as_ref().map(Arc::downgrade);
+        self.used = own;
+    }
+
+    /// Nobody uses it for now.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.idle_since = now;
+        self.used = None;
+    }
+
+    /// Somebody will use it; false when what the far side was shown is gone meanwhile.
+    pub(crate) fn wake(&mut self) -> bool {
+        self.used = self.own.as_ref().and_then(Weak::upgrade);
+        self.own.is_none() || self.used.is_some()
     }
 
     /// Take no request after the one under way.

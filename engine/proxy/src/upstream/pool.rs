@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use super::guarded::refusal;
 use super::link::{Link, Sent};
 
 /// Why no answer came.
@@ -54,7 +55,8 @@ impl Pool {
     /// Send a request, over a pooled connection if there is one. `make` is called again for a second attempt,
     /// which happens only after a pooled connection turned out to be closed: if hyper hands the request back, no
     /// byte of it was sent; otherwise only if `repeatable`, that is a read, because a far side that closes an idle
-    /// connection in the same moment gives no sign whether it saw the request.
+    /// connection in the same moment gives no sign whether it saw the request. A peer that stops being trusted while
+    /// it has a read is asked again too, over a new connection: it may have a newer identity, and else is refused.
     pub(crate) async fn send<C: Connect>(
         &self,
         connector: &C,
@@ -64,7 +66,7 @@ impl Pool {
         if let Some(mut link) = self.take() {
             match link.send(make()).await {
                 Ok(answer) => return Ok((answer, link)),
-                Err(failed) if failed.message().is_some() || (repeatable && was_closed(failed.error())) => {}
+                Err(failed) if failed.message().is_some() || (repeatable && is_lost(failed.error())) => {}
                 Err(failed) => return Err(SendError::Broken(failed.into_error())),
             }
         }
@@ -81,7 +83,7 @@ impl Pool {
         if link.epoch != self.epoch.load(Ordering::Relaxed) || !link.is_usable(now) {
             return;
         }
-        link.idle_since = now;
+        link.rest(now);
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_CONNECTIONS {
             idle.push(link);
@@ -134,7 +136,8 @@ impl Pool {
         loop {
             let mut link = self.idle.lock().pop()?;
             let current = link.epoch == self.epoch.load(Ordering::Relaxed);
-            if current && now.duration_since(link.idle_since) <= IDLE && link.is_usable(now) {
+            let fresh = now.duration_since(link.idle_since) <= IDLE;
+            if current && fresh && link.wake() && link.is_usable(now) {
                 return Some(link);
             }
         }
@@ -147,6 +150,11 @@ impl std::fmt::Debug for Pool {
             .field("idle", &self.idle.lock().len())
             .finish()
     }
+}
+
+/// Whether no answer can come over this connection any more, though one may over another.
+fn is_lost(error: &hyper::Error) -> bool {
+    was_closed(error) || refusal(error).is_some()
 }
 
 /// Whether the far side closed the connection without a whole head of an answer.

@@ -1,0 +1,118 @@
+"""What people are told of a rotation: steps that were forced, and join tokens that a new root waits for."""
+
+from hashlib import sha256
+
+import pytest
+
+from ca_kit import FakeClock, OpenCore, a_directory, a_request, issue
+from featward.authority.v1 import authority_pb2
+from featward.identity.join_token import JoinToken
+from featward.identity.v1 import identity_pb2
+from featward_ca.rotation.states import State
+from featward_ca.settings import DAY, HOUR
+from service_kit import NAME, Served
+
+SHOW = authority_pb2.ShowRequest()
+UNIT = "prod.payments"
+
+
+async def test_a_step_that_time_has_forced_is_logged_counted_and_shown_for_a_week(
+    served: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = served.core
+    old = core.authorities.active(UNIT).row
+    clock.advance(old.not_after - HOUR - clock.now() - 1)
+    client = await issue(core, NAME)
+    await core.tend()
+    assert not (await served.admin.Show(SHOW)).warnings
+    clock.advance(1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id != old.id
+    counted = f'featward_ca_rotation_steps_forced_total{{owner="{UNIT}",step="activate"}} 1.0'
+    assert counted in core.metrics.render().decode()
+    # Every owner's authority ends at that time.
+    shown = (await served.admin.Show(SHOW)).warnings
+    assert {one.code for one in shown} == {"rotation-forced"}
+    (warning,) = [one for one in shown if f"of {UNIT} " in one.text]
+    assert "ends within one SVID lifetime" in warning.text
+    assert client.row.spiffe_id in warning.text
+    assert "step of a rotation forced" in caplog.text
+    clock.advance(7 * DAY)
+    await core.tend()
+    assert not (await served.admin.Show(SHOW)).warnings
+
+
+async def test_a_rotation_that_waited_for_everybody_says_nothing(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    await served.admin.Rotate(authority_pb2.RotateRequest(owner=UNIT))
+    shown = await served.admin.Show(SHOW)
+    assert not shown.rotations
+    assert not shown.warnings
+    assert "forced" not in caplog.text
+
+
+async def test_a_new_root_waits_for_unused_tokens_and_new_ones_say_so(
+    served: Served, clock: FakeClock
+) -> None:
+    core = served.core
+    old = sha256(core.authorities.root.row.der).digest()
+    asked = authority_pb2.CreateJoinTokenRequest(workload=NAME)
+    before = await served.admin.CreateJoinToken(asked)
+    assert not before.warnings
+    rotated = await served.admin.Rotate(authority_pb2.RotateRequest(owner="root"))
+    assert [(one.kind, one.who) for one in rotated.blockers] == [("join-token", NAME)]
+    meanwhile = await served.admin.CreateJoinToken(asked)
+    assert JoinToken.parse(meanwhile.token).root_sha256 == old
+    (warning,) = meanwhile.warnings
+    assert (warning.code, warning.due) == ("root-moves", int(meanwhile.expires_at))
+    clock.advance(HOUR)
+    await core.tend()
+    assert core.authorities.root_sha256 != old
+    fresh = await served.admin.CreateJoinToken(asked)
+    assert JoinToken.parse(fresh.token).root_sha256 == core.authorities.root_sha256
+    assert not fresh.warnings
+
+
+async def test_the_platform_does_not_move_to_a_new_root_past_a_token(served: Served) -> None:
+    core = served.core
+    root = await served.admin.Prepare(authority_pb2.StepRequest(authority="root"))
+    await served.admin.Activate(authority_pb2.StepRequest(authority=root.authority.id))
+    answer = await served.admin.CreateJoinToken(authority_pb2.CreateJoinTokenRequest(workload=NAME))
+    assert [one.code for one in answer.warnings] == ["root-moves"]
+    platform = await served.admin.Prepare(authority_pb2.StepRequest(authority="platform"))
+    step = authority_pb2.StepRequest(authority=platform.authority.id)
+    blocked = await served.admin.Activate(step)
+    assert [one.kind for one in blocked.blockers] == ["join-token"]
+    assert not blocked.changed
+    await _use(served, answer.token)
+    step.force = (
+        True  # The new client has not acknowledged anything yet, which is not the matter here.
+    )
+    await served.admin.Activate(step)
+    assert core.authorities.root_sha256 == sha256(core.authorities.root.row.der).digest()
+
+
+@pytest.mark.parametrize(("unsafe", "grace"), [(False, DAY), (True, 200.0)])
+async def test_a_scope_row_is_kept_until_nothing_that_it_signed_may_be_renewed(
+    open_core: OpenCore, clock: FakeClock, unsafe: bool, grace: float
+) -> None:
+    lives = {"svid_lifetime": 10.0, "business_units": {UNIT: 100.0}} if unsafe else {}
+    core = await open_core(a_directory(**lives), unsafe=unsafe)
+    old = core.authorities.active(UNIT).row
+    clock.advance(old.not_after - clock.now())
+    await core.tend()
+    assert next(row for row in core.authorities.rows if row.id == old.id).state is State.EXPIRED
+    clock.advance(grace - 1)
+    await core.tend()
+    assert old.spki_sha256 in dict(core.trust.current.scopes)
+    clock.advance(1)
+    await core.tend()
+    assert old.spki_sha256 not in dict(core.trust.current.scopes)
+
+
+async def _use(served: Served, token: str) -> None:
+    evidence = identity_pb2.Evidence(join_token=JoinToken.parse(token).evidence)
+    request = identity_pb2.AttestRequest(evidence=evidence, csr=a_request())
+    answer: identity_pb2.AttestResponse = await served.stub.Attest(request)
+    assert answer.svid.chain
