@@ -35,7 +35,7 @@ class FolderError(FeatwardError):
 
 
 class DoctorError(FeatwardError):
-    """A file, key or socket that `featward doctor` was told to use can't be used; the caller named a wrong one."""
+    """A file, key or socket that `featward doctor` was told to use can't be used; a wrong one was named."""
 
 
 class CompileError(FeatwardError):

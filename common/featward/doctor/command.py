@@ -56,7 +56,7 @@ def doctor(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Look at an endpoint or a socket as a client would: chain, identity, expiry, clocks, and what a verifier
-    would refuse and why. Exit status 1 if anything. A TLS endpoint is asked HEAD / once.
+    would refuse and why. Exit status 1 if anything. A TLS endpoint is asked GET / once.
     """
     from featward.doctor.examination import examine_endpoint, examine_socket
     from featward.doctor.report import as_json, show

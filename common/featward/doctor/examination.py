@@ -12,6 +12,7 @@ from featward.doctor.local import Handed, Svid, ask_secrets, ask_workload_api
 from featward.doctor.probe import ClientIdentity, Probe, client_identity, probe
 from featward.doctor.report import Report
 from featward.doctor.trust import Trust, by_bundle, by_ca, by_workload_api
+from featward.errors import DoctorError
 
 __all__ = ["Told", "examine_endpoint", "examine_socket", "gather"]
 
@@ -86,8 +87,10 @@ def _facts(seen: Probe, told: Told) -> Iterator[tuple[str, str]]:
         yield "client certificate", "not asked for"
         return
     shown = "shown" if told.identity is not None else "none shown"
-    outcome = {True: "let in", False: "refused", None: "not known whether let in"}[seen.accepted]
-    yield "client certificate", f"asked for, {shown}: {outcome}"
+    yield "client certificate", f"asked for, {shown}; {_OUTCOMES[seen.accepted]}"
+
+
+_OUTCOMES = {True: "we were let in", False: "we were refused", None: "it does not say if we are in"}
 
 
 def _of_tls(seen: Probe) -> Iterator[Finding]:
@@ -102,7 +105,11 @@ def examine_socket(path: Path, told: Told) -> Report:
     """A UNIX socket that hands out identities, by either service."""
     now = time.time()
     asks: tuple[Callable[[Path, float], Handed], ...] = (ask_workload_api, ask_secrets)
-    answers = [each for ask in asks if (each := ask(path, told.seconds)).is_there]
+    try:
+        answers = [each for ask in asks if (each := ask(path, told.seconds)).is_there]
+    except DoctorError as error:
+        missing = refusal("unreachable", str(error), "see whether what serves it runs")
+        return _report(str(path), iter(()), [], told.trust, told.clocks, [missing], now)
     judged: list[tuple[str, Judged]] = []
     findings: list[Finding] = []
     facts: list[tuple[str, str]] = []
@@ -127,10 +134,15 @@ def examine_socket(path: Path, told: Told) -> Report:
 
 def _counts(handed: Handed) -> str:
     domains = ", ".join(
-        f"{domain or 'a trust domain without a name'} ({len(roots)} roots)"
+        f"{domain or 'a trust domain without a name'} ({_roots(roots)})"
         for domain, roots in handed.bundles
     )
-    return f"{len(handed.svids)} SVIDs, trust in {domains or 'nobody'}"
+    count = len(handed.svids)
+    return f"{count} SVID{'' if count == 1 else 's'}, trust in {domains or 'nobody'}"
+
+
+def _roots(roots: tuple[bytes, ...]) -> str:
+    return f"{len(roots)} root{'' if len(roots) == 1 else 's'}"
 
 
 def _own_trust(path: Path, handed: Handed) -> Trust | None:
@@ -194,7 +206,7 @@ def _said(trust: Trust | None) -> str | None:
     if trust is None:
         return None
     domains = ", ".join(
-        f"{len(roots)} roots of {domain or 'an unnamed trust domain'}"
+        f"{_roots(roots)} of {domain or 'an unnamed trust domain'}"
         for domain, roots in trust.roots.items()
     )
     table = ", with its scope table" if trust.scopes is not None else ""

@@ -16,6 +16,9 @@ from featward_engine import EngineError, judge
 
 __all__ = ["Clock", "Judged", "examine"]
 
+_NO_DOMAIN = "unknown.invalid"
+"""Nobody's: to have a chain judged that names none, and refused for that."""
+
 SKEW_SECONDS = 5.0
 """Clocks that are further apart make young certificates look unborn and old ones alive. The CA's own bound."""
 
@@ -116,7 +119,7 @@ def _ask(chain: Sequence[Shown], trust: Trust, at: float) -> dict[str, Any]:
     is_own = domain == trust.trust_domain
     question = {
         "trust_domain": domain,
-        "roots": [root.hex() for root in trust.roots.get(domain, ())],
+        "roots": [root.hex() for root in trust.roots_for(domain)],
         "scopes": [[key.hex(), prefix] for key, prefix in trust.scopes]
         if trust.scopes is not None and is_own
         else None,
@@ -134,7 +137,7 @@ def _domain(chain: Sequence[Shown], trust: Trust) -> str:
     """A federated identity is judged by its own domain's roots; who has none is held against our own."""
     claimed = chain[0].trust_domain
     if trust.trust_domain is None:
-        return claimed or ""
+        return claimed or _NO_DOMAIN
     return claimed if claimed in trust.roots and claimed else trust.trust_domain
 
 

@@ -4,6 +4,7 @@ Private keys come with it. They are held only as long as it takes to see whether
 certificate elsewhere, and never shown.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,20 +104,24 @@ def ask_secrets(path: Path, seconds: float) -> Handed:
     asked = secrets_pb2.DiscoveryRequest(
         node=node, resource_names=_SECRETS, type_url=f"{_TLS}.Secret"
     )
+    over = threading.Event()
     with _channel(path) as channel:
         call: Any = channel.stream_stream(_STREAM, None, None)
         try:
-            stream = call(_then_wait(asked.SerializeToString()), timeout=seconds)
+            stream = call(_keep_open(asked.SerializeToString(), over), timeout=seconds)
             return _secrets(stream)
         except grpc.RpcError as error:
             return _refused(SDS, cast("grpc.Call", error))
         except (StopIteration, DecodeError, ValueError) as error:
             return _unreadable(SDS, error)
+        finally:
+            over.set()
 
 
-def _then_wait(request: bytes) -> Iterator[bytes]:
-    """One request; the stream stays open on our side by the call's own deadline, not by this."""
+def _keep_open(request: bytes, over: threading.Event) -> Iterator[bytes]:
+    """One request. A server may take the end of the requests for the end of the call."""
     yield request
+    over.wait()
 
 
 def _secrets(stream: Any) -> Handed:
@@ -153,7 +158,7 @@ def _roots(
 @contextmanager
 def _channel(path: Path) -> Iterator[grpc.Channel]:
     if not path.exists():
-        raise DoctorError(f"there is no socket {path}; start what serves it, or correct the path")
+        raise DoctorError(f"there is no socket {path}")
     if not path.is_socket():
         raise DoctorError(f"{path} is no socket")
     with grpc.insecure_channel(f"unix:{path.absolute()}", _OPTIONS) as channel:

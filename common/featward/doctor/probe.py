@@ -179,7 +179,7 @@ class _Attempt:
                     raise _LateError
                 self._heard(question, data)
         except _LateError:
-            self._quiet("it said nothing to HEAD / in time")
+            self._quiet("it said nothing to GET / in time")
         except _GoneError as gone:
             self._closed(str(gone))
         except ValueError as error:
@@ -251,7 +251,7 @@ class _Attempt:
         elif self._asked:
             self._find(refusal("client-refused", f"it refused our certificate: {why}", _REFUSED_US))
         else:
-            self._find(note("no-http", f"{why} when it was asked HEAD /", "see its log"))
+            self._find(note("no-http", f"{why} when it was asked GET /", "see its log"))
 
 
 _REACH = (

@@ -145,8 +145,10 @@ def _show_findings(report: Report, console: Console) -> None:
     order = (Weight.NOTE, Weight.WARNING, Weight.REFUSED)
     for finding in sorted(findings, key=lambda each: order.index(each.weight)):
         console.print(*_lines(finding), sep="\n")
-    if report.is_healthy:
+    if not findings:
         console.print(Text("\nnothing here would be refused", style="green"))
+    elif report.is_healthy:
+        console.print("\nnothing that was looked at would be refused")
 
 
 def _lines(finding: Finding) -> Iterator[Text]:

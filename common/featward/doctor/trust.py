@@ -31,6 +31,11 @@ class Trust:
     server_time: float | None = None
     """The CA's clock, Unix seconds."""
 
+    def roots_for(self, domain: str) -> tuple[bytes, ...]:
+        """Those of the domain, else our own: where a chain is of nobody known, it is we who refuse it."""
+        every = tuple(root for roots in self.roots.values() for root in roots)
+        return self.roots.get(domain) or self.roots.get(self.trust_domain) or every
+
 
 def by_bundle(file: Path, trust_domain: str | None) -> Trust:
     """A PEM file. Its trust domain is the one that is told, else what its roots say. Raises DoctorError."""
