@@ -1,8 +1,8 @@
 """One harmless question over an open TLS connection: does the far end speak to us, and which time does it have?
 
 With TLS 1.3 a client's handshake is over before the server has looked at the client's certificate, so only what
-comes after it says whether we were accepted. `GET /` changes nothing, and its answer has a `Date`. Not HEAD, which
-some answer with a body, against the rules.
+comes after it says whether we were accepted. `GET /` changes nothing, and its answer has a `Date`. Not HEAD,
+which some answer with a body, against the rules.
 """
 
 from dataclasses import dataclass
