@@ -22,6 +22,25 @@ AdminOption = Annotated[
     ),
 ]
 
+KekOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--kek-file",
+        help="The key-encryption key. Without it FEATWARD_CA_KEK holds the key.",
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="FEATWARD_CA_STORE",
+        help=(
+            "PostgreSQL, for several replicas: postgresql+psycopg://USER@HOST/DATABASE. Default:"
+            " a file in the data directory."
+        ),
+    ),
+]
+
 
 def address(text: str, option: str, *, unix: bool = False) -> str:
     """``host:port``, or with ``unix`` also ``unix:PATH``. Raises BadParameter, which names the option."""
