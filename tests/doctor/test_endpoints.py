@@ -180,6 +180,7 @@ def test_an_endpoint_of_another_trust_domain_root_or_identity_is_refused(
     assert (seen.code, seen.codes) == (1, {"unknown-authority"})
     seen = doctor(address, "--bundle", root, "--expect", SCORING)
     assert (seen.code, seen.codes) == (1, {"wrong-identity"})
+    assert seen.report["identities"][0]["accepted"] is False
     # The root among others, as while it is being replaced.
     both = root_file(folder, Authority.root(), environment.root)
     assert doctor(address, "--bundle", both).code == 0

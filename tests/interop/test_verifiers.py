@@ -112,7 +112,7 @@ def openssl(chain: Chain) -> str | None:
     for purpose in ("sslserver", "sslclient"):
         command = ["openssl", "verify", "-x509_strict", "-check_ss_sig", "-purpose", purpose]
         command += ["-attime", chain.in_its_life]
-        command += ["-CAfile", chain.roots, "-untrusted", chain.file, leaf]  # type: ignore[list-item]
+        command += ["-CAfile", str(chain.roots), "-untrusted", str(chain.file), str(leaf)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         if done.returncode != 0:
             return done.stderr

@@ -1,6 +1,7 @@
 """The doctor looks at a running CA and at running sidecars, from outside."""
 
 import getpass
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from doctor_kit import doctor
 
 CA = "spiffe://prod.acme.example/featward/ca"
+PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 FEAST = "spiffe://prod.acme.example/bu/payments/svc/feast"
 
 
@@ -55,3 +57,17 @@ def test_a_sidecar_is_probed_to_the_end_with_the_identity_of_its_socket(
     # By the table our own SVID is a platform identity no more than the sidecar's is.
     seen = doctor(scene.address, "--ca", data, "--workload-api", socket, "--expect", CA)
     assert (seen.code, seen.codes) == (1, {"wrong-identity"})
+
+
+def test_the_commands_of_the_page_find_nothing_wrong_here(scene: Any, data: Path) -> None:
+    ours = {
+        "127.0.0.1:15443": scene.address,
+        "127.0.0.1:8443": scene.ca.address,
+        "./state/feast/workload.sock": scene.folder / "workload.sock",
+        "ca": data,
+    }
+    commands = re.findall(r"^ {4}featward doctor (.+)$", PAGE.read_text(), re.MULTILINE)
+    assert len(commands) >= 4
+    for words in commands:
+        seen = doctor(*(ours.get(word, word) for word in words.split()))
+        assert seen.code == 0, (words, seen.text, seen.errors)

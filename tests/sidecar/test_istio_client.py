@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ def ask(envoy: IstioClient, feature: str = GRANTED) -> tuple[int, dict[str, Any]
     body = json.dumps({"features": [feature], "entities": {"driver_id": [1001]}})
     status, answer = envoy.call("POST", "/get-online-features", body)
     return status, json.loads(answer) if answer.startswith(b"{") else {"said": answer.decode()}
+
+
+def status_of(envoy: IstioClient) -> int:
+    return ask(envoy)[0]
 
 
 def until_open(envoy: IstioClient) -> None:
@@ -117,7 +122,7 @@ def test_no_request_is_lost_while_identities_are_renewed_and_their_authority_is_
     envoys = [start(alpn, h2) for alpn, h2 in offers]
     for envoy in envoys:
         until_open(envoy)
-    traffic = [Traffic(lambda envoy=envoy: ask(envoy)[0]) for envoy in envoys]  # type: ignore[misc]
+    traffic = [Traffic(partial(status_of, envoy)) for envoy in envoys]
     first = scene.calling.status()["identity"]["authority"]
     rotate(scene.folder / "ca" / "data")
     scene.calling.wait(lambda status: status["agent"]["identity"]["renewals"] >= 3)

@@ -134,7 +134,7 @@ def examine_socket(path: Path, told: Told) -> Report:
 
 def _counts(handed: Handed) -> str:
     domains = ", ".join(
-        f"{domain or 'a trust domain without a name'} ({_roots(roots)})"
+        f"{domain} ({_roots(roots)})" if domain else _roots(roots)
         for domain, roots in handed.bundles
     )
     count = len(handed.svids)

@@ -66,6 +66,7 @@ def examine(
     if expected is not None and spiffe_id != expected:
         text = f"it is {spiffe_id or 'nobody with a SPIFFE ID'}, and {expected} was expected"
         findings.append(refusal("wrong-identity", text, _REMEDIES["wrong-identity"]))
+        accepted = False
     if trust is None and accepted:
         accepted = None
         findings.append(

@@ -21,7 +21,7 @@ from featward.doctor.certificates import der_of, tidy
 from featward.doctor.findings import Finding, note, refusal
 from featward.errors import DoctorError
 
-__all__ = ["ClientIdentity", "Probe", "probe"]
+__all__ = ["ClientIdentity", "Probe", "client_identity", "probe"]
 
 ALPN = [b"h2", b"http/1.1"]
 SETTLE_SECONDS = 0.3
