@@ -1,109 +1,25 @@
 """What the doctor says of TLS endpoints: good ones, those that a verifier refuses, and hostile ones."""
 
-import datetime
-import itertools
 import json
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certificates import DOMAIN, PRICING, SCORING, Authority, Environment
-from doctor_kit import Talk, doctor
+from doctor_kit import Talk, doctor, https, identity, leaf, root_file, written
 from featward_engine import Listener
 
 Serve = Callable[[Talk], str]
-PEM = serialization.Encoding.PEM
-_numbers = itertools.count()
 
 
 @pytest.fixture
 def environment() -> Environment:
     return Environment()
-
-
-def root_file(folder: Path, *authorities: Authority) -> Path:
-    file = folder / f"bundle{next(_numbers)}.pem"
-    file.write_bytes(b"".join(each.certificate.public_bytes(PEM) for each in authorities))
-    return file
-
-
-def identity(
-    folder: Path, authority: Authority, name: str = PRICING, **more: Any
-) -> tuple[Path, Path]:
-    """Chain and key in a folder of their own."""
-    own = folder / f"identity{next(_numbers)}"
-    own.mkdir()
-    return authority.write_identity(own, name, **more)
-
-
-def https(
-    files: tuple[Path, Path], *, clients: Path | None = None, newest: bool = True, ahead: float = 0
-) -> Talk:
-    """A server that answers each request with 404 and the time; `clients` makes it want certificates."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*files)
-    if not newest:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-    if clients is not None:
-        context.load_verify_locations(clients)
-        context.verify_mode = ssl.CERT_REQUIRED
-
-    def talk(end: socket.socket) -> None:
-        with context.wrap_socket(end, server_side=True) as tls:
-            asked = tls.recv(65_536)
-            assert asked.startswith(b"GET / HTTP/1.1\r\n")
-            now = formatdate(time.time() + ahead, usegmt=True)
-            tls.sendall(
-                f"HTTP/1.1 404 Not Found\r\nDate: {now}\r\ncontent-length: 0\r\n\r\n".encode()
-            )
-
-    return talk
-
-
-def leaf(
-    authority: Authority,
-    key: ec.EllipticCurvePrivateKey,
-    uris: list[str],
-    *,
-    is_authority: bool = False,
-) -> x509.Certificate:
-    """A leaf with faults that the kit's has no options for."""
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.UniformResourceIdentifier(uri) for uri in uris]
-    usage = x509.KeyUsage(True, False, False, False, False, is_authority, False, False, False)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(authority.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=True)
-        .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
-        .add_extension(usage, critical=True)
-        .sign(authority.key, hashes.SHA256())
-    )
-
-
-def written(
-    folder: Path, key: ec.EllipticCurvePrivateKey, *chain: x509.Certificate
-) -> tuple[Path, Path]:
-    own = folder / f"made{next(_numbers)}"
-    own.mkdir()
-    (own / "chain.pem").write_bytes(b"".join(each.public_bytes(PEM) for each in chain))
-    form, bare = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (own / "key.pem").write_bytes(key.private_bytes(PEM, form, bare))
-    return own / "chain.pem", own / "key.pem"
 
 
 def test_a_good_endpoint_is_shown_with_chain_identity_expiry_and_clock(
@@ -297,6 +213,7 @@ def test_what_speaks_no_tls_or_nothing_or_is_not_there_is_told_in_time(serve: Se
         (serve(trickling), "no-answer"),
         (serve(shut), "handshake-failed"),
         (nobody, "unreachable"),
+        ("no..name:443", "unreachable"),
     ):
         began = time.monotonic()
         seen = doctor(address)
@@ -353,9 +270,13 @@ def test_control_characters_of_a_certificate_are_not_printed(
         assert "?[31mred" in seen.text
 
 
-def test_what_it_is_told_wrongly_is_said_with_the_expected_form(folder: Path) -> None:
+def test_what_it_is_told_wrongly_is_said_with_the_expected_form(
+    folder: Path, environment: Environment
+) -> None:
     junk = folder / "junk.pem"
     junk.write_text("no certificate")
+    chain, _ = identity(folder, environment.payments)
+    _, other = identity(folder, environment.payments)
     sentences: Iterator[tuple[list[object], str]] = iter(
         [
             (["18443"], "is no target; write host:port"),
@@ -363,6 +284,8 @@ def test_what_it_is_told_wrongly_is_said_with_the_expected_form(folder: Path) ->
             (["127.0.0.1:1", "--bundle", junk], "holds no certificates in PEM"),
             (["127.0.0.1:1", "--bundle", folder / "none.pem"], "can't be read: No such file"),
             (["127.0.0.1:1", "--cert", junk], "a certificate needs its key"),
+            (["127.0.0.1:1", "--cert", chain, "--key", other], "is not that of the first"),
+            (["127.0.0.1:1", "--cert", chain, "--key", junk], "holds no unencrypted private key"),
             (["127.0.0.1:1", "--expect", "pricing"], "spiffe://"),
             (["127.0.0.1:1", "--ca", folder], "no CA is listening on"),
             (["127.0.0.1:1", "--workload-api", folder / "none"], "there is no socket"),

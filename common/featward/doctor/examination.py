@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from featward.doctor.certificates import from_pem_file, same_key, show, tidy
+from featward.doctor.certificates import same_key, show, tidy
+from featward.doctor.client import ClientIdentity, client_identity
 from featward.doctor.findings import Finding, refusal, warning
 from featward.doctor.judgement import Clock, Judged, clock_findings, examine
 from featward.doctor.local import Handed, Svid, ask_secrets, ask_workload_api
-from featward.doctor.probe import ClientIdentity, Probe, client_identity, probe
+from featward.doctor.probe import Probe, probe
 from featward.doctor.report import Report
 from featward.doctor.trust import Trust, by_bundle, by_ca, by_workload_api
 from featward.errors import DoctorError
@@ -41,7 +42,7 @@ def gather(told: Told) -> Told:
     if trust is not None and trust.server_time is not None:
         clocks = (Clock("the CA", time.time() - trust.server_time),)
     if told.cert is not None and told.key is not None:
-        identity = client_identity(told.cert, told.key, from_pem_file(told.cert))
+        identity = client_identity(told.cert, told.key)
     if told.workload_api is not None:
         handed = ask_workload_api(told.workload_api, told.seconds)
         trust = trust or by_workload_api(told.workload_api, handed)

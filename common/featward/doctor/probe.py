@@ -1,43 +1,21 @@
-"""A TLS handshake with anybody, without judging: what chain it shows, and whether it takes ours.
+"""A visit to a TLS endpoint, without judging: what chain it shows, and whether it takes ours."""
 
-pyOpenSSL, because Python's `ssl` shows the chain of a server only once it has verified it (before 3.13), and
-the engine's TLS goes no further than its verifier lets it. OpenSSL itself bounds the chain at 100 KB.
-"""
-
-import select
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypeVar
-
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from OpenSSL import SSL
 
 from featward.doctor.asking import Answer, Http1, Http2, Question
 from featward.doctor.certificates import der_of, tidy
+from featward.doctor.client import ClientIdentity
 from featward.doctor.findings import Finding, note, refusal
-from featward.errors import DoctorError
+from featward.doctor.wire import GoneError, LateError, Wire
 
-__all__ = ["ClientIdentity", "Probe", "client_identity", "probe"]
+__all__ = ["Probe", "probe"]
 
 ALPN = [b"h2", b"http/1.1"]
 SETTLE_SECONDS = 0.3
 """For a server to refuse our certificate before we say a word: a request that is on its way when it closes may
 cost us its reason."""
-
-_ASKED_FOR_A_CERTIFICATE = b"read server certificate request"
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class ClientIdentity:
-    """A certificate to show, leaf first, with its key in PKCS #8. DER."""
-
-    chain: tuple[bytes, ...]
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,14 +33,6 @@ class Probe:
     asked_at: float = 0.0
     """Our clock, halfway between question and answer."""
     findings: tuple[Finding, ...] = ()
-
-
-class _LateError(Exception):
-    """The far end took too long."""
-
-
-class _GoneError(Exception):
-    """The far end closed, or refused; the text says what it said."""
 
 
 def probe(host: str, port: int, identity: ClientIdentity | None, seconds: float) -> Probe:
@@ -89,22 +59,23 @@ class _Attempt:
         self._identity = identity
         self._deadline = deadline
         self._alpn = alpn
-        self._asked = False
         self._seen = Probe()
 
     def run(self) -> Probe:
         try:
             with socket.create_connection((self._host, self._port), self._left()) as end:
                 end.settimeout(0)
-                self._socket = end
-                self._connection = self._tls(end)
+                self._wire = Wire(end, self._host, self._alpn, self._identity)
                 self._shake()
                 if self._seen.version is not None:
                     self._ask()
         except TimeoutError:
             self._find(refusal("unreachable", "no connection in time", _REACH))
         except OSError as error:
-            self._find(refusal("unreachable", f"no connection: {_reason(error)}", _REACH))
+            why = tidy(error.strerror or error)
+            self._find(refusal("unreachable", f"no connection: {why}", _REACH))
+        except UnicodeError as error:  # of a name that can't be one
+            self._find(refusal("unreachable", f"no connection: {tidy(error)}", _REACH))
         return self._seen
 
     def _left(self) -> float:
@@ -113,28 +84,10 @@ class _Attempt:
     def _find(self, finding: Finding) -> None:
         self._seen = replace(self._seen, findings=(*self._seen.findings, finding))
 
-    def _tls(self, end: socket.socket) -> SSL.Connection:
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        # Nothing is believed here: what is shown is judged afterwards, by the engine.
-        context.set_verify(SSL.VERIFY_NONE, lambda *_: True)
-        context.set_info_callback(self._note_state)
-        if self._alpn:
-            context.set_alpn_protos(self._alpn)
-        if self._identity is not None:
-            _use(context, self._identity)
-        connection = SSL.Connection(context, end)
-        connection.set_connect_state()
-        if not _is_ip(self._host):
-            connection.set_tlsext_host_name(self._host.encode("idna"))
-        return connection
-
-    def _note_state(self, connection: SSL.Connection, _: int, __: int) -> None:
-        self._asked |= _ASKED_FOR_A_CERTIFICATE in connection.get_state_string()
-
     def _shake(self) -> None:
         try:
-            self._step(self._connection.do_handshake, self._deadline)
-        except _LateError:
+            self._wire.shake(self._deadline)
+        except LateError:
             self._find(
                 refusal(
                     "no-answer",
@@ -142,20 +95,22 @@ class _Attempt:
                     "see whether it is overloaded or stopped, and whether this is the right port",
                 )
             )
-        except _GoneError as gone:
+        except GoneError as gone:
             self._find(_no_handshake(str(gone), self._identity is not None))
         else:
+            tls = self._wire.tls
             self._seen = replace(
                 self._seen,
-                version=self._connection.get_protocol_version_name(),
-                cipher=self._connection.get_cipher_name(),
-                alpn=self._connection.get_alpn_proto_negotiated().decode("latin-1") or None,
+                version=tls.get_protocol_version_name(),
+                cipher=tls.get_cipher_name(),
+                alpn=tls.get_alpn_proto_negotiated().decode("latin-1") or None,
             )
-        self._seen = replace(self._seen, chain=self._chain(), wants_certificate=self._asked)
+        wants = self._wire.asked_for_a_certificate
+        self._seen = replace(self._seen, chain=self._chain(), wants_certificate=wants)
 
     def _chain(self) -> tuple[bytes, ...]:
         try:
-            return der_of(self._connection.get_peer_cert_chain(as_cryptography=True) or ())
+            return der_of(self._wire.tls.get_peer_cert_chain(as_cryptography=True) or ())
         except ValueError as error:
             text = f"it shows a certificate that can't be read: {tidy(error)}"
             self._find(refusal("unreadable", text, "have its issuer make another one"))
@@ -163,24 +118,25 @@ class _Attempt:
 
     def _ask(self) -> None:
         question: Question
-        authority = f"{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        authority = f"{host}:{self._port}"
         question = Http2(authority) if self._seen.alpn == "h2" else Http1(authority)
         early = b""
         try:
-            if self._asked:
-                early = self._receive(time.monotonic() + min(SETTLE_SECONDS, self._left()))
+            if self._seen.wants_certificate:
+                early = self._wire.receive(time.monotonic() + min(SETTLE_SECONDS, self._left()))
             began = time.time()
-            self._write(question.opening())
+            self._wire.write(question.opening(), self._deadline)
             if early:
                 self._heard(question, early)
             while question.answer is None:
-                data = self._receive(self._deadline)
+                data = self._wire.receive(self._deadline)
                 if not data:
-                    raise _LateError
+                    raise LateError
                 self._heard(question, data)
-        except _LateError:
+        except LateError:
             self._quiet("it said nothing to GET / in time")
-        except _GoneError as gone:
+        except GoneError as gone:
             self._closed(str(gone))
         except ValueError as error:
             self._quiet(str(error))
@@ -194,41 +150,7 @@ class _Attempt:
         """Whatever it says, it says it to somebody whom it let in."""
         self._seen = replace(self._seen, accepted=True)
         if reply := question.take(data):
-            self._write(reply)
-
-    def _write(self, data: bytes) -> None:
-        while data:
-            data = data[self._step(lambda: self._connection.send(data), self._deadline) :]  # noqa: B023  called at once
-
-    def _receive(self, until: float) -> bytes:
-        """Some bytes, or none if nothing comes until then."""
-        try:
-            return self._step(lambda: self._connection.recv(16_384), until)
-        except _LateError:
-            return b""
-
-    def _step(self, act: Callable[[], _T], until: float) -> _T:
-        """Do it, waiting for the socket as long as there is time."""
-        while True:
-            try:
-                return act()
-            except SSL.WantReadError:
-                self._wait(select.POLLIN, until)
-            except SSL.WantWriteError:
-                self._wait(select.POLLOUT, until)
-            except SSL.ZeroReturnError:
-                raise _GoneError("it closed the connection") from None
-            except SSL.SysCallError as error:
-                raise _GoneError(f"it cut the connection ({tidy(error.args[-1])})") from None
-            except SSL.Error as error:
-                raise _GoneError(_words(error)) from None
-
-    def _wait(self, event: int, until: float) -> None:
-        left = until - time.monotonic()
-        poll = select.poll()
-        poll.register(self._socket, event)
-        if left <= 0 or not poll.poll(left * 1000):
-            raise _LateError
+            self._wire.write(reply, self._deadline)
 
     def _quiet(self, text: str) -> None:
         where = "it took the handshake, so TLS is judged; what is behind it may speak no HTTP"
@@ -238,9 +160,9 @@ class _Attempt:
         if self._seen.accepted:
             self._quiet(why)
             return
-        if self._asked:
+        if self._seen.wants_certificate:
             self._seen = replace(self._seen, accepted=False)
-        if self._identity is None and self._asked:
+        if self._identity is None and self._seen.wants_certificate:
             self._find(
                 note(
                     "wants-certificate",
@@ -248,7 +170,7 @@ class _Attempt:
                     "to see whether it would take yours: --workload-api SOCKET, or --cert FILE --key FILE",
                 )
             )
-        elif self._asked:
+        elif self._seen.wants_certificate:
             self._find(refusal("client-refused", f"it refused our certificate: {why}", _REFUSED_US))
         else:
             self._find(note("no-http", f"{why} when it was asked GET /", "see its log"))
@@ -282,58 +204,3 @@ def _no_handshake(why: str, shown: bool) -> Finding:
     return refusal(
         "handshake-failed", f"no TLS handshake: {why}", "see the log of what listens there"
     )
-
-
-def _words(error: SSL.Error) -> str:
-    """OpenSSL's own words, without its function names."""
-    told = error.args[0] if error.args else ()
-    if isinstance(told, list | tuple) and told and isinstance(told[0], tuple):
-        return tidy(told[0][-1])
-    return tidy(error) or "it gave no reason"
-
-
-def _use(context: SSL.Context, identity: ClientIdentity) -> None:
-    """Raises DoctorError where they do not belong together."""
-    try:
-        leaf, *above = (x509.load_der_x509_certificate(each) for each in identity.chain)
-        key = serialization.load_der_private_key(identity.key, None)
-        context.use_certificate(leaf)
-        for each in above:
-            context.add_extra_chain_cert(each)
-        context.use_privatekey(key)  # type: ignore[arg-type]  # any key that OpenSSL signs with
-        context.check_privatekey()
-    except (SSL.Error, ValueError, TypeError) as error:
-        why = _words(error) if isinstance(error, SSL.Error) else tidy(error)
-        raise DoctorError(
-            f"the client certificate can't be shown: {why}; it needs its own key, not encrypted"
-        ) from error
-
-
-def client_identity(certificates: Path, key: Path, chain: tuple[bytes, ...]) -> ClientIdentity:
-    """From PEM files. Raises DoctorError."""
-    try:
-        private = serialization.load_pem_private_key(key.read_bytes(), None)
-    except OSError as error:
-        raise DoctorError(f"{key} can't be read: {error.strerror or error}") from error
-    except (ValueError, TypeError) as error:
-        raise DoctorError(f"{key} holds no unencrypted private key in PEM: {error}") from error
-    pkcs8 = serialization.PrivateFormat.PKCS8
-    bare = serialization.NoEncryption()
-    der = private.private_bytes(serialization.Encoding.DER, pkcs8, bare)
-    if not chain:
-        raise DoctorError(f"{certificates} holds no certificate")
-    return ClientIdentity(chain, der)
-
-
-def _is_ip(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False
-
-
-def _reason(error: OSError) -> str:
-    return tidy(error.strerror or error)
