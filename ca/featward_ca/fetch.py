@@ -50,8 +50,10 @@ class Files:
 
 def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
     """Attest at ``host:port`` or ``unix:PATH`` and write key.pem, svid.pem and bundle.pem.
-    Raises FetchError.
+    Raises FetchError. The token is good for one use, so what can be wrong with ``out`` is found
+    before it is shown.
     """
+    _prepare(out)
     key = ec.generate_private_key(ec.SECP256R1())
     csr = (
         x509.CertificateSigningRequestBuilder()
@@ -119,7 +121,6 @@ def _check(
 def _write(
     answer: identity_pb2.AttestResponse, key: ec.EllipticCurvePrivateKey, out: Path
 ) -> Files:
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = Files(
         answer.svid.spiffe_id,
         answer.svid.not_after,
@@ -134,6 +135,20 @@ def _write(
     _replace(files.svid, _pem(answer.svid.chain), 0o644)
     _replace(files.bundle, _pem(answer.trust.roots), 0o644)
     return files
+
+
+def _prepare(out: Path) -> None:
+    """Make the folder, and a file in it for as long as a moment."""
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        why = "it is a file" if out.is_file() else error.strerror or str(error)
+        raise FetchError(
+            f"--out {out} can't hold the files: {why}; name a folder that you may write to (the token"
+            " was not used)"
+        ) from error
 
 
 def _replace(file: Path, content: bytes, mode: int) -> None:

@@ -8,10 +8,12 @@ the same library later; a hand-made HTTP server would be one more parser of stra
 
 import asyncio
 import logging
+import os
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from featward.listening import not_listening
 from featward.logs import fields
 from featward_ca.core import Core
 from featward_ca.errors import CaError, ConfigurationError, IssuanceHaltedError, StoreError
@@ -54,7 +56,9 @@ class Health:
             await site.start()
         except (OSError, ValueError) as error:
             await self.stop()
-            raise ConfigurationError(f"health can't listen on {address}: {error}") from error
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            said = f"cannot listen on {address}: {why}"
+            raise ConfigurationError(not_listening("--health", said)) from error
         bound = self._runner.addresses[0]
         return f"{bound[0]}:{bound[1]}"
 

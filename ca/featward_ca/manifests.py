@@ -7,6 +7,7 @@ and bindings is none of its business, so that a service owner's slip never stops
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,9 +52,11 @@ async def changes(folder: Path) -> AsyncIterator[None]:
 
 def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
     environments = [model for model in _of(loaded, Environment) if model.metadata.name == name]
-    if len(environments) != 1:
+    if not environments:
+        raise ConfigurationError(_unknown(name, loaded, folder))
+    if len(environments) > 1:
         raise ConfigurationError(
-            f"{folder} has {len(environments)} Environments named {name}; the CA needs exactly one"
+            f"{folder} has {len(environments)} Environments named {name}; leave one"
         )
     spec = environments[0].spec
     units = {f"{name}.default": AUTHORITY_LIFETIME}
@@ -75,6 +78,13 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
         business_units=units,
         workloads={workload.name: workload for workload in workloads},
     )
+
+
+def _unknown(name: str, loaded: Loaded, folder: Path) -> str:
+    known = sorted(model.metadata.name for model in _of(loaded, Environment))
+    near = get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+    return f"{folder} has no Environment named {name!r}, which --environment asks for: {remedy}"
 
 
 def _workload(model: Workload, environment: str, trust_domain: str) -> directory.Workload:

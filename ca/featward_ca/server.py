@@ -15,6 +15,7 @@ from typing import Any
 
 from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
+from featward.listening import not_listening
 from featward.logs import fields
 from featward_ca.clock import Clock, SystemClock
 from featward_ca.core import Core, lock_data
@@ -170,7 +171,8 @@ def _listen(
         listener = Listener(credentials, json.dumps(config).encode())
         bound: str = listener.start()
     except ConfigError as error:
-        raise ConfigurationError(str(error)) from error
+        option = "--workload-socket" if address.startswith("unix:") else "--listen"
+        raise ConfigurationError(not_listening(option, str(error))) from error
     # It waits for open calls, and those need this loop to end.
     stack.push_async_callback(asyncio.to_thread, listener.stop, _STOP_GRACE)
     return bound

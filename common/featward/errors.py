@@ -3,6 +3,7 @@
     FeatwardError                 anything below; its text is one sentence for a person
     ├── SpiffeIdError             a text is no SPIFFE ID or trust domain
     ├── FolderError               a folder of manifests can't be read at all
+    ├── DoctorError               the doctor was given something that it can't work with
     └── CompileError              manifests hold errors that block a snapshot; carries the findings
 
 The command line prints them as `error: <sentence>` without a traceback. What is wrong inside a manifest is
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from featward.manifests.findings import Finding
 
-__all__ = ["CompileError", "FeatwardError", "FolderError", "SpiffeIdError"]
+__all__ = ["CompileError", "DoctorError", "FeatwardError", "FolderError", "SpiffeIdError"]
 
 
 class FeatwardError(Exception):
@@ -31,6 +32,10 @@ class SpiffeIdError(FeatwardError, ValueError):
 
 class FolderError(FeatwardError):
     """The folder of manifests is missing or can't be listed; the caller named a wrong one."""
+
+
+class DoctorError(FeatwardError):
+    """A file, key or socket that `featward doctor` was told to use can't be used; a wrong one was named."""
 
 
 class CompileError(FeatwardError):

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from featward.listening import not_listening
 from featward.logs import fields
 from featward_engine import ConfigError, Credentials, Proxy
 from featward_sidecar.agent_status import AgentStatus
 from featward_sidecar.apps import Apps
 from featward_sidecar.authority import Authority
 from featward_sidecar.compiler import Compiler
-from featward_sidecar.configuration import Configuration
+from featward_sidecar.configuration import Configuration, listeners
 from featward_sidecar.consumers import Consumers
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.errors import EvidenceError, SidecarError, StartError
@@ -128,7 +129,7 @@ class Agent:
             proxy = Proxy(credentials, proxy_configuration(self._configuration))
             bound = json.loads(proxy.start())
         except ConfigError as error:
-            raise StartError(str(error)) from error
+            raise StartError(_explained(str(error), self._configuration)) from error
         self._status.publish_to(proxy.set_agent_status)
         log.info(
             "listening",
@@ -166,6 +167,14 @@ class Agent:
             stopping.join(timeout=0.05)
         if stopping.is_alive():
             log.warning("cut off", extra=fields(signal=self._signals.name))
+
+
+def _explained(error: str, configuration: Configuration) -> str:
+    """An address that is taken, with the key that gave it."""
+    for key, address in listeners(configuration):
+        if f"listen on {address}:" in error:
+            return not_listening(key, error)
+    return error
 
 
 def _thread(name: str, body: Callable[..., None], *arguments: object) -> threading.Thread:

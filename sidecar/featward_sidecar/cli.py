@@ -14,7 +14,9 @@ from featward.cli.console import console, errors, fail
 from featward.cli.output import Output
 
 if TYPE_CHECKING:
-    from featward_sidecar.configuration import Configuration
+    from collections.abc import Sequence
+
+    from featward_sidecar.configuration import Configuration, Problem
 
 __all__ = ["app"]
 
@@ -93,8 +95,11 @@ def validate(
 ) -> None:
     """Print the configuration as it would be used, or everything that is wrong with it."""
     from featward_sidecar.configuration_view import as_text
+    from featward_sidecar.manifest_names import undeclared
 
     configuration = _load(config, {}, exit_code=1)
+    if problems := undeclared(configuration):
+        raise _refusal(problems, exit_code=1)
     if output is Output.JSON:
         typer.echo(configuration.to_json())
     else:
@@ -135,6 +140,10 @@ def _load(file: Path | None, flags: dict[str, str], exit_code: int = USAGE) -> "
     try:
         return load(file, os.environ, flags)
     except ConfigurationError as error:
-        for problem in error.problems:
-            errors.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(exit_code) from None
+        raise _refusal(error.problems, exit_code) from None
+
+
+def _refusal(problems: "Sequence[Problem]", exit_code: int) -> typer.Exit:
+    for problem in problems:
+        errors.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+    return typer.Exit(exit_code)

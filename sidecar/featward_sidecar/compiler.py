@@ -123,7 +123,8 @@ def _report(findings: list[dict[str, object]]) -> None:
 
 
 def _sentence(finding: dict[str, object]) -> str:
-    return ": ".join(_parts(finding))
+    remedy = finding.get("remedy")
+    return ": ".join(_parts(finding)) + (f"; {remedy}" if remedy else "")
 
 
 def _parts(finding: dict[str, object]) -> Iterator[str]:

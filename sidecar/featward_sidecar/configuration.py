@@ -21,6 +21,7 @@ __all__ = [
     "Output",
     "Problem",
     "Server",
+    "listeners",
 ]
 
 
@@ -209,6 +210,15 @@ class Configuration:
             logging=Logging(**raw["logging"]),
             output=_output(raw["output"]),
         )
+
+
+def listeners(configuration: Configuration) -> list[tuple[str, str]]:
+    """Key and address of all that the engine listens on."""
+    server, agent = configuration.server, configuration.agent
+    told = [("server.listen", server.listen), ("server.plain", server.plain)] if server else []
+    told += [(f"outbound.{each.feature_set}", each.listen) for each in configuration.outbound]
+    told += [("health", agent.health), ("admin", f"unix:{agent.admin}" if agent.admin else None)]
+    return [(key, address) for key, address in told if address is not None]
 
 
 def _output(raw: dict[str, Any] | None) -> Output | None:

@@ -22,6 +22,7 @@ from featward_sidecar.configuration import (
     Output,
     Problem,
     Server,
+    listeners,
 )
 from featward_sidecar.settings import ENVIRONMENT_PREFIX, SETTINGS, Setting, UnfitError, read_socket
 
@@ -284,13 +285,9 @@ def _of_other_sources(told: Identity) -> Iterator[Problem]:
 
 
 def _clashes(configuration: Configuration) -> Iterator[Problem]:
-    server = configuration.server
-    listeners = [("server.listen", server.listen), ("server.plain", server.plain)] if server else []
-    listeners += [(f"outbound.{each.feature_set}", each.listen) for each in configuration.outbound]
-    listeners += [("health", configuration.agent.health)]
     taken: dict[str, str] = {}
-    for key, address in listeners:
-        if address is None or address.endswith(":0"):
+    for key, address in listeners(configuration):
+        if address.endswith(":0"):
             continue
         if address in taken:
             yield Problem(

@@ -36,7 +36,7 @@ def render(status: Row) -> Group:
         parts.append(_outbound(outbound, status["time"]))
     parts += _drift(status)
     parts += _callers(status)
-    parts += _errors(agent, status["time"])
+    parts += _errors(status, agent)
     return Group(*parts)
 
 
@@ -116,8 +116,12 @@ def _policy(status: Row, agent: Row) -> Text:
     text = Text(f"{policy['digest'][:12]}, {bindings}, applied {span(policy['age_seconds'])} ago")
     if told.get("source") == "kept":
         text.append(", kept from an earlier run: the manifests do not compile", style="yellow")
-    if told.get("refused_edits"):
-        text.append(f", {_count(told['refused_edits'], 'edit')} refused", style="yellow")
+    if refused := told.get("refused_edits"):
+        standing = told.get("last_error")
+        edits = f", {_count(refused, 'edit')} refused{'' if standing else ' before'}"
+        text.append(edits, style="yellow" if standing else "dim")
+        if standing:
+            text.append(f": {_verbatim(standing['message']).plain}", style="red")
     return text
 
 
@@ -274,14 +278,18 @@ def _trouble(trouble: Row | None, now: float) -> str:
     return text + (f": {missing}" if missing else "")
 
 
-def _errors(agent: Row, now: float) -> Iterator[RenderableType]:
+def _errors(status: Row, agent: Row) -> Iterator[RenderableType]:
     found = [
         (section, agent[section]["last_error"])
         for section in ("ca", "identity", "apps", "policy")
         if (agent.get(section) or {}).get("last_error")
     ]
     for section, error in found:
-        yield Text(f"\n{section}, {_ago(error['time'], now)}: {error['message']}", style="red")
+        # What is wrong with an edit stands beside the policy in use, where it is one thing.
+        if section == "policy" and status.get("policy") and len(error.get("findings") or []) < 2:
+            continue
+        ago = _ago(error["time"], status["time"])
+        yield Text(f"\n{section}, {ago}: {error['message']}", style="red")
         yield from (
             Text(f"  {finding}", style="red") for finding in (error.get("findings") or [])[1:]
         )

@@ -237,6 +237,19 @@ async def test_an_identity_is_fetched_into_files(ca: Running, tmp_path: Path) ->
         await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
 
 
+async def test_a_token_is_not_spent_where_its_identity_can_not_be_kept(
+    ca: Running, tmp_path: Path
+) -> None:
+    token, file = await ca.token(), tmp_path / "file"
+    file.write_text("somebody's")
+    for wrong in (file, file / "below"):
+        with pytest.raises(FetchError, match="the token was not used"):
+            await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, wrong)
+    assert file.read_text() == "somebody's"
+    await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, tmp_path / "out")
+    _check_files(tmp_path / "out", token)
+
+
 def _check_files(out: Path, token: JoinToken) -> None:
     assert (out / "key.pem").stat().st_mode & 0o777 == 0o600
     leaf, authority = x509.load_pem_x509_certificates((out / "svid.pem").read_bytes())
@@ -333,7 +346,7 @@ async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
 
 
 async def test_manifests_without_the_environment_stop_the_start(settings: ServeSettings) -> None:
-    with pytest.raises(ConfigurationError, match="0 Environments named dev"):
+    with pytest.raises(ConfigurationError, match="has no Environment named 'dev'"):
         async with running(replace(settings, environment="dev"), SystemClock()):
             pass
 

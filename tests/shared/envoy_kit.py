@@ -1,4 +1,6 @@
-"""A real Envoy that fetches its secrets by SDS and speaks mTLS with itself: an app's way out and way in."""
+"""Real Envoys that fetch their secrets by SDS: one that speaks mTLS with itself, an app's way out and way in,
+and one that calls as Istio has its clients call.
+"""
 
 import http.client
 import json
@@ -8,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-__all__ = ["Envoy", "Traffic"]
+__all__ = ["Envoy", "IstioClient", "Traffic"]
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 _HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
@@ -30,13 +33,14 @@ def free_port() -> int:
         return port
 
 
-class Envoy:
-    """`plain` takes HTTP and goes out with mTLS to `tls`, which wants a client certificate and answers."""
+class _Process:
+    """An Envoy with this configuration; `plain` is where apps call it in HTTP."""
 
-    def __init__(self, folder: Path, sds: Path, *, trust: str = "ROOTCA", plain: bool = False):
-        self.plain, self.tls, self.admin = free_port(), free_port(), free_port()
+    plain: int
+
+    def __init__(self, folder: Path, configuration: dict[str, Any]) -> None:
         file = folder / "envoy.json"
-        file.write_text(json.dumps(self._configuration(sds, trust, plain)))
+        file.write_text(json.dumps(configuration))
         command = [str(Path(sys.executable).with_name("envoy")), "-c", str(file)]
         command += [
             "--concurrency",
@@ -63,15 +67,31 @@ class Envoy:
         pytest.fail(f"Envoy is not ready: {Path(self._log.name).read_text()[-2000:]}")
 
     def ask(self) -> int:
-        """One request through both, on connections of its own."""
+        """One request, on a connection of its own; its status."""
+        return self.call("GET", "/")[0]
+
+    def call(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        """Status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.plain, timeout=10)
         try:
-            connection.request("GET", "/")
+            connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            answer.read()
-            return answer.status
+            return answer.status, answer.read()
         finally:
             connection.close()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        self._log.close()
+
+
+class Envoy(_Process):
+    """`plain` takes HTTP and goes out with mTLS to `tls`, which wants a client certificate and answers."""
+
+    def __init__(self, folder: Path, sds: Path, *, trust: str = "ROOTCA", plain: bool = False):
+        self.plain, self.tls, self.admin = free_port(), free_port(), free_port()
+        super().__init__(folder, self._configuration(sds, trust, plain))
 
     def serial(self, chain: Path, key: Path) -> str:
         """Serial of the certificate that this client is shown; raises ssl.SSLError where it is refused."""
@@ -88,15 +108,8 @@ class Envoy:
             leaf = x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
             return format(leaf.serial_number, "x")
 
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-        self._log.close()
-
     def _configuration(self, sds: Path, trust: str, plain: bool) -> dict[str, Any]:
         cluster = {"name": "itself", "type": "STATIC", "connect_timeout": "5s"}
-        sds_cluster = {"name": "sds", "type": "STATIC", "connect_timeout": "5s"}
-        http2: dict[str, Any] = {"explicit_http_config": {"http2_protocol_options": {}}}
         return {
             "node": {
                 "id": "app",
@@ -128,23 +141,90 @@ class Envoy:
                         # A connection for each request, so that each makes a handshake.
                         "max_requests_per_connection": 1,
                     },
-                    sds_cluster
-                    | {
-                        "load_assignment": _endpoint("sds", {"pipe": {"path": str(sds)}}),
-                        "typed_extension_protocol_options": {
-                            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                                "@type": _OPTIONS
-                            }
-                            | http2
-                        },
-                    },
+                    _sds_cluster(sds),
                 ],
             },
         }
 
 
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+class IstioClient(_Process):
+    """Calls one address as istiod has the Envoy beside a client call a server of the mesh.
+
+    `alpn` is what it offers; `h2` says which HTTP it then speaks. As istiod writes it: the server is known by
+    the URI of its certificate, roots come as `ROOTCA`, SNI is the service's name in Istio's form. `newest` is
+    the newest TLS that it is allowed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sds: Path,
+        to: str,
+        identity: str,
+        alpn: Sequence[str],
+        *,
+        h2: bool,
+        newest: str = "TLSv1_3",
+    ) -> None:
+        self.plain = free_port()
+        tls = _transport("Upstream", "ROOTCA")
+        told = tls["typed_config"]
+        told["sni"] = "outbound_.15443_._.feast.pricing.svc.cluster.local"
+        common = told["common_tls_context"]
+        common["alpn_protocols"] = list(alpn)
+        common["tls_params"] = {
+            "tls_minimum_protocol_version": "TLSv1_2",
+            "tls_maximum_protocol_version": newest,
+        }
+        roots = common.pop("validation_context_sds_secret_config")
+        matcher = {"san_type": "URI", "matcher": {"exact": identity}}
+        common["combined_validation_context"] = {
+            "default_validation_context": {"match_typed_subject_alt_names": [matcher]},
+            "validation_context_sds_secret_config": roots,
+        }
+        host, _, port = to.rpartition(":")
+        cluster = {
+            "name": "server",
+            "type": "STATIC",
+            "connect_timeout": "5s",
+            "load_assignment": _endpoint("server", _address(int(port), host)),
+            "transport_socket": tls,
+            "typed_extension_protocol_options": _http("http2" if h2 else "http"),
+            # A connection for each few requests, so that handshakes go on.
+            "max_requests_per_connection": 3,
+        }
+        listener = {
+            "name": "plain",
+            "address": _address(self.plain),
+            "filter_chains": [_chain("plain", {"route": {"cluster": "server"}})],
+        }
+        node = {"id": "sidecar~10.0.0.1~app.pricing~pricing.svc.cluster.local", "cluster": "app"}
+        configuration = {
+            "node": node | {"metadata": {"disable_spiffe_cert_validation": True}},
+            "static_resources": {"listeners": [listener], "clusters": [cluster, _sds_cluster(sds)]},
+        }
+        super().__init__(folder, configuration)
+
+
+def _http(version: str) -> dict[str, Any]:
+    """The options of a cluster that speaks this and nothing else."""
+    explicit: dict[str, Any] = {"explicit_http_config": {f"{version}_protocol_options": {}}}
+    name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {name: {"@type": _OPTIONS} | explicit}
+
+
+def _sds_cluster(sds: Path) -> dict[str, Any]:
+    return {
+        "name": "sds",
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": _endpoint("sds", {"pipe": {"path": str(sds)}}),
+        "typed_extension_protocol_options": _http("http2"),
+    }
+
+
+def _address(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _endpoint(name: str, address: dict[str, Any]) -> dict[str, Any]:
@@ -194,8 +274,8 @@ def _transport(side: str, trust: str) -> dict[str, Any]:
 class Traffic:
     """Requests one after another until `end`, which returns how many came back and which did not."""
 
-    def __init__(self, envoy: Envoy) -> None:
-        self._envoy = envoy
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self._ask = ask
         self._over = threading.Event()
         self.answered = 0
         self.failed: list[object] = []
@@ -205,7 +285,7 @@ class Traffic:
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                status = self._envoy.ask()
+                status = self._ask()
             except OSError as error:
                 self.failed.append(error)
             else:

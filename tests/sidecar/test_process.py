@@ -205,8 +205,16 @@ def test_a_port_in_use_and_a_shared_state_folder_end_with_1_and_a_sentence(stand
     assert second.process.wait(10) == 1
     state = standing.folder / "third"
     third = standing.run(join_token_file=token, listen=standing.bound["listen"], state=state)
-    assert standing.bound["listen"] in third.logged("not started")["error"]
+    told = third.logged("not started")["error"]
+    assert told.startswith(f"server.listen: cannot listen on {standing.bound['listen']}: Address")
+    assert "end it, or choose another address" in told
     assert third.process.wait(10) == 1
+    taken, state = standing.bound["plain"], standing.folder / "fourth"
+    options = {"join_token_file": token, "listen": "127.0.0.1:0", "state": state}
+    fourth = standing.run(**options, plain=taken)
+    told = fourth.logged("not started")["error"]
+    assert told.startswith(f"server.plain: cannot listen on {taken}: Address")
+    assert fourth.process.wait(10) == 1
     assert standing.serving.process.poll() is None
 
 
@@ -244,6 +252,22 @@ def test_validate_prints_what_would_be_used(tmp_path: Path) -> None:
     assert as_json["identity"]["workload"] == "prod.payments/feast"
     file.write_text("workload: prod.payments/feast\nlisten: x\n")
     assert featward("sidecar", "validate", "--config", file).returncode == 1
+
+
+def test_validate_finds_what_no_manifest_has(standing: Any, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    told = "workload: {}\nmanifests: {}\nca: unix:ca.sock\noutbound: {{{}: 127.0.0.1:0}}\n"
+    good = ("prod.payments/pricing-api", standing.manifests, "driver-stats")
+    for number, wrong in enumerate(("prod.payments/pricing-apo", None, "driver-stat")):
+        file.write_text(told.format(*good))
+        assert featward("sidecar", "validate", "--config", file).returncode == 0
+        if wrong is not None:
+            file.write_text(told.format(*good[:number], wrong, *good[number + 1 :]))
+            done = featward("sidecar", "validate", "--config", file)
+            assert (done.returncode, done.stderr.count("error: ")) == (1, 1)
+            assert repr(wrong) in done.stderr
+    assert "outbound.driver-stat: feature set" in done.stderr
+    assert "did you mean driver-stats?" in done.stderr
 
 
 def test_status_shows_a_running_sidecar_and_names_the_socket_of_one_that_is_not(

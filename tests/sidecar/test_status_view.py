@@ -126,6 +126,23 @@ def test_what_is_wrong_stands_out() -> None:
         assert sentence in text
 
 
+def test_a_refused_edit_stands_with_its_reason_beside_the_policy_in_use() -> None:
+    why = "a.yaml:3: spec.features[0]: feature v:y is not declared; did you mean v:x?"
+    error = {"time": NOW - 3, "message": why, "findings": [why]}
+    policy = STATUS["agent"]["policy"] | {"refused_edits": 1, "last_error": error}
+    text = shown(STATUS | {"agent": STATUS["agent"] | {"policy": policy}})
+    (line,) = (line for line in text.splitlines() if "is not declared" in line)
+    assert line.startswith("policy ")
+    assert line.endswith(f"1 edit refused: {why}")
+    policy |= {"last_error": None}
+    text = shown(STATUS | {"agent": STATUS["agent"] | {"policy": policy}})
+    assert "1 edit refused before\n" in text
+    # Without a policy in use there is no line for it to stand in.
+    policy |= {"last_error": error}
+    text = shown(STATUS | {"policy": None, "agent": STATUS["agent"] | {"policy": policy}})
+    assert f"policy, 3 s ago: {why}" in text
+
+
 @pytest.mark.parametrize(
     ("standing", "words"),
     [

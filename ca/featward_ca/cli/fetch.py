@@ -7,6 +7,7 @@ import typer
 
 from featward.cli.console import console, fail
 from featward.cli.output import Output
+from featward_ca.cli.options import address
 
 
 def fetch_svid(
@@ -23,7 +24,7 @@ def fetch_svid(
     from featward.identity.join_token import JoinToken
     from featward_ca.fetch import fetch_svid as fetch
 
-    files = fetch(ca, JoinToken.parse(_text(token_file)), out)
+    files = fetch(address(ca, "--ca", unix=True), JoinToken.parse(_text(token_file)), out)
     if output is Output.JSON:
         shown = {
             name: value if isinstance(value, int) else str(value)

@@ -42,6 +42,20 @@ StoreOption = Annotated[
 ]
 
 
+def address(text: str, option: str, *, unix: bool = False) -> str:
+    """``host:port``, or with ``unix`` also ``unix:PATH``. Raises BadParameter, which names the option."""
+    if unix and text.startswith("unix:") and text != "unix:":
+        return text
+    host, _, port = text.rpartition(":")
+    fits = host and port.isascii() and port.isdigit() and int(port) <= 65535
+    # The address of a machine has colons of its own only in IPv6, where brackets tell them apart.
+    if fits and (":" not in host or (host.startswith("[") and host.endswith("]"))):
+        return text
+    forms = "host:port, such as 127.0.0.1:8443"
+    other = ", or unix: and the path of a socket" if unix else ""
+    raise typer.BadParameter(f"{text!r} is no address; write {forms}{other}", param_hint=option)
+
+
 def seconds(text: str, option: str) -> float:
     """A length of time as people write it. Raises BadParameter, which names the option."""
     from featward.manifests.text import seconds as parse

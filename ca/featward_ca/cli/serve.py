@@ -8,7 +8,7 @@ import typer
 from featward.cli.console import errors
 from featward.logs import Form, Level, set_up
 from featward_ca.cli.connection import ADMIN_NAME
-from featward_ca.cli.options import AdminOption, DataOption, StoreOption
+from featward_ca.cli.options import AdminOption, DataOption, StoreOption, address
 
 if TYPE_CHECKING:
     from featward_ca.server import Addresses
@@ -67,10 +67,10 @@ def serve(
         data=data,
         manifests=manifests,
         kek_file=kek_file,
-        listen=listen,
+        listen=address(listen, "--listen"),
         workload_socket=workload_socket and workload_socket.absolute(),
         admin_socket=admin_socket or data / ADMIN_NAME,
-        health=health or None,
+        health=address(health, "--health") if health else None,
         unsafe_short_lives=unsafe_short_lives,
         store_address=store,
     )

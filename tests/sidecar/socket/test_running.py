@@ -93,7 +93,7 @@ def test_an_envoy_beside_it_loses_no_request_while_identities_of_seconds_are_ren
     envoy = Envoy(tmp_path, scene.folder / "workload.sock")
     try:
         envoy.ready()
-        traffic = Traffic(envoy)
+        traffic = Traffic(envoy.ask)
         sidecar.wait(lambda status: status["agent"]["identity"]["renewals"] >= 3)
         answered, failed = traffic.end()
     finally:

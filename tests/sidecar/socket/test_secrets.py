@@ -45,7 +45,7 @@ def test_an_envoy_serves_and_calls_with_our_identity_and_each_new_one(
     envoy.ready()
     ours = served.environment.risk.write_identity(tmp_path, f"{ID}/bu/risk/svc/scoring")
     assert envoy.serial(*ours) == serial
-    traffic = Traffic(envoy)
+    traffic = Traffic(envoy.ask)
     for _ in range(3):
         served.given(served.trust(der(Authority.root().certificate)))
         serial = served.identify()

@@ -21,7 +21,8 @@ async def _show(
     office: Office, _: authority_pb2.ShowRequest, __: Call
 ) -> authority_pb2.ShowResponse:
     core, now = office.core, office.core.clock.now()
-    directory, sequence = core.situation.directory, core.trust.current.sequence
+    directory, trust = core.situation.directory, core.trust.current
+    sequence = trust.sequence
     live = await core.store.read(lambda connection: svids.live(connection, now))
     counts = await core.store.read(
         lambda connection: clients.counts(connection, core.store.replica, sequence, now)
@@ -50,6 +51,11 @@ async def _show(
         halted=said(await core.halt.halted()),
         root_sha256=core.authorities.root_sha256,
         warnings=await _warnings(core, now),
+        roots=trust.roots,
+        scopes=[
+            authority_pb2.TrustedScope(spki_sha256=key, path_prefix=prefix)
+            for key, prefix in trust.scopes
+        ],
         replicas=[
             authority_pb2.Replica(
                 id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams

@@ -32,7 +32,7 @@ class ShowRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ShowResponse(_message.Message):
-    __slots__ = ("environment", "trust_domain", "sequence", "authorities", "live_svids", "live_identities", "runway_seconds", "tainted_lineages", "streams", "streams_behind", "server_time", "unsafe_short_lives", "root_sha256", "rotations", "halted", "warnings", "live_clients", "replicas", "foreign", "bans", "store")
+    __slots__ = ("environment", "trust_domain", "sequence", "authorities", "live_svids", "live_identities", "runway_seconds", "tainted_lineages", "streams", "streams_behind", "server_time", "unsafe_short_lives", "root_sha256", "rotations", "halted", "warnings", "live_clients", "replicas", "foreign", "bans", "store", "roots", "scopes")
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     TRUST_DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,8 @@ class ShowResponse(_message.Message):
     FOREIGN_FIELD_NUMBER: _ClassVar[int]
     BANS_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
+    ROOTS_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
     environment: str
     trust_domain: str
     sequence: int
@@ -75,7 +77,17 @@ class ShowResponse(_message.Message):
     foreign: _containers.RepeatedCompositeFieldContainer[Foreign]
     bans: int
     store: str
-    def __init__(self, environment: _Optional[str] = ..., trust_domain: _Optional[str] = ..., sequence: _Optional[int] = ..., authorities: _Optional[_Iterable[_Union[Authority, _Mapping]]] = ..., live_svids: _Optional[int] = ..., live_identities: _Optional[int] = ..., runway_seconds: _Optional[float] = ..., tainted_lineages: _Optional[int] = ..., streams: _Optional[int] = ..., streams_behind: _Optional[int] = ..., server_time: _Optional[float] = ..., unsafe_short_lives: _Optional[bool] = ..., root_sha256: _Optional[bytes] = ..., rotations: _Optional[_Iterable[_Union[Rotation, _Mapping]]] = ..., halted: _Optional[_Union[Halted, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., live_clients: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., foreign: _Optional[_Iterable[_Union[Foreign, _Mapping]]] = ..., bans: _Optional[int] = ..., store: _Optional[str] = ...) -> None: ...
+    roots: _containers.RepeatedScalarFieldContainer[bytes]
+    scopes: _containers.RepeatedCompositeFieldContainer[TrustedScope]
+    def __init__(self, environment: _Optional[str] = ..., trust_domain: _Optional[str] = ..., sequence: _Optional[int] = ..., authorities: _Optional[_Iterable[_Union[Authority, _Mapping]]] = ..., live_svids: _Optional[int] = ..., live_identities: _Optional[int] = ..., runway_seconds: _Optional[float] = ..., tainted_lineages: _Optional[int] = ..., streams: _Optional[int] = ..., streams_behind: _Optional[int] = ..., server_time: _Optional[float] = ..., unsafe_short_lives: _Optional[bool] = ..., root_sha256: _Optional[bytes] = ..., rotations: _Optional[_Iterable[_Union[Rotation, _Mapping]]] = ..., halted: _Optional[_Union[Halted, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., live_clients: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., foreign: _Optional[_Iterable[_Union[Foreign, _Mapping]]] = ..., bans: _Optional[int] = ..., store: _Optional[str] = ..., roots: _Optional[_Iterable[bytes]] = ..., scopes: _Optional[_Iterable[_Union[TrustedScope, _Mapping]]] = ...) -> None: ...
+
+class TrustedScope(_message.Message):
+    __slots__ = ("spki_sha256", "path_prefix")
+    SPKI_SHA256_FIELD_NUMBER: _ClassVar[int]
+    PATH_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    spki_sha256: bytes
+    path_prefix: str
+    def __init__(self, spki_sha256: _Optional[bytes] = ..., path_prefix: _Optional[str] = ...) -> None: ...
 
 class Authority(_message.Message):
     __slots__ = ("id", "owner", "state", "path_prefix", "not_before", "not_after", "spki_sha256", "issuer", "announced_sequence", "tainted_sequence", "generation", "live_svids")

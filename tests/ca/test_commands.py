@@ -1,0 +1,93 @@
+"""What `featward ca` says to somebody who has told it something that can't be: which option, and what to do."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FEATWARD = Path(sys.executable).with_name("featward")
+MANIFESTS = """
+apiVersion: featward.dev/v1alpha1
+kind: Environment
+metadata: {name: prod}
+spec: {trustDomain: prod.acme.example}
+"""
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def said(*options: object) -> tuple[int, str]:
+    """Exit status and error of `featward ca`, in one line."""
+    command = [str(each) for each in (FEATWARD, "ca", *options)]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        env=os.environ | {"COLUMNS": "300"},
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, " ".join(done.stderr.replace("│", " ").split())
+
+
+async def serve(folder: Path, **options: str) -> tuple[int, str]:
+    (folder / "manifests").mkdir(exist_ok=True)
+    (folder / "manifests" / "platform.yaml").write_text(MANIFESTS)
+    told = {"environment": "prod", "data": str(folder / "data"), "health": ""}
+    told |= {"manifests": str(folder / "manifests"), "kek-file": str(folder / "kek")}
+    told |= {"listen": "127.0.0.1:0"} | options
+    return await said(
+        "serve", *(part for key, value in told.items() for part in (f"--{key}", value))
+    )
+
+
+@pytest.mark.parametrize("option", ["listen", "health"])
+async def test_an_address_in_use_is_named_with_its_option_and_what_to_do(
+    tmp_path: Path, taken: str, option: str
+) -> None:
+    code, text = await serve(tmp_path, **{option: taken})
+    assert code == 1
+    assert f"error: --{option}: cannot listen on {taken}: Address already in use" in text
+    assert "another program listens there (`ss -tlnp` names it): end it, or choose another" in text
+
+
+@pytest.mark.parametrize("option", ["listen", "health"])
+@pytest.mark.parametrize(
+    "address", ["18444", "127.0.0.1:http", "::1:8443", "127.0.0.1:70000", ":1"]
+)
+async def test_an_address_of_another_form_is_refused_before_anything_is_made(
+    tmp_path: Path, option: str, address: str
+) -> None:
+    code, text = await serve(tmp_path, **{option: address})
+    assert code == 2
+    assert f"--{option}: '{address}' is no address; write host:port, such as 127.0.0.1:8443" in text
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "kek").exists()
+
+
+async def test_a_mistyped_environment_is_guessed(tmp_path: Path) -> None:
+    code, text = await serve(tmp_path, environment="prd")
+    assert (code, "'prd', which --environment asks for: did you mean prod?" in text) == (1, True)
+    code, text = await serve(tmp_path, environment="staging")
+    assert (code, "'staging', which --environment asks for: there are prod" in text) == (1, True)
+    assert not (tmp_path / "data").exists()
+
+
+async def test_fetching_from_an_address_of_another_form_names_the_option(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("featward-join-token")
+    code, text = await said("fetch-svid", "--ca", "8443", "--token-file", token, "--out", tmp_path)
+    assert (code, "--ca: '8443' is no address; write host:port" in text) == (2, True)
+    assert "or unix: and the path of a socket" in text
