@@ -48,6 +48,8 @@ class Schedule:
         refresh_hint: Callable[[], float],
     ) -> None:
         self._refresh_hint = refresh_hint
+        # Whether foreign trust domains can fetch our bundle.
+        self.publishes = False
         self.own_use = OwnUse()
         self._store = store
         self._authorities = authorities
@@ -72,6 +74,7 @@ class Schedule:
         """All facts at this moment."""
         now, replica, hint = self._clock.now(), self._store.replica, self._refresh_hint()
         found = await self._store.read(lambda c: facts.known(c, now, hint, replica))
+        found = replace(found, publishes=self.publishes)
         if self.own_use.sequence is None:
             return found
         own = LiveReplica(replica, self.own_use.sequence)
