@@ -40,13 +40,13 @@ class Anchors:
 
     def __init__(self, spiffe_id: SpiffeId, roots: Sequence[bytes]) -> None:
         self.spiffe_id = spiffe_id
-        self._roots = list(roots)
+        self.roots = list(roots)
 
     def credentials(self) -> Credentials:
         """For one fetch: they trust this domain and no other. Raises FederationError."""
         credentials = Credentials(str(self.spiffe_id.trust_domain))
         try:
-            credentials.set_trust(self._roots, None, 1)
+            credentials.set_trust(self.roots, None, 1)
         except EngineError as error:
             domain = self.spiffe_id.trust_domain
             raise FederationError(f"the roots of {domain} can't be used: {error}") from error
