@@ -60,7 +60,7 @@ class BundleEndpoint:
         await self._runner.setup()
         try:
             self._socket = _bind(address)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             await self.stop()
             raise ConfigurationError(
                 f"the bundle endpoint can't listen on {address}: {error}"
@@ -134,8 +134,7 @@ class BundleEndpoint:
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS,
             )
         except OSError:
-            # No handshake, or none in time; whose fault that is can be seen at the other end.
-            connection.close()
+            # No handshake, or none in time, and asyncio has closed it.
             return
         try:
             async with asyncio.timeout(_CONNECTION_SECONDS):
@@ -213,7 +212,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _bind(address: str) -> socket.socket:
-    """Raises OSError, and ValueError for what is no ``host:port``."""
+    """Raises OSError, and ValueError or OverflowError for what is no ``host:port``."""
     host, _, port = address.rpartition(":")
     bare = host.strip("[]")
     family = socket.AF_INET6 if ":" in bare else socket.AF_INET
