@@ -84,7 +84,9 @@ def show_federation(answer: authority_pb2.ShowResponse, console: Console) -> Non
         headings = ("foreign trust domain", "sequence", "fetched", "first root ends in", "error")
         rows = [_foreign(one, answer.server_time) for one in answer.foreign]
         console.print("\n", columns(rows, headings), "\n", sep="", soft_wrap=True)
-    for warning in answer.warnings:
+    # The stub's own name for them is taken for Python's class.
+    warnings: Iterable[Any] = answer.warnings
+    for warning in warnings:
         text = f"{warning.code}: {warning.text}; {warning.remedy}"
         due = f" (by {_moment(warning.due)})" if warning.due else ""
         console.print(f"[yellow]{escape(text)}{due}[/yellow]", soft_wrap=True)

@@ -60,9 +60,7 @@ class Web:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
-            .not_valid_after(
-                datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-            )
+            .not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
             .add_extension(
                 x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), False
             )

@@ -60,7 +60,7 @@ class BundleEndpoint:
         await self._runner.setup()
         try:
             self._socket = _bind(address)
-        except (OSError, ValueError, OverflowError) as error:
+        except (OSError, ValueError) as error:
             await self.stop()
             raise ConfigurationError(
                 f"the bundle endpoint can't listen on {address}: {error}"
@@ -212,10 +212,12 @@ class _Connection(asyncio.Protocol):
 
 
 def _bind(address: str) -> socket.socket:
-    """Raises OSError, and ValueError or OverflowError for what is no ``host:port``."""
+    """Raises OSError, and ValueError for what is no ``host:port``."""
     host, _, port = address.rpartition(":")
-    bare = host.strip("[]")
+    bare, number = host.strip("[]"), int(port)
+    if not 0 <= number <= 65535:
+        raise ValueError(f"{number} is no port")
     family = socket.AF_INET6 if ":" in bare else socket.AF_INET
-    bound = socket.create_server((bare, int(port)), family=family, backlog=_BACKLOG)
+    bound = socket.create_server((bare, number), family=family, backlog=_BACKLOG)
     bound.setblocking(False)
     return bound

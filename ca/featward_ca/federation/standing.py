@@ -93,7 +93,6 @@ class Endpoints:
         """Why the newest fetch failed; empty where it did not."""
         return self._errors.get(trust_domain, "")
 
-
     def own_trouble(self, now: float) -> list[Trouble]:
         """What is to be done about our own endpoint."""
         if self.certificate is None or not end_is_near(self.certificate, now):

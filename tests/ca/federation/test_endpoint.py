@@ -21,7 +21,7 @@ from featward_ca.federation.fetch import fetch
 from featward_ca.rotation.actions import Begin
 from featward_ca.rotation.known import ROOT
 from featward_ca.rotation.states import Kind
-from featward_ca.service.admin.federation import shown
+from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.settings import HOUR
 from federation_kit import Web, go
 
@@ -117,7 +117,7 @@ async def test_a_renewed_certificate_is_used_without_a_restart_and_a_bad_one_is_
         assert fresh == trusted_web
         leaf = x509.load_pem_x509_certificate(fresh.chain.read_bytes())
         async with asyncio.timeout(10):
-            while core.endpoints.certificate != leaf:
+            while core.endpoints.certificate != leaf:  # noqa: ASYNC110  # it sets no event
                 await asyncio.sleep(0.01)
         await fetch(url, None)
 
@@ -125,7 +125,7 @@ async def test_a_renewed_certificate_is_used_without_a_restart_and_a_bad_one_is_
 async def test_its_end_is_warned_of(core: Core, tmp_path: Path, clock: FakeClock) -> None:
     web = Web.make(tmp_path / "ending", days=5)
     async with published(core, web):
-        _, (warning,) = await shown(core)
+        _, (warning,) = await foreign_domains(core)
     assert warning.code == "bundle-certificate-ending"
     purpose = 'owner="federation",purpose="bundle-endpoint"'
     text = core.metrics.render().decode()

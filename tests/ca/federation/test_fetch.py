@@ -119,7 +119,7 @@ async def test_a_server_that_is_not_there_is_one_sentence(trusted_web: Web) -> N
     async with silent() as url:
         pass
     for way in (None, anchors(Authority.root(PARTNER))):
-        with pytest.raises(FederationError, match="can't be fetched: .+"):
+        with pytest.raises(FederationError, match=r"can't be fetched: .+"):
             await fetch(url, way)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -12,15 +12,15 @@ from aiohttp import web
 from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory
 from certificates import Authority, der
 from featward.authority.v1 import authority_pb2
+from featward.manifests.federation import Federation
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
 from featward_ca.federation.bundle import document, parse
 from featward_ca.federation.keeper import Keeper
 from featward_ca.federation.relations import Relation, relations
 from featward_ca.federation.standing import interval
-from featward_ca.service.admin.federation import shown
+from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.trust import Trust
-from featward.manifests.federation import Federation
 from federation_kit import PARTNER, Web, serving, spiffe_relation, web_relation
 from service_kit import Served, headers_of
 
@@ -74,9 +74,9 @@ async def keeping(core: Core) -> AsyncIterator[None]:
             await task
 
 
-async def eventually(condition: object) -> None:
+async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # type: ignore[operator]
+        while not condition():  # noqa: ASYNC110  # it sets no event
             await asyncio.sleep(0.01)
 
 
@@ -132,7 +132,7 @@ async def test_an_older_bundle_is_ignored_and_said_so(
         clock.advance(600)
         await settled(partner, core, 2)
         assert [one.roots for one in core.trust.current.foreign] == [(OLD,)]
-        ((foreign,), _) = await shown(core)
+        ((foreign,), _) = await foreign_domains(core)
         assert "the old sequence 4, while 5 is known" in foreign.error
         # Without a number it can't be compared, and the newest fetched counts.
         partner.content = partner_document(NEW, sequence=None)
@@ -150,7 +150,7 @@ async def test_a_domain_that_revokes_everything_is_believed_no_more(
         clock.advance(600)
         await eventually(lambda: not core.trust.current.foreign)
         await settled(partner, core, 2)
-    _, (warning,) = await shown(core)
+    _, (warning,) = await foreign_domains(core)
     assert warning.code == "foreign-bundle-empty"
 
 
@@ -167,18 +167,18 @@ async def test_failures_are_tried_again_ever_later_and_shown(
             assert partner.asked == asked
             clock.advance(0.2)
         await eventually(lambda: partner.asked == 9)
-        ((foreign,), (warning,)) = await shown(core)
+        ((foreign,), (warning,)) = await foreign_domains(core)
         assert (foreign.fetched_at, warning.code) == (0, "foreign-bundle-missing")
         assert "answered 500" in foreign.error
         partner.status = 200
         await settled(partner, core, 9)
         clock.advance(300)
         await settled(partner, core, 10)
-        assert await shown(core) == ([await _only(core)], [])
+        assert await foreign_domains(core) == ([await _only(core)], [])
         partner.status = 500
         clock.advance(600 * 6)
         await settled(partner, core, 11)
-        ((foreign,), warnings) = await shown(core)
+        ((foreign,), warnings) = await foreign_domains(core)
         assert [one.code for one in warnings] == ["foreign-bundle-stale"]
         assert foreign.fetched_at == clock.now() - 600 * 6
     series = core.metrics.render().decode()
@@ -188,7 +188,7 @@ async def test_failures_are_tried_again_ever_later_and_shown(
 
 
 async def _only(core: Core) -> authority_pb2.Foreign:
-    ((foreign,), _) = await shown(core)
+    ((foreign,), _) = await foreign_domains(core)
     assert foreign.error == ""
     assert foreign.sequence == 5
     return foreign
@@ -200,9 +200,9 @@ async def test_roots_that_are_about_to_end_are_warned_of(
     related(core, Relation(PARTNER, partner.url))
     async with keeping(core):
         await settled(partner, core, 1)
-    (end,) = {one.first_end for one in (await shown(core))[0]}
+    (end,) = {one.first_end for one in (await foreign_domains(core))[0]}
     clock.advance(end - clock.now() - 100)
-    _, warnings = await shown(core)
+    _, warnings = await foreign_domains(core)
     assert [one.code for one in warnings if one.due] == ["foreign-bundle-ending"]
 
 

@@ -5,7 +5,9 @@ from featward_ca.core import Core
 from featward_ca.federation.standing import Standing, Trouble, interval, standing
 
 
-async def shown(core: Core) -> tuple[list[authority_pb2.Foreign], list[authority_pb2.Warning]]:
+async def foreign_domains(
+    core: Core,
+) -> tuple[list[authority_pb2.Foreign], list[authority_pb2.Warning]]:
     """Every relation, and what there is to do about federation. Raises StoreError."""
     rows, now = await core.foreign.rows(), core.clock.now()
     found = []
@@ -30,6 +32,4 @@ def _foreign(one: Standing) -> authority_pb2.Foreign:
 
 
 def _warning(one: Trouble) -> authority_pb2.Warning:
-    return authority_pb2.Warning(
-        code=one.code, text=one.text, remedy=one.remedy, due=int(one.due)
-    )
+    return authority_pb2.Warning(code=one.code, text=one.text, remedy=one.remedy, due=int(one.due))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
-from featward_ca.service.admin.federation import shown
+from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
@@ -25,7 +25,7 @@ async def _show(
     signed = await core.store.read(lambda connection: svids.live_by_authority(connection, now))
     shown = await core.store.read(lambda c: authority_rows.of_state(c, *PRESENT))
     known = await core.schedule.known()
-    foreign, warnings = await shown(core)
+    foreign, warnings = await foreign_domains(core)
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
