@@ -1,5 +1,6 @@
 """Federation, from the list of threats: what a foreign trust domain could do to us, and does not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import pytest
 
 from ca_kit import KEK, a_directory
 from certificates import CA, DOMAIN, PRICING, Authority, Environment, der
-from echo import dialling, echo_server, listening, who
+from echo import dialling, echo_server, listening, talk, who
 from featward.identity.v1 import identity_pb2
 from featward_ca.clock import SystemClock
 from featward_ca.core import Core
@@ -127,14 +128,20 @@ async def test_a_foreign_domain_that_publishes_our_authority_as_its_root_makes_i
         assert await accepted(good, address, tmp_path) == BUYER
 
 
-async def test_a_removed_domain_is_refused_from_then_on(
+async def test_a_removed_domain_is_refused_on_live_and_on_new_connections_within_a_second(
     environment: Environment, partner: Authority, tmp_path: Path
 ) -> None:
     trust = told(environment, roots_of(PARTNER, partner))
     async with serving(environment, trust, tmp_path) as (server, address):
         buyer = caller(environment, partner, PARTNER, BUYER)
-        assert await accepted(buyer, address, tmp_path) == BUYER
-        use_trust(server, told(environment, sequence=3))
+        config = {"address": address, "socket": tmp_path / "live.sock", "expect": CA}
+        async with dialling(buyer, **config) as (_, opened):
+            conversation = talk(opened)
+            await conversation.write(b"x")
+            assert await conversation.read() == b"x"
+            use_trust(server, told(environment, sequence=3))
+            async with asyncio.timeout(1):
+                assert await conversation.code() is grpc.StatusCode.UNAVAILABLE
         assert await accepted(buyer, address, tmp_path) is None
 
 
