@@ -36,6 +36,9 @@ class Foreign:
         the sequence has risen. Raises StoreError.
         """
         self._relations = relations
+        stored = await self._store.read(foreign.everything)
+        if all(row.trust_domain in relations for row in stored):
+            return False
 
         def forget(connection: Connection) -> list[str]:
             gone = foreign.keep_only(connection, relations)

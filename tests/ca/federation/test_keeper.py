@@ -119,6 +119,8 @@ async def test_an_unchanged_bundle_with_a_new_number_is_announced_to_nobody(
         clock.advance(600)
         await settled(partner, core, 2)
     assert (await core.foreign.rows())[PARTNER].sequence == 6
+    await core.authorities.load()
+    await core.announce()
     assert core.trust.current.sequence == before
 
 
