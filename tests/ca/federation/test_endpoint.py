@@ -10,8 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from cryptography import x509
+from typer.testing import CliRunner
 
 from ca_kit import TRUST_DOMAIN, FakeClock
+from featward_ca.cli import app
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
 from featward_ca.federation import endpoint as module
@@ -193,3 +195,11 @@ def session(web: Web) -> aiohttp.ClientSession:
 
 def _series(core: Core) -> str:
     return core.metrics.render().decode()
+
+
+@pytest.mark.parametrize("given", [("--bundle-listen", "127.0.0.1:0"), ("--bundle-key", "k")])
+def test_its_options_go_together(tmp_path: Path, given: tuple[str, str]) -> None:
+    needed = ["--environment", "prod", "--data", str(tmp_path), "--manifests", str(tmp_path)]
+    done = CliRunner().invoke(app, ["serve", *needed, *given])
+    assert done.exit_code == 2
+    assert "go together: give all or none" in " ".join(done.output.replace("│", " ").split())

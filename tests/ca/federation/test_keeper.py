@@ -2,26 +2,39 @@
 
 import asyncio
 import contextlib
+import io
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory
 from certificates import Authority, der
 from featward.authority.v1 import authority_pb2
 from featward.manifests.federation import Federation
 from featward_ca.core import Core
-from featward_ca.errors import ConfigurationError
+from featward_ca.errors import ConfigurationError, FederationError
 from featward_ca.federation.bundle import document, parse
+from featward_ca.federation.fetch import fetch
 from featward_ca.federation.keeper import Keeper
 from featward_ca.federation.relations import Relation, relations
 from featward_ca.federation.standing import interval
+from featward_ca.report import show_federation
 from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.trust import Trust
-from federation_kit import PARTNER, Web, serving, spiffe_relation, web_relation
+from federation_kit import (
+    PARTNER,
+    Web,
+    certificate_pem,
+    go_endpoint,
+    serving,
+    spiffe_relation,
+    web_relation,
+)
 from service_kit import Served, headers_of
 
 OLD, NEW = (der(Authority.root(PARTNER).certificate) for _ in range(2))
@@ -42,7 +55,6 @@ class Partner:
     url: str = ""
     asked: int = 0
     status: int = 200
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, _: web.Request) -> web.Response:
         self.asked += 1
@@ -269,3 +281,46 @@ def test_relations_that_could_mean_ourselves_are_refused(
 def test_hints_are_obeyed_within_bounds() -> None:
     assert [interval(hint) for hint in (0, 1, 300, 10**9)] == [300, 30, 300, 3600]
     assert interval(1, unsafe_short=True) == 1
+
+
+async def test_a_server_is_known_by_the_newest_bundle_and_no_more_by_the_first(
+    core: Core, tmp_path: Path
+) -> None:
+    """go-spiffe serves the bundle of its own domain, which replaces its root meanwhile."""
+    server = f"spiffe://{PARTNER}/bundles"
+    old, new = Authority.root(PARTNER), Authority.root(PARTNER)
+    bootstrap = partner_document(der(old.certificate), sequence=1)
+    given = Federation.model_validate(spiffe_relation("https://x/", server, bootstrap))
+    (relation,) = relations([], [given]).values()
+    await core.foreign.use({PARTNER: relation})
+    roots = tmp_path / "new.pem"
+    roots.write_bytes(certificate_pem(new.certificate))
+
+    async def fetched(issuer: Authority, sequence: int) -> bool:
+        folder = tmp_path / str(sequence)
+        folder.mkdir()
+        chain, key = issuer.intermediate("any").write_identity(folder, server)
+        with go_endpoint("spiffe", roots, chain, key, sequence=sequence) as url:
+            document = await fetch(url, await core.foreign.anchors(relation))
+        return await core.foreign.take(PARTNER, document)
+
+    assert await fetched(old, 2)
+    assert not await fetched(new, 3)
+    with pytest.raises(FederationError, match="unknown-authority"):
+        await fetched(old, 4)
+    assert (await core.foreign.rows())[PARTNER].sequence == 3
+
+
+async def test_what_there_is_to_do_is_printed_whole(core: Core) -> None:
+    core.endpoints.failed(PARTNER, "[red]no[/red] answer")
+    related(core, Relation(PARTNER, "https://127.0.0.1:1/"))
+    foreign, warnings = await foreign_domains(core)
+    answer = authority_pb2.ShowResponse(
+        foreign=foreign, warnings=warnings, server_time=core.clock.now()
+    )
+    with io.StringIO() as text:
+        show_federation(answer, Console(file=text, width=80))
+        said = " ".join(text.getvalue().split())
+    assert f"{PARTNER} 0 never no roots [red]no[/red] answer" in said
+    assert f"foreign-bundle-missing: the bundle of {PARTNER} was never fetched" in said
+    assert "until then nobody of it is believed" in said
