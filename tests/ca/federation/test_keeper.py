@@ -322,5 +322,5 @@ async def test_what_there_is_to_do_is_printed_whole(core: Core) -> None:
         show_federation(answer, Console(file=text, width=80))
         said = " ".join(text.getvalue().split())
     assert f"{PARTNER} 0 never no roots [red]no[/red] answer" in said
-    assert f"foreign-bundle-missing: the bundle of {PARTNER} was never fetched" in said
+    assert f"foreign-bundle-missing: the bundle of {PARTNER} was never fetched: [red]no" in said
     assert "until then nobody of it is believed" in said
