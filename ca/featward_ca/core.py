@@ -23,6 +23,8 @@ from featward_ca.batch import Batch
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
+from featward_ca.federation.foreign import Foreign
+from featward_ca.federation.standing import Endpoints
 from featward_ca.halt import Halt
 from featward_ca.issuance import Issuance, Signer
 from featward_ca.issuer import Issuer
@@ -81,6 +83,10 @@ class Core:
         self.bans = Bans()
         # Nobody waits for a heartbeat, so its times are no part of the store's.
         self.replicas = Replicas(store, clock, lambda: self.authorities.sequence)
+        self.foreign = Foreign(self.store, clock)
+        self.endpoints = Endpoints(self.metrics)
+        # Set by every edit of the manifests, for who keeps the foreign bundles.
+        self.relations_edited = asyncio.Event()
         self._edited = asyncio.Event()
         self._due = 0.0
         self._closed = False
@@ -114,6 +120,7 @@ class Core:
             lambda c: environment.bind(c, directory.environment, directory.trust_domain, now)
         )
         await self.replicas.join()
+        await self.foreign.use(directory.relations)
         await self.authorities.load()
         self._due = await self.schedule.tend(directory, self.situation.lifetimes)
         self.trust = TrustBroadcast(await self._newest_trust())
@@ -164,22 +171,19 @@ class Core:
         return result
 
     async def _newest_trust(self) -> Trust:
-        """The authorities, and all bans up to their sequence at the least: read later, they may
-        hold one more, which the next sequence announces again.
+        """The authorities, and all bans and foreign roots up to their sequence at the least: read
+        later, they may hold one more, which the next sequence announces again.
         """
         trust, now = self.authorities.trust(self.situation.directory.trust_domain), self.clock.now()
         rows = await self.store.read(lambda connection: bans.in_force(connection, now))
         self.bans.replace([row.ban for row in rows])
+        trust = replace(trust, bans=self.bans.current, foreign=await self.foreign.announced())
         if not trust.tainted:
-            return replace(trust, bans=self.bans.current)
+            return trust
         counts = await self.store.read(
             lambda c: clients.counts(c, self.store.replica, trust.sequence, now)
         )
-        return replace(
-            trust,
-            bans=self.bans.current,
-            reissue_within_ms=reissue_within(counts.clients),
-        )
+        return replace(trust, reissue_within_ms=reissue_within(counts.clients))
 
     async def keep_tending(self) -> None:
         """Follow the schedule, and every edit of the manifests, until cancelled."""
@@ -223,6 +227,7 @@ class Core:
         """
         self.situation.replace(directory)
         self._edited.set()
+        self.relations_edited.set()
 
     def _root(self) -> tuple[AuthorityRow, Signer]:
         root = self.authorities.root

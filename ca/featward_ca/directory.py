@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
 from featward_ca.errors import ConfigurationError, UnknownWorkloadError
+from featward_ca.federation.relations import Relation
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Directory:
     # Name (``prod.payments``) to the lifetime of its authority.
     business_units: Mapping[str, float] = field(default_factory=dict)
     workloads: Mapping[str, Workload] = field(default_factory=dict)
+    # Foreign trust domains, by name.
+    relations: Mapping[str, Relation] = field(default_factory=dict)
 
     def workload(self, name: str) -> Workload:
         """The workload of this name. Raises UnknownWorkloadError."""

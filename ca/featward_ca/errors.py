@@ -25,6 +25,7 @@
         NoAuthorityError        nobody may sign for this owner right now; trying again may help
         LintError               the checker found what the builder should not have written
         TokenSpentError         a permission to sign was used twice or for another authority
+      FederationError           a foreign trust domain's bundle can't be fetched or read
       StoreError                the store refused or failed; trying again may help
 
 `NotAttestedError` and `NotPermittedError` carry a `reason` for the log and the audit table that the
@@ -150,6 +151,10 @@ class LintError(IssuanceError):
 
 class TokenSpentError(IssuanceError):
     """A permission to sign was redeemed before, or by another authority than it was given for."""
+
+
+class FederationError(CaError):
+    """The bundle of a foreign trust domain could not be fetched, or what came is no bundle."""
 
 
 class StoreError(CaError):

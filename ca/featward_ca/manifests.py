@@ -18,6 +18,7 @@ from featward.manifests.text import seconds
 from featward_ca import directory
 from featward_ca.directory import Directory
 from featward_ca.errors import ConfigurationError
+from featward_ca.federation.relations import relations
 from featward_ca.settings import AUTHORITY_LIFETIME
 
 _Model = TypeVar("_Model")
@@ -77,6 +78,9 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
         svid_lifetime=float(seconds(spec.svid_ttl)),
         business_units=units,
         workloads={workload.name: workload for workload in workloads},
+        relations=relations(
+            [model.spec.trust_domain for model in _of(loaded, Environment)], spec.federates_with
+        ),
     )
 
 

@@ -2,6 +2,8 @@
 process.
 """
 
+import contextlib
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -111,6 +113,47 @@ class Metrics:
             "Edits of the manifests that were not taken over because they hold errors.",
             registry=self._registry,
         )
+
+        self.bundle_requests = Counter(
+            "featward_ca_bundle_requests",
+            "Connections to the bundle endpoint, by whether they were answered or had no allowance.",
+            ["result"],
+            registry=self._registry,
+        )
+        self.foreign_fetches = Counter(
+            "featward_ca_foreign_bundle_fetches",
+            "Fetches of the bundles of foreign trust domains, by what came of them.",
+            ["trust_domain", "result"],
+            registry=self._registry,
+        )
+        self.foreign_fetched_at = Gauge(
+            "featward_ca_foreign_bundle_fetched_timestamp_seconds",
+            "When the bundle of a foreign trust domain was last fetched, in Unix seconds.",
+            ["trust_domain"],
+            registry=self._registry,
+        )
+        self.foreign_end = Gauge(
+            "featward_ca_foreign_bundle_end_timestamp_seconds",
+            "When the last root of a foreign trust domain ends, in Unix seconds; 0 without any.",
+            ["trust_domain"],
+            registry=self._registry,
+        )
+        self.foreign_sequence = Gauge(
+            "featward_ca_foreign_bundle_sequence",
+            "The sequence of the bundle of a foreign trust domain.",
+            ["trust_domain"],
+            registry=self._registry,
+        )
+
+    def forget_foreign(self, trust_domain: str) -> None:
+        """Drop the series of a foreign trust domain that is one no more."""
+        gauges = (self.foreign_fetched_at, self.foreign_end, self.foreign_sequence)
+        for labelled, labels in (
+            *((gauge, (trust_domain,)) for gauge in gauges),
+            *((self.foreign_fetches, (trust_domain, result)) for result in ("fetched", "failed")),
+        ):
+            with contextlib.suppress(KeyError):
+                labelled.remove(*labels)
 
     def render(self) -> bytes:
         """All series in the Prometheus text format."""

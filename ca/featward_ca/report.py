@@ -62,6 +62,7 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         console.print(f"[yellow]bans in force: {answer.bans}[/yellow]; see featward ca ban list")
     if answer.rotations:
         console.print("\n", rotations(answer.rotations, answer.server_time), "\n", sep="")
+    show_federation(answer, console)
     if answer.tainted_lineages:
         console.print(
             f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",
@@ -79,6 +80,20 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         console.print(f"[yellow]{escape(told)}[/yellow]", soft_wrap=True)
     if answer.unsafe_short_lives:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
+
+
+def show_federation(answer: authority_pb2.ShowResponse, console: Console) -> None:
+    """A table of foreign trust domains, and all that there is to do."""
+    if answer.foreign:
+        headings = ("foreign trust domain", "sequence", "fetched", "first root ends in", "error")
+        rows = [_foreign(one, answer.server_time) for one in answer.foreign]
+        console.print("\n", columns(rows, headings), "\n", sep="", soft_wrap=True)
+    # The stub's own name for them is taken for Python's class.
+    warnings: Iterable[Any] = answer.warnings
+    for warning in warnings:
+        text = f"{warning.code}: {warning.text}; {warning.remedy}"
+        due = f" (by {_moment(warning.due)})" if warning.due else ""
+        console.print(f"[yellow]{escape(text)}{due}[/yellow]", soft_wrap=True)
 
 
 def show_caps(answer: authority_pb2.WhyExpiryResponse, console: Console) -> None:
@@ -143,6 +158,12 @@ def recovery(answer: authority_pb2.CompromiseResponse, console: Console, *, dry_
 
 def _blocker(one: authority_pb2.Blocker, now: float) -> tuple[str, str]:
     return one.text, f"goes by itself in {span(one.until - now)}" if one.until else ""
+
+
+def _foreign(one: authority_pb2.Foreign, now: float) -> tuple[str, ...]:
+    fetched = f"{span(now - one.fetched_at)} ago" if one.fetched_at else "never"
+    end = span(one.first_end - now) if one.first_end else "no roots"
+    return one.trust_domain, str(one.sequence), fetched, end, one.error
 
 
 def _rotation(one: authority_pb2.Rotation, now: float) -> tuple[str, ...]:

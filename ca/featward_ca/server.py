@@ -20,6 +20,8 @@ from featward.logs import fields
 from featward_ca.clock import Clock, SystemClock
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError
+from featward_ca.federation.endpoint import BundleEndpoint
+from featward_ca.federation.keeper import Keeper
 from featward_ca.health import Health
 from featward_ca.keys import EncryptedKeyStore, key_encryption_key
 from featward_ca.manifests import changes, read_directory
@@ -52,6 +54,7 @@ class Addresses:
     workload_socket: str | None
     admin_socket: str
     health: str | None
+    bundle: str | None = None
 
 
 async def serve(
@@ -97,13 +100,15 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         core.replicas.serve(lambda: core.schedule.own_use.sequence or 0, lambda: len(streams))
         health = Health(core)
         stack.push_async_callback(health.stop)
+        endpoint = _bundle_endpoint(settings, core)
         addresses = Addresses(
             listen=_listen(settings, core, credentials, settings.listen, stack),
             workload_socket=_listen_unix(settings, core, credentials, stack),
             admin_socket=str(settings.admin_socket),
             health=await health.start(settings.health) if settings.health else None,
+            bundle=await _publish(settings, endpoint, stack),
         )
-        for name, work in _background(settings, core, own).items():
+        for name, work in _background(settings, core, own, endpoint).items():
             task = asyncio.create_task(work, name=name)
             stack.push_async_callback(_cancel, task)
         # Undone first: streams end by themselves no sooner than their clients do.
@@ -189,8 +194,33 @@ def _listen_unix(
     return _listen(settings, core, credentials, f"unix:{settings.workload_socket}", stack)
 
 
-def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[str, Any]:
-    return {
+def _bundle_endpoint(settings: ServeSettings, core: Core) -> BundleEndpoint | None:
+    if settings.bundle is None:
+        return None
+    return BundleEndpoint(core, settings.bundle.certificate, settings.bundle.key)
+
+
+async def _publish(
+    settings: ServeSettings, endpoint: BundleEndpoint | None, stack: contextlib.AsyncExitStack
+) -> str | None:
+    if endpoint is None or settings.bundle is None:
+        return None
+    stack.push_async_callback(endpoint.stop)
+    return await endpoint.start(settings.bundle.listen)
+
+
+def _background(
+    settings: ServeSettings, core: Core, own: OwnIdentity, endpoint: BundleEndpoint | None
+) -> dict[str, Any]:
+    if endpoint is None:
+        publishing = {}
+    else:
+        publishing = {
+            "bundle endpoint": endpoint.run(),
+            "bundle certificate": endpoint.keep_certificate(),
+        }
+    return publishing | {
+        "federation": Keeper(core).run(),
         "authorities": core.keep_tending(),
         "own identity": own.keep_renewing(),
         "trust": own.keep_trust(),

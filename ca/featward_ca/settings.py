@@ -112,6 +112,15 @@ class Lifetimes:
 
 
 @dataclass(frozen=True)
+class BundleSettings:
+    """Where foreign trust domains fetch our bundle, and the PEM files that prove it is there."""
+
+    listen: str
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class ServeSettings:
     """One running CA: where its data, manifests and sockets are. Addresses are ``host:port``."""
 
@@ -125,6 +134,8 @@ class ServeSettings:
     admin_socket: Path
     health: str | None
     unsafe_short_lives: bool = False
+    # None: nobody can fetch it.
+    bundle: BundleSettings | None = None
     # Where all state is, when it is not in the data directory.
     store_address: str | None = None
 

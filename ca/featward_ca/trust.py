@@ -15,8 +15,24 @@ from featward_ca.bans import Ban
 
 
 @dataclass(frozen=True)
+class ForeignRoots:
+    """Who may identify workloads of a foreign trust domain; `sequence` is that domain's own."""
+
+    trust_domain: str
+    sequence: int
+    # DER.
+    roots: tuple[bytes, ...]
+
+    def message(self) -> identity_pb2.ForeignBundle:
+        """The protocol's form."""
+        return identity_pb2.ForeignBundle(
+            trust_domain=self.trust_domain, sequence=self.sequence, roots=self.roots
+        )
+
+
+@dataclass(frozen=True)
 class Trust:
-    """The roots, the scope table and the bans under one sequence."""
+    """The roots, the scope table, the bans and the foreign roots under one sequence."""
 
     sequence: int
     trust_domain: str
@@ -28,6 +44,7 @@ class Trust:
     tainted: frozenset[bytes] = frozenset()
     reissue_within_ms: int = 0
     bans: tuple[Ban, ...] = ()
+    foreign: tuple[ForeignRoots, ...] = ()
 
     def message(self) -> identity_pb2.Trust:
         """The protocol's form; shared, so never changed."""
@@ -44,6 +61,7 @@ class Trust:
                 for key, prefix in self.scopes
             ],
             bans=[ban.message() for ban in self.bans],
+            foreign=[one.message() for one in self.foreign],
             reissue_within_ms=self.reissue_within_ms,
         )
 
@@ -56,7 +74,12 @@ class Trust:
             or self.tainted - before.tainted
             or set(before.roots) - set(self.roots)
             or set(before.scopes) - set(self.scopes)
+            or before._foreign_roots - self._foreign_roots
         )
+
+    @property
+    def _foreign_roots(self) -> set[tuple[str, bytes]]:
+        return {(one.trust_domain, root) for one in self.foreign for root in one.roots}
 
 
 # Called with the trust of before and the newest one.

@@ -1,5 +1,6 @@
 """The CA of one environment as a program: started, asked for tokens, and for certificates in files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Authority:
     health_port: int
     # Lifetimes of seconds, so that renewals can be watched. Never for anything real.
     short_lives: bool = False
+    # More options of `featward ca serve`.
+    options: Sequence[str] = ()
     _program: Program | None = field(default=None, repr=False)
 
     @property
@@ -41,6 +44,7 @@ class Authority:
         options += ["--data", str(self.data), "--kek-file", str(self.folder / "kek")]
         options += ["--listen", self.address, "--health", f"{HOST}:{self.health_port}"]
         options += ["--unsafe-short-lives"] if self.short_lives else []
+        options += self.options
         name = f"the CA of {self.environment}"
         self._program = Program(name, [command(), "ca", "serve", *options], self.log)
         self._program.start()

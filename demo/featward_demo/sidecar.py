@@ -28,6 +28,8 @@ class Sidecar:
     # Feature set to local port.
     outbound: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
+    # Where apps fetch the identity themselves.
+    workload_socket: Path | None = None
     _program: Program | None = field(default=None, repr=False)
 
     @property
@@ -92,6 +94,8 @@ class Sidecar:
             settings["record"] = str(self.record)
         if self.plain is not None:
             settings["server"]["plain"] = f"{HOST}:{self.plain}"
+        if self.workload_socket is not None:
+            settings["workloadSocket"] = str(self.workload_socket)
         if self.limits:
             settings["limits"] = dict(self.limits)
         if self.outbound:

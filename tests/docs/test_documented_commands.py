@@ -92,6 +92,18 @@ def test_a_sidecar_comes_before_an_own_feast_as_the_page_says(
         reader.stop()
 
 
+@pytest.mark.timeout(SECONDS)
+def test_two_trust_domains_federate_as_the_page_says(
+    folder: Path, environment: dict[str, str]
+) -> None:
+    foreign = ("feast-env", "run")
+    reader = Reader(DOCS / "federation.md", folder, ports(None), environment, foreign)
+    try:
+        assert reader.follow() == 6
+    finally:
+        reader.stop()
+
+
 def test_the_page_installs_the_feast_that_it_is_tested_with() -> None:
     page = blocks(DOCS / "getting-started.md")
     said = [b.text for b in page if b.info == "install" and "feast==" in b.text]

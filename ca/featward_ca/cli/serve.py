@@ -40,6 +40,21 @@ def serve(
         str | None,
         typer.Option(help="Where /healthz, /readyz and /metrics are; empty for nowhere."),
     ] = "127.0.0.1:8080",
+    bundle_listen: Annotated[
+        str | None,
+        typer.Option(
+            help="Where foreign trust domains fetch this one's SPIFFE bundle (https_web)."
+        ),
+    ] = None,
+    bundle_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="The certificate of --bundle-listen: PEM, leaf first; read again on change."
+        ),
+    ] = None,
+    bundle_key: Annotated[
+        Path | None, typer.Option(help="Its key: PEM, not encrypted; read again on change.")
+    ] = None,
     log_format: Annotated[
         Form,
         typer.Option(
@@ -60,8 +75,15 @@ def serve(
 
     from featward.descriptors import raise_limit
     from featward_ca.server import serve as run
-    from featward_ca.settings import ServeSettings
+    from featward_ca.settings import BundleSettings, ServeSettings
 
+    bundle = None
+    if bundle_listen is not None and bundle_certificate is not None and bundle_key is not None:
+        bundle = BundleSettings(bundle_listen, bundle_certificate, bundle_key)
+    elif (bundle_listen, bundle_certificate, bundle_key) != (None, None, None):
+        raise typer.BadParameter(
+            "--bundle-listen, --bundle-certificate and --bundle-key go together: give all or none"
+        )
     settings = ServeSettings(
         environment=environment,
         data=data,
@@ -72,6 +94,7 @@ def serve(
         admin_socket=admin_socket or data / ADMIN_NAME,
         health=address(health, "--health") if health else None,
         unsafe_short_lives=unsafe_short_lives,
+        bundle=bundle,
         store_address=store,
     )
     set_up(log_format, log_level)

@@ -27,6 +27,8 @@ def activate(authority: KnownAuthority, known: Known) -> list[Blocker]:
     blockers = list(_behind(authority.announced_sequence, known, "the announcement"))
     if authority.owner in (ROOT, PLATFORM):
         blockers += _tokens(authority, known)
+    if authority.owner == ROOT and known.publishes and known.active(ROOT):
+        blockers += _unpublished(authority, known)
     return blockers
 
 
@@ -117,6 +119,15 @@ def _owners_left(root: KnownAuthority, known: Known) -> Iterator[Blocker]:
         if not any(one.issuer != root.id for one in known.of(owner, State.ACTIVE)):
             text = f"{owner} has no active authority under another root"
             yield Blocker(BlockerKind.OWNER, owner, text)
+
+
+def _unpublished(root: KnownAuthority, known: Known) -> Iterator[Blocker]:
+    """What it signs would be refused by a federated peer that has not fetched it yet."""
+    since = known.now if root.announced_at is None else root.announced_at
+    until = since + REFRESHES * known.refresh_hint
+    if known.now < until:
+        text = f"federated peers have {REFRESHES} refreshes to learn of it"
+        yield Blocker(BlockerKind.TIME, root.id, text, until)
 
 
 def _federated(root: KnownAuthority, known: Known) -> Iterator[Blocker]:

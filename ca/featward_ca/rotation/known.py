@@ -112,6 +112,8 @@ class Known:
     tokens: tuple[UnusedToken, ...] = ()
     # Those that are not over.
     rotations: tuple[Rotation, ...] = ()
+    # Whether there may be federated peers at all: the bundle endpoint is on.
+    publishes: bool = False
 
     def find(self, authority: str | None) -> KnownAuthority | None:
         """The authority of this id; None when it is over, or none was named."""

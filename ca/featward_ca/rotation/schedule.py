@@ -52,6 +52,8 @@ class Schedule:
     ) -> None:
         self._lifetimes = lifetimes
         self._opened_at = clock.now()
+        # Whether foreign trust domains can fetch our bundle.
+        self.publishes = False
         self.own_use = OwnUse()
         self._store = store
         self._authorities = authorities
@@ -77,6 +79,7 @@ class Schedule:
         now, replica, lifetimes = self._clock.now(), self._store.replica, self._lifetimes()
         opened_at = self._opened_at
         found = await self._store.read(lambda c: facts.known(c, now, lifetimes, replica, opened_at))
+        found = replace(found, publishes=self.publishes)
         if self.own_use.sequence is None:
             return found
         own = LiveReplica(replica, self.own_use.sequence)

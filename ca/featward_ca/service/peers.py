@@ -57,7 +57,7 @@ class Peer:
         """Whose allowance its calls use up; None: it can't be told from others of its kind."""
         if self.kind is not PeerKind.ANONYMOUS:
             return self.serial or str(self)
-        return _network(self.address) if self.address else None
+        return network(self.address) if self.address else None
 
 
 ADMIN = Peer(PeerKind.ADMIN)
@@ -80,7 +80,7 @@ def peer_of(metadata: Iterable[tuple[str, str | bytes]], trust_domain: str) -> P
     return Peer(PeerKind.ANONYMOUS, address=address)
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """What one caller has: an IPv4 address, or a whole IPv6 network."""
     try:
         parsed = ipaddress.ip_address(address)

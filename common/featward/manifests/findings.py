@@ -123,6 +123,9 @@ CODES: dict[str, Code] = {
     "undeclared-identity": _warning(
         "A SPIFFE ID of this environment that no declared workload can prove."
     ),
+    "not-foreign": Code(
+        "An environment federates with one trust domain twice, or with one of an own environment."
+    ),
     # Serving
     "feature-claimed-twice": Code(
         "Two feature sets of one serving workload list one feature. The first by namespace and name keeps it.",
@@ -155,7 +158,9 @@ CODES: dict[str, Code] = {
     ),
     # Grants
     "grant-across-business-units": Code("A binding grants to a workload of another business unit."),
-    "foreign-trust-domain": Code("A binding grants to an identity of another trust domain."),
+    "foreign-trust-domain": Code(
+        "A binding grants to an identity of a trust domain that its environment does not federate with."
+    ),
     "subject-not-a-workload": Code(
         "A binding grants to an identity that no workload of a business unit has."
     ),

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from featward.manifests.model import ClusterMetadata, Model
+from featward.manifests.federation import Federation
+from featward.manifests.model import ClusterMetadata, Items, Model
 from featward.manifests.text import (
     BusinessUnitName,
     Day,
@@ -43,6 +44,10 @@ class EnvironmentSpec(Model):
         default=None,
         description="After this day no feature set of the environment may be in mode `observe`.",
         json_schema_extra={"format": "date"},
+    )
+    federates_with: Items[Federation] = Field(
+        default=(),
+        description="Foreign trust domains whose identities can be told, and granted to by full SPIFFE ID.",
     )
 
 

@@ -150,6 +150,18 @@ def test_federated_peers_have_five_refreshes_to_learn_of_the_next_root() -> None
     assert kinds(gates.revoke(tainted, alone)) == [BlockerKind.TIME]
 
 
+def test_a_root_signs_nothing_before_federated_peers_could_fetch_it() -> None:
+    prepared = replace(new_root, state=State.PREPARED)
+    first = replace(old_root, state=State.ACTIVE)
+    facts = known(authorities=(first, prepared), publishes=True)
+    (blocker,) = gates.activate(prepared, facts)
+    assert (blocker.kind, blocker.until) == (BlockerKind.TIME, 9_000.0 + 5 * 300)
+    assert gates.activate(prepared, replace(facts, now=10_500.0)) == []
+    assert gates.activate(prepared, replace(facts, publishes=False)) == []
+    # The first root of all has nobody who could wait for it.
+    assert gates.activate(prepared, replace(facts, authorities=(prepared,))) == []
+
+
 def test_what_was_prepared_is_not_given_up_under_its_children() -> None:
     assert gates.cancel(()) == []
     assert kinds(gates.cancel(("child",))) == [BlockerKind.ROTATION]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from featward.authority.v1 import authority_pb2
 from featward_ca.core import Core
+from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
@@ -31,6 +32,7 @@ async def _show(
     signed = await core.store.read(lambda connection: svids.live_by_authority(connection, now))
     shown = await core.store.read(lambda c: authority_rows.of_state(c, *PRESENT))
     known = await core.schedule.known()
+    foreign, warnings = await foreign_domains(core)
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
@@ -50,12 +52,13 @@ async def _show(
         store=core.store.kind,
         halted=said(await core.halt.halted()),
         root_sha256=core.authorities.root_sha256,
-        warnings=await _warnings(core, now),
         roots=trust.roots,
         scopes=[
             authority_pb2.TrustedScope(spki_sha256=key, path_prefix=prefix)
             for key, prefix in trust.scopes
         ],
+        foreign=foreign,
+        warnings=[*warnings, *await _warnings(core, now)],
         replicas=[
             authority_pb2.Replica(
                 id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams

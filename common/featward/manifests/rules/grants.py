@@ -135,12 +135,16 @@ def _spiffe_id(
         return
     if environment is None or granting is None:
         return
-    if identity.trust_domain != environment.model.spec.trust_domain:
-        message = (
-            f"{identity} is of another trust domain than {environment.model.spec.trust_domain}"
-        )
-        remedy = "grant to identities of the feature set's own environment"
-        yield binding.finding("foreign-trust-domain", path, message, remedy)
+    spec = environment.model.spec
+    if identity.trust_domain != spec.trust_domain:
+        # Who exists there, and whose it is, is for the other side to say: only the whole name is granted to.
+        if identity.trust_domain not in {one.trust_domain for one in spec.federates_with}:
+            message = (
+                f"{identity} is of another trust domain than {spec.trust_domain}, and not of one that "
+                f"environment {environment.model.metadata.name} federates with"
+            )
+            remedy = "correct it, or add its trust domain to federatesWith of the Environment"
+            yield binding.finding("foreign-trust-domain", path, message, remedy)
     elif identity.business_unit is None:
         message = f"{identity} is no workload of a business unit"
         yield binding.finding(

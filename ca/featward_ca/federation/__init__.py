@@ -1,0 +1,1 @@
+"""SPIFFE federation: our bundle for other trust domains, and theirs for us."""
