@@ -6,13 +6,19 @@ from collections.abc import Callable, Iterator
 from featward.manifests.catalogue import Catalogue
 from featward.manifests.findings import Finding
 from featward.manifests.loading import Loaded
+from featward.manifests.rules.attestation import attestation
 from featward.manifests.rules.grants import grants
 from featward.manifests.rules.references import references
 from featward.manifests.rules.serving import serving
 
 __all__ = ["RULES", "validate", "validate_catalogue"]
 
-RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (references, serving, grants)
+RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (
+    references,
+    attestation,
+    serving,
+    grants,
+)
 
 
 def validate(loaded: Loaded, now: int | None = None) -> tuple[Finding, ...]:
