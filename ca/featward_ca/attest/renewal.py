@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from featward.logs import fields
-from featward_ca.attest import Attested, Method
+from featward_ca.attest import RENEWED_BY_SVID, Attested, Method
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import (
@@ -68,7 +68,7 @@ class Renewals:
         if old is None or old.spiffe_id != spiffe_id:
             raise NotAttestedError(f"no SVID with serial {serial} was issued for {spiffe_id}")
         lineage = await self._store.read(lambda connection: svids.lineage(connection, old.lineage))
-        if lineage.method != Method.JOIN_TOKEN:
+        if lineage.method not in RENEWED_BY_SVID:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
             )
@@ -98,7 +98,7 @@ class Renewals:
                     raise TooManyRequestsError("the same renewal is under way; ask again")
 
         return Attested(
-            directory.workload(lineage.workload), Method.JOIN_TOKEN, claim, lineage.id, serial
+            directory.workload(lineage.workload), Method(lineage.method), claim, lineage.id, serial
         )
 
     async def _cloned(self, old: SvidRow) -> None:

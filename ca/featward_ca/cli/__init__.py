@@ -15,6 +15,7 @@ from featward_ca.cli import (
     compromise,
     fetch,
     halt,
+    namespace,
     serve,
     status,
     token,
@@ -33,4 +34,5 @@ app.command("compromise")(compromise.compromise)
 app.add_typer(authority.app, name="authority")
 app.add_typer(ceremony.app, name="ceremony")
 app.add_typer(token.app, name="token")
+app.add_typer(namespace.app, name="namespace")
 app.add_typer(bans.app, name="ban")

@@ -92,8 +92,6 @@ PLANNED = frozenset(
     {
         # the store
         f"{_AUTHORITY}/Backup",
-        # attestors
-        f"{_AUTHORITY}/MoveNamespace",
     }
 )
 

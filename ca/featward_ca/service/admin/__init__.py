@@ -16,6 +16,7 @@ from featward_ca.service.admin import (
     clients,
     compromise,
     halting,
+    namespaces,
     rotation,
     show,
     tokens,
@@ -34,6 +35,7 @@ _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
     show.HANDLERS,
     tokens.HANDLERS,
     halting.HANDLERS,
+    namespaces.HANDLERS,
     why_expiry.HANDLERS,
 )
 
