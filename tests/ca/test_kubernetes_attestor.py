@@ -11,14 +11,16 @@ from typing import Protocol
 import grpc
 import pytest
 
-from attestor_kit import AUDIENCE, by_kubernetes, with_cluster
+from attestor_kit import AUDIENCE, by_kubernetes, renew, with_cluster
 from ca_kit import OpenCore
 from featward.authority.v1 import authority_pb2
+from featward.identity.v1 import identity_pb2
 from featward_ca.attest.cluster_api import ClusterApi
 from featward_ca.attest.kubernetes import Operator
+from featward_ca.attest.reviews import ServiceAccount, account_of
 from featward_ca.clock import Clock, SystemClock
 from featward_ca.directory import Directory
-from featward_ca.errors import ConfigurationError
+from featward_ca.errors import ConfigurationError, NotAttestedError
 from featward_ca.store import audit
 from kubernetes_kit import ISSUER, Kubernetes, Pod
 from kubernetes_programs import BUILD_SECONDS
@@ -186,6 +188,42 @@ def test_an_operator_has_three_names() -> None:
             Operator.parse(text)
 
 
+USER = {
+    "username": "system:serviceaccount:pricing:api",
+    "extra": {
+        "authentication.kubernetes.io/pod-name": ["api-1"],
+        "authentication.kubernetes.io/pod-uid": ["7"],
+    },
+}
+GOOD = {"authenticated": True, "audiences": [AUDIENCE], "user": USER}
+
+
+def test_an_account_is_read_from_the_reviews_answer() -> None:
+    assert account_of(GOOD, AUDIENCE) == ServiceAccount("pricing", "api", "api-1", "7")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"authenticated": "true"},
+        {"authenticated": False},
+        {"audiences": None},
+        {"audiences": []},
+        {"audiences": [f"{AUDIENCE}.evil.example"]},
+        {"user": None},
+        {"user": {"username": "system:serviceaccount:pricing:api"}},
+        {"user": {**USER, "username": "alice"}},
+        {"user": {**USER, "username": "x:serviceaccount:pricing:api"}},
+        {"user": {**USER, "username": "system:serviceaccount:pricing:api:x"}},
+        {"user": {**USER, "username": "system:serviceaccount:pricing"}},
+    ],
+)
+def test_an_answer_that_leaves_anything_open_is_a_refusal(change: dict[str, object]) -> None:
+    """An old API server, or one whose authenticator is somebody's webhook, may answer so."""
+    with pytest.raises(NotAttestedError):
+        account_of(GOOD | change, AUDIENCE)
+
+
 # Getting in
 
 
@@ -305,8 +343,8 @@ async def test_bogus_tokens_do_not_push_out_a_good_one(
     pod = kubernetes.pod(kubernetes.namespace("prod.payments"))
     token = kubernetes.token(pod, AUDIENCE)
     attempts = [why(served, bogus(kubernetes, pod, number)) for number in range(40)]
-    answers = await asyncio.gather(by_kubernetes(served, token), *attempts)
-    assert answers[0].svid.spiffe_id.endswith("/sa/pricing-api")
+    answer, _ = await asyncio.gather(by_kubernetes(served, token), asyncio.gather(*attempts))
+    assert answer.svid.spiffe_id.endswith("/sa/pricing-api")
 
 
 # Moving a namespace
@@ -371,3 +409,52 @@ async def test_a_namespace_is_moved_to_what_there_is_alone(
             for request in requests:
                 assert (await refused(served.admin.MoveNamespace(request)))[0].name == code
         assert (await served.admin.MoveNamespace(move("a", "prod.risk"))).before == ""
+
+
+# Renewals
+
+
+async def test_a_pod_that_renews_by_its_token_stays_one_client(
+    served: Served, kubernetes: Kubernetes
+) -> None:
+    pods = [kubernetes.pod(kubernetes.namespace("prod.payments")) for _ in range(2)]
+    tokens = [kubernetes.token(pod, AUDIENCE) for pod in pods]
+    first, stranger = [(await by_kubernetes(served, token)).svid for token in tokens]
+    evidence = identity_pb2.Evidence(kubernetes=identity_pb2.KubernetesEvidence(token=tokens[0]))
+    second = await renew(served, first, evidence)
+    third = await renew(served, second, evidence)
+    assert {second.lineage, third.lineage} == {first.lineage}
+    # A connection that shows somebody else's SVID proves nothing about this client.
+    assert (await renew(served, stranger, evidence)).lineage not in (
+        first.lineage,
+        stranger.lineage,
+    )
+
+
+async def test_a_pod_shows_its_token_at_every_renewal(
+    served: Served, kubernetes: Kubernetes
+) -> None:
+    pod = kubernetes.pod(kubernetes.namespace("prod.payments"))
+    first = (await by_kubernetes(served, kubernetes.token(pod, AUDIENCE))).svid
+    code, said = await refused(renew(served, first))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "attested by kubernetes shows its evidence" in said
+
+
+async def test_a_pod_of_another_business_unit_or_cluster_than_before_is_another_client(
+    served: Served, kubernetes: Kubernetes
+) -> None:
+    namespace = kubernetes.namespace("prod.payments")
+    token = kubernetes.token(kubernetes.pod(namespace), AUDIENCE)
+    evidence = identity_pb2.Evidence(kubernetes=identity_pb2.KubernetesEvidence(token=token))
+    first = (await by_kubernetes(served, token)).svid
+    core = served.core
+    core.take_over(with_cluster(ISSUER, namespaces={namespace: "prod.risk"}))
+    await served.admin.MoveNamespace(move(namespace, "prod.risk"))
+    moved = await renew(served, first, evidence)
+    core.take_over(with_cluster(ISSUER, name="us1", namespaces={namespace: "prod.risk"}))
+    await core.kubernetes.close()
+    core.ask_clusters([ClusterApi("us1", str(kubernetes.ca_kubeconfig()))])
+    elsewhere = await renew(served, moved, evidence)
+    assert moved.spiffe_id == elsewhere.spiffe_id != first.spiffe_id
+    assert len({first.lineage, moved.lineage, elsewhere.lineage}) == 3

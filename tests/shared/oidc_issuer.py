@@ -63,9 +63,9 @@ class Issuer:
     async def _keys(self, request: web.Request) -> web.Response:
         if (where := self.behaviour.get("redirect")) and request.path == "/keys":
             raise web.HTTPFound(where)
-        if size := self.behaviour.get("size"):
-            return web.Response(body=b" " * size)
-        return web.json_response({"keys": [self._public(kid) for kid in self.keys]})
+        text = json.dumps({"keys": [self._public(kid) for kid in self.keys]})
+        # So much white space is still JSON.
+        return web.Response(text=" " * self.behaviour.get("size", 0) + text)
 
     def _public(self, kid: str) -> dict[str, Any]:
         name, key = self.keys[kid]

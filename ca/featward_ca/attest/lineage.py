@@ -7,7 +7,7 @@ more.
 
 from dataclasses import replace
 
-from featward_ca.attest import RENEWED_BY_SVID, Attested, Claim
+from featward_ca.attest import RENEWED_BY_SVID, Attested, Claim, Method
 from featward_ca.attest.renewal import Renewals, Stored
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -34,6 +34,9 @@ class Lineages:
         be `lineage`, if it is of that one; else as it stands. What was issued for this key before
         is given again. Raises SvidClonedError and TooManyRequestsError as a renewal does.
         """
+        if attested.method is Method.JOIN_TOKEN:
+            # Somebody made it for a new beginning.
+            return attested
         row = await self._store.read(lambda c: self._row(c, serial, lineage))
         if row is None or not _is_of(row, attested):
             return attested
@@ -66,7 +69,6 @@ class Lineages:
 def _is_of(row: LineageRow, attested: Attested) -> bool:
     return (
         row.spiffe_id == str(attested.workload.spiffe_id)
-        and row.workload == attested.workload.name
         and row.method == attested.method
         and row.cluster == attested.cluster
     )

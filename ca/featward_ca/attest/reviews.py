@@ -91,7 +91,7 @@ class TokenReviewer:
         try:
             status = await self._in_turn(self._api.review(token, audience))
             result = "refused"
-            account = _account(status, audience)
+            account = account_of(status, audience)
             result = "accepted"
             return account
         except NotAttestedError as error:
@@ -140,8 +140,8 @@ class _Recent(Generic[_Key, _Result]):
             self._of.popitem(last=False)
 
 
-def _account(status: dict[str, Any], audience: str) -> ServiceAccount:
-    """Read a review's answer. Raises NotAttestedError."""
+def account_of(status: dict[str, Any], audience: str) -> ServiceAccount:
+    """Whose token it is, by the status of a TokenReview. Raises NotAttestedError."""
     if status.get("authenticated") is not True:
         raise NotAttestedError(f"the cluster refused the token: {shown(status.get('error', ''))}")
     if audience not in (status.get("audiences") or []):
