@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import secrets
 import ssl
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["Issuer", "running_issuer"]
+__all__ = ["Issuer", "running_issuer", "tls_files"]
 
 _PROGRAM = Path(__file__).with_name("oidc_issuer.py")
 
@@ -64,7 +65,7 @@ class Issuer:
 @contextmanager
 def running_issuer(folder: Path) -> Iterator[Issuer]:
     """An issuer with one key, `one`, for as long as the context lasts."""
-    ca_file = _tls_files(folder)
+    ca_file = tls_files(folder)
     command = [sys.executable, str(_PROGRAM), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -76,9 +77,12 @@ def running_issuer(folder: Path) -> Iterator[Issuer]:
             process.terminate()
 
 
-def _tls_files(folder: Path) -> Path:
+def tls_files(folder: Path) -> Path:
+    """A certificate of localhost, which is its own authority, and `tls.key` beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    # Of two authorities with one name OpenSSL would try one alone.
+    unique = f"localhost {secrets.token_hex(8)}"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, unique)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
