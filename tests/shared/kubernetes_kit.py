@@ -176,7 +176,7 @@ class Kubernetes:
             },
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
         ]
-        metadata = {"name": f"reviews-{user}"}
+        metadata = {"name": f"reviews-{user}-{next(self._names)}"}
         self.call("POST", f"{rbac}/clusterroles", {"metadata": metadata, "rules": rules})
         subject = {"kind": kind, "name": user} | ({"namespace": namespace} if namespace else {})
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", **metadata}

@@ -62,7 +62,7 @@ class Lineages:
         row = svids.find_lineage(connection, known) if known else None
         if row is None or row.tainted_at is not None:
             return None
-        end = svids.last_end(connection, row.id)
+        end = svids.end_of_lineage(connection, row.id)
         return row if end is not None and self._clock.now() < end + REATTEST_GRACE else None
 
 

@@ -16,8 +16,10 @@ from featward_ca.cli import (
     fetch,
     halt,
     namespace,
+    recover,
     serve,
     status,
+    store,
     token,
 )
 
@@ -33,6 +35,9 @@ app.command("check-issued")(audit.check_issued)
 app.command("compromise")(compromise.compromise)
 app.add_typer(authority.app, name="authority")
 app.add_typer(ceremony.app, name="ceremony")
+app.command("backup")(store.backup)
+app.command("restore")(store.restore)
+app.add_typer(recover.app, name="recover")
 app.add_typer(token.app, name="token")
 app.add_typer(namespace.app, name="namespace")
 app.add_typer(bans.app, name="ban")
