@@ -216,7 +216,7 @@ class Configuration:
         """The reverse of `to_json`; only for what we wrote ourselves a moment ago."""
         raw = json.loads(text)
         return cls(
-            identity=Identity(**_with_paths(raw["identity"], Identity)),
+            identity=_identity(raw["identity"]),
             agent=Agent(**_with_paths(raw["agent"], Agent)),
             server=Server(**raw["server"]) if raw["server"] else None,
             outbound=tuple(Outbound(**each) for each in raw["outbound"]),
@@ -224,6 +224,11 @@ class Configuration:
             logging=Logging(**raw["logging"]),
             output=_output(raw["output"]),
         )
+
+
+def _identity(raw: dict[str, Any]) -> Identity:
+    values = _with_paths(raw, Identity)
+    return Identity(**(values | {"root_sha256": tuple(values["root_sha256"])}))
 
 
 def _output(raw: dict[str, Any] | None) -> Output | None:
