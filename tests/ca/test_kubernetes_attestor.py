@@ -24,7 +24,7 @@ from featward_ca.errors import ConfigurationError, NotAttestedError
 from featward_ca.store import audit
 from kubernetes_kit import ISSUER, Kubernetes, Pod
 from kubernetes_programs import BUILD_SECONDS
-from service_kit import Served, refused, serving
+from service_kit import Served, headers_of, refused, serving
 
 pytestmark = pytest.mark.timeout(BUILD_SECONDS)
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -180,6 +180,20 @@ async def test_the_operator_is_one_service_account(opened: Opening, kubernetes: 
     async with opened(operator=Operator("us1", namespace, "operator")) as served:
         answer = await by_kubernetes(served, kubernetes.token(pods[0], AUDIENCE))
         assert "/bu/payments/" in answer.svid.spiffe_id
+
+
+async def test_the_operator_may_look_after_rotation_and_no_more(
+    opened: Opening, kubernetes: Kubernetes
+) -> None:
+    namespace = kubernetes.namespace("prod.payments")
+    pod = kubernetes.pod(namespace, "operator")
+    async with opened(operator=Operator("eu1", namespace, "operator")) as served:
+        svid = (await by_kubernetes(served, kubernetes.token(pod, AUDIENCE))).svid
+        shown = await served.remote.Show(authority_pb2.ShowRequest(), metadata=headers_of(svid))
+        assert shown.environment == "prod"
+        request = move(namespace, "prod.risk")
+        code, _ = await refused(served.remote.MoveNamespace(request, metadata=headers_of(svid)))
+        assert code is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_an_operator_has_three_names() -> None:

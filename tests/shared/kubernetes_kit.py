@@ -22,17 +22,20 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from documented import blocks
 from kubernetes_programs import programs
 
 __all__ = ["ISSUER", "Kubernetes", "Pod", "running_kubernetes"]
 
 ISSUER = "https://kubernetes.default.svc.eu1.acme.example"
 _START_SECONDS = 120.0
+_PAGE = Path(__file__).parents[2] / "docs" / "attestation.md"
 _HOST = "127.0.0.1"
 
 
@@ -93,6 +96,7 @@ class Kubernetes:
         self._authority = authority
         self._port = port
         self._names = itertools.count()
+        self.role: dict[str, Any] = {}
         self._admin = authority.issue("admin", "admin", "system:masters")
         self._tls = ssl.create_default_context(cafile=authority.file)
         self._tls.load_cert_chain(self._admin, self._admin.with_suffix(".key"))
@@ -166,21 +170,23 @@ class Kubernetes:
         return self.kubeconfig(user)
 
     def grant(self, user: str, kind: str = "User", namespace: str | None = None) -> None:
-        """Let somebody review tokens and read namespaces."""
+        """Let somebody review tokens and read namespaces, by the role that docs/attestation.md has."""
         rbac = "/apis/rbac.authorization.k8s.io/v1"
-        rules = [
-            {
-                "apiGroups": ["authentication.k8s.io"],
-                "resources": ["tokenreviews"],
-                "verbs": ["create"],
-            },
-            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
-        ]
-        metadata = {"name": f"reviews-{user}-{next(self._names)}"}
-        self.call("POST", f"{rbac}/clusterroles", {"metadata": metadata, "rules": rules})
+        if not self.role:
+            (text,) = [one.text for one in blocks(_PAGE) if one.info == "rbac"]
+            self.role = next(iter(yaml.safe_load_all(text)))
+            self.call("POST", f"{rbac}/clusterroles", self.role)
         subject = {"kind": kind, "name": user} | ({"namespace": namespace} if namespace else {})
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", **metadata}
-        binding = {"metadata": metadata, "subjects": [subject], "roleRef": reference}
+        name = self.role["metadata"]["name"]
+        binding = {
+            "metadata": {"name": f"reviews-{user}-{next(self._names)}"},
+            "subjects": [subject],
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": name,
+            },
+        }
         self.call("POST", f"{rbac}/clusterrolebindings", binding)
 
     def namespace(self, business_unit: str | None = None, name: str | None = None) -> str:
