@@ -64,6 +64,7 @@ class TokenReviewer:
         task = self._under_way.get(digest)
         if task is None:
             task = asyncio.create_task(self._review(token, audience, digest))
+            task.add_done_callback(_heard)
             self._under_way[digest] = task
         # Others may wait for it too.
         return await asyncio.shield(task)
@@ -138,6 +139,12 @@ class _Recent(Generic[_Key, _Result]):
         self._of[key] = (time.monotonic(), value)
         if len(self._of) > REMEMBERED:
             self._of.popitem(last=False)
+
+
+def _heard(task: asyncio.Task[ServiceAccount]) -> None:
+    """Its error was looked at, though whoever waited for it may have gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 def account_of(status: dict[str, Any], audience: str) -> ServiceAccount:

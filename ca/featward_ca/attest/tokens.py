@@ -79,9 +79,12 @@ def _moment(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise NotAttestedError(f"the token's {name} is no time")
-    return float(value)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # a number of hundreds of digits
+        pass
+    raise NotAttestedError(f"the token's {name} is no time")
 
 
 def _audiences(claims: dict[str, Any]) -> list[Any]:
