@@ -8,15 +8,20 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from featward.logs import fields
+from featward_ca.attest.cluster_api import ClusterApi
 from featward_ca.attest.evidence import Attestors
 from featward_ca.attest.join_token import JoinTokens
+from featward_ca.attest.jwt import JwtTokens
+from featward_ca.attest.kubernetes import Kubernetes, Operator
+from featward_ca.attest.lineage import Lineages
 from featward_ca.attest.renewal import Renewals
+from featward_ca.attest.reviews import TokenReviewer
 from featward_ca.authorities import Authorities
 from featward_ca.bans import Bans
 from featward_ca.batch import Batch
@@ -76,10 +81,12 @@ class Core:
         self._leaves = Leaves(Batch(keys, self.store, clock, self.metrics, self.halt))
         self.issuer = Issuer(self.authorities, self._leaves, self.store, clock)
         self.tokens = JoinTokens(self.store, clock)
-        self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(
             self.store, clock, self.metrics, lambda: self.situation.lifetimes.reattest_grace
         )
+        self.lineages = Lineages(self.store, clock, self.renewals)
+        self.jwts = JwtTokens(clock)
+        self.ask_clusters([])
         self.bans = Bans()
         # Nobody waits for a heartbeat, so its times are no part of the store's.
         self.replicas = Replicas(store, clock, lambda: self.authorities.sequence)
@@ -90,6 +97,14 @@ class Core:
         self._edited = asyncio.Event()
         self._due = 0.0
         self._closed = False
+
+    def ask_clusters(
+        self, clusters: Iterable[ClusterApi], operator: Operator | None = None
+    ) -> None:
+        """Attest service accounts of these clusters from now on. They are closed with the core."""
+        reviewers = {api.name: TokenReviewer(api, self.metrics) for api in clusters}
+        self.kubernetes = Kubernetes(reviewers, self.clock, operator)
+        self.attestors = Attestors(self.situation, self.tokens, self.kubernetes, self.jwts)
 
     @classmethod
     async def open(cls, store: Store, keys: KeyStore, situation: Situation, clock: Clock) -> "Core":
@@ -130,6 +145,7 @@ class Core:
         if self._closed:
             return
         self._closed = True
+        await self.kubernetes.close()
         await self._leaves.finish()
         await self.issuance.finish()
         await self.replicas.leave()

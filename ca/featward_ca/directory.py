@@ -8,6 +8,7 @@ renewed either.
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
@@ -16,9 +17,40 @@ from featward_ca.federation.relations import Relation
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A Kubernetes cluster whose service accounts are attested; `business_units` may hold ``*``."""
+
+    name: str
+    issuer: str
+    business_units: frozenset[str]
+
+    def may_attest(self, business_unit: str) -> bool:
+        """Whether its namespaces may belong to this business unit."""
+        return not self.business_units.isdisjoint({"*", business_unit})
+
+
+@dataclass(frozen=True)
+class JwtIssuer:
+    """An OIDC issuer whose tokens prove workloads; `max_key_age` in seconds."""
+
+    name: str
+    issuer: str
+    ca_file: str | None
+    max_key_age: float
+
+
+@dataclass(frozen=True)
+class JwtRule:
+    """What a token of an issuer has to claim, each value exactly so."""
+
+    issuer: str
+    claims: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Workload:
     """One workload that may be attested. `name` is as on command lines:
-    ``prod.payments/pricing-api``.
+    ``prod.payments/pricing-api``; of a service account ``cluster/namespace/name``.
     """
 
     name: str
@@ -26,6 +58,13 @@ class Workload:
     spiffe_id: SpiffeId
     # A user name or uid; None: not attested by the kernel's word.
     unix_user: str | None = None
+    jwt: JwtRule | None = None
+
+    def fits(self, issuer: str, claims: Mapping[str, Any]) -> bool:
+        """Whether this workload is attested by verified claims of the issuer of this name."""
+        if self.jwt is None or self.jwt.issuer != issuer or not self.jwt.claims:
+            return False
+        return all(claims.get(name) == value for name, value in self.jwt.claims)
 
     def runs_as(self, uid: int) -> bool:
         """Whether this workload is attested by processes of this user."""
@@ -51,6 +90,14 @@ class Directory:
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     # Foreign trust domains, by name.
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    # None: at half of the life.
+    renew_every: float | None = None
+    clusters: tuple[Cluster, ...] = ()
+    jwt_issuers: tuple[JwtIssuer, ...] = ()
+    # Namespaces of the manifests and whose they are; None: nobody's.
+    namespaces: Mapping[str, str | None] = field(default_factory=dict)
+    # Whose a namespace without a label is, where that is clear.
+    default_unit: str | None = None
 
     def workload(self, name: str) -> Workload:
         """The workload of this name. Raises UnknownWorkloadError."""
@@ -86,13 +133,21 @@ def path_prefix(environment: str, business_unit: str) -> str:
 
 
 def workload(
-    environment: str, trust_domain: str, business_unit: str, name: str, unix_user: str | None
+    environment: str,
+    trust_domain: str,
+    business_unit: str,
+    name: str,
+    unix_user: str | None,
+    *,
+    jwt: JwtRule | None = None,
+    role: str = "service",
 ) -> Workload:
     """A workload with its identity. Raises ConfigurationError."""
+    make = SpiffeId.ci_job if role == "ci" else SpiffeId.workload
     try:
-        spiffe_id = SpiffeId.workload(trust_domain, short_name(environment, business_unit), name)
+        spiffe_id = make(trust_domain, short_name(environment, business_unit), name)
     except SpiffeIdError as error:
         raise ConfigurationError(
             f"workload {business_unit}/{name} has no valid identity: {error}"
         ) from error
-    return Workload(f"{business_unit}/{name}", business_unit, spiffe_id, unix_user)
+    return Workload(f"{business_unit}/{name}", business_unit, spiffe_id, unix_user, jwt)

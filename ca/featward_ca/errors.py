@@ -16,6 +16,7 @@
           StoppingError         the CA is going away; another connection finds the next one
         UnknownWorkloadError    the manifests have no such workload
         UnknownBanError         there is no such ban
+        UnknownNameError        the manifests have no cluster or business unit of this name
         UnknownAuthorityError   no authority or rotation has this name
         UnknownSerialError      no SVID of that serial is stored
         IllegalTransitionError  an authority or a rotation is not in a state for this
@@ -115,6 +116,10 @@ class UnknownSerialError(RequestError):
 
 class UnknownWorkloadError(RequestError):
     """No Workload of that name is in the manifests."""
+
+
+class UnknownNameError(RequestError):
+    """The Environment has no such cluster, or no such business unit."""
 
 
 class UnknownBanError(RequestError):

@@ -154,7 +154,7 @@ class Issuer:
             issued_at=now,
             not_before=_earliest(int(now - lifetimes.backdate), authority),
             not_after=end.not_after,
-            renew_at=int(now + (end.not_after - now) * half),
+            renew_at=int(now + min(end.not_after - now, lifetimes.renewal_life) * half),
             cap=Cap(end.bound),
             replica=self._store.replica,
             renewed_from=attested.renewed_from,
@@ -174,4 +174,11 @@ def _earliest(start: int, authority: Authority) -> int:
 
 
 def _lineage(attested: Attested, row: SvidRow, now: int) -> LineageRow:
-    return LineageRow(row.lineage, row.spiffe_id, attested.workload.name, attested.method, now)
+    return LineageRow(
+        row.lineage,
+        row.spiffe_id,
+        attested.workload.name,
+        attested.method,
+        now,
+        cluster=attested.cluster,
+    )

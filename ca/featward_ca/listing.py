@@ -1,4 +1,4 @@
-"""How `featward ca clients` and `featward ca ban list` look on a terminal.
+"""How `featward ca clients`, `ca namespace move` and `ca ban list` look on a terminal.
 
 What clients say of themselves is shown as they said it, without markup.
 """
@@ -32,6 +32,26 @@ def show_clients(answer: authority_pb2.ListClientsResponse, console: Console) ->
     console.print(f"{len(rows)} of {answer.total} clients", highlight=False)
     if answer.next:
         console.print(f"more: --after {answer.next}", highlight=False, soft_wrap=True)
+
+
+def show_moved(answer: authority_pb2.MoveNamespaceResponse, console: Console) -> None:
+    """Whose identity changes with the business unit of their namespace."""
+    if not answer.affected:
+        console.print("no client is affected")
+        return
+    now = time.time()
+    headings = ("identity", "connected", "SVID ends in", "client")
+    rows = [
+        (
+            one.spiffe_id,
+            "yes" if one.connected else "no",
+            span(one.not_after - now),
+            one.lineage,
+        )
+        for one in answer.affected
+    ]
+    console.print(columns(rows, headings), soft_wrap=True)
+    console.print("they get another identity at their next renewal", highlight=False)
 
 
 def _client(client: authority_pb2.Client, now: float) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from featward.errors import FolderError
+from featward.manifests.catalogue import Catalogue
 from featward.manifests.loading import Loaded, load
-from featward.manifests.platform import BusinessUnit, Environment, Workload
+from featward.manifests.platform import BusinessUnit, Environment, EnvironmentSpec, Workload
 from featward.manifests.text import seconds
 from featward_ca import directory
 from featward_ca.directory import Directory
@@ -59,7 +60,8 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
         raise ConfigurationError(
             f"{folder} has {len(environments)} Environments named {name}; leave one"
         )
-    spec = environments[0].spec
+    spec, catalogue = environments[0].spec, Catalogue(loaded.documents)
+    _refuse_shared_issuers(spec)
     units = {f"{name}.default": AUTHORITY_LIFETIME}
     units |= {
         unit.metadata.name: float(seconds(unit.spec.authority.lifetime))
@@ -81,6 +83,17 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
         relations=relations(
             [model.spec.trust_domain for model in _of(loaded, Environment)], spec.federates_with
         ),
+        renew_every=float(seconds(spec.renew_every)) if spec.renew_every else None,
+        clusters=tuple(
+            directory.Cluster(one.name, one.issuer, frozenset(one.business_units))
+            for one in spec.clusters
+        ),
+        jwt_issuers=tuple(
+            directory.JwtIssuer(one.name, one.issuer, one.ca_file, float(seconds(one.max_key_age)))
+            for one in spec.jwt_issuers
+        ),
+        namespaces={name: catalogue.business_unit_of(name) for name in catalogue.namespaces},
+        default_unit=f"{name}.default" if len(catalogue.environments) == 1 else None,
     )
 
 
@@ -94,7 +107,24 @@ def _unknown(name: str, loaded: Loaded, folder: Path) -> str:
 def _workload(model: Workload, environment: str, trust_domain: str) -> directory.Workload:
     spec = model.spec
     user = spec.attest.unix.user if spec.attest.unix else None
-    return directory.workload(environment, trust_domain, spec.business_unit, spec.name, user)
+    told = spec.attest.jwt
+    rule = directory.JwtRule(told.issuer, tuple(sorted(told.claims.items()))) if told else None
+    return directory.workload(
+        environment, trust_domain, spec.business_unit, spec.name, user, jwt=rule, role=spec.role
+    )
+
+
+def _refuse_shared_issuers(spec: EnvironmentSpec) -> None:
+    """A token would lead to two clusters or issuers, and neither can be preferred. Raises
+    ConfigurationError.
+    """
+    for key, entries in (("clusters", spec.clusters), ("jwtIssuers", spec.jwt_issuers)):
+        for what in ("name", "issuer"):
+            for value, count in Counter(getattr(one, what) for one in entries).items():
+                if count > 1:
+                    raise ConfigurationError(
+                        f"{count} {key} of the Environment have the {what} {value}; give each its own"
+                    )
 
 
 def _refuse_strangers(workloads: list[directory.Workload], units: dict[str, float]) -> None:

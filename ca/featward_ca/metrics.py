@@ -103,6 +103,12 @@ class Metrics:
             "Renewals refused because the SVID was renewed before for another key.",
             registry=self._registry,
         )
+        self.reviews = Counter(
+            "featward_ca_token_reviews",
+            "TokenReviews asked of clusters, by cluster and by what came of them.",
+            ["cluster", "result"],
+            registry=self._registry,
+        )
         self.halted = Gauge(
             "featward_ca_issuance_halted",
             "1 while an administrator has halted issuing, as of the last look at the health.",

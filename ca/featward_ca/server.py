@@ -17,8 +17,11 @@ from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
 from featward.listening import not_listening
 from featward.logs import fields
+from featward_ca.attest.cluster_api import ClusterApi
+from featward_ca.attest.kubernetes import Operator
 from featward_ca.clock import Clock, SystemClock
 from featward_ca.core import Core, lock_data
+from featward_ca.directory import Directory
 from featward_ca.errors import ConfigurationError
 from featward_ca.federation.endpoint import BundleEndpoint
 from featward_ca.federation.keeper import Keeper
@@ -124,6 +127,7 @@ async def _open_core(
 ) -> Core:
     directory = read_directory(settings.manifests, settings.environment)
     situation = Situation.of(directory, unsafe_short_lives=settings.unsafe_short_lives)
+    clusters, operator = _clusters(settings, directory)
     stack.callback(os.close, lock_data(settings.data))
     store = open_store(settings.store)
     try:
@@ -133,6 +137,7 @@ async def _open_core(
         raise
     core = await Core.open(store, EncryptedKeyStore(kek), situation, clock)
     stack.push_async_callback(core.close)
+    core.ask_clusters(clusters, operator)
     return core
 
 
@@ -146,6 +151,29 @@ async def _key_encryption_key(settings: ServeSettings, store: Store) -> bytes:
             extra=fields(file=str(settings.kek_file)),
         )
     return kek
+
+
+def _clusters(
+    settings: ServeSettings, directory: Directory
+) -> tuple[list[ClusterApi], Operator | None]:
+    """The clusters that can be asked. Raises ConfigurationError for one that the Environment does
+    not have, and for a login that can't be used.
+    """
+    known = {one.name for one in directory.clusters}
+    if strangers := sorted(settings.clusters.keys() - known):
+        raise ConfigurationError(
+            f"the Environment {directory.environment} has no cluster {strangers[0]}; it has:"
+            f" {', '.join(sorted(known)) or 'none'}"
+        )
+    operator = Operator.parse(settings.operator) if settings.operator else None
+    if operator and operator.cluster not in settings.clusters:
+        raise ConfigurationError(
+            f"the operator is of the cluster {operator.cluster}, and there is no --cluster"
+            f" {operator.cluster}=KUBECONFIG"
+        )
+    for name in sorted(known - settings.clusters.keys()):
+        _log.warning("cluster can't be asked: no --cluster names it", extra=fields(cluster=name))
+    return [ClusterApi(name, where) for name, where in settings.clusters.items()], operator
 
 
 async def _serve(socket: Path, services: Sequence[Any], stack: contextlib.AsyncExitStack) -> None:

@@ -6,7 +6,8 @@ can't hold is refused with the sum shown: an authority that lives too shortly wo
 replaced before everybody has learnt of its successor.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from featward_ca.errors import ConfigurationError
@@ -53,12 +54,19 @@ class Lifetimes:
     business_units: dict[str, float]
     platform: float = AUTHORITY_LIFETIME
     root: float = ROOT_LIFETIME
+    # SVIDs are renewed after so long, where half of their life is later.
+    renew_every: float | None = None
     unsafe_short: bool = False
 
     @property
     def backdate(self) -> float:
         """How far `notBefore` lies before the moment of signing."""
         return min(BACKDATE, self.svid / 10) if self.unsafe_short else BACKDATE
+
+    @property
+    def renewal_life(self) -> float:
+        """At half of this, or at half of the SVID's life if that is sooner, renewal is due."""
+        return self.svid if self.renew_every is None else min(self.svid, 2 * self.renew_every)
 
     @property
     def refresh_hint(self) -> float:
@@ -136,6 +144,10 @@ class ServeSettings:
     unsafe_short_lives: bool = False
     # None: nobody can fetch it.
     bundle: BundleSettings | None = None
+    # Name of a cluster to its kubeconfig, or to ``in-cluster``.
+    clusters: Mapping[str, str] = field(default_factory=dict)
+    # ``cluster/namespace/serviceaccount``.
+    operator: str | None = None
     # Where all state is, when it is not in the data directory.
     store_address: str | None = None
 

@@ -38,6 +38,7 @@ def _lifetimes(directory: Directory, unsafe_short_lives: bool) -> Lifetimes:
     lifetimes = Lifetimes(
         svid=directory.svid_lifetime,
         business_units=dict(directory.business_units),
+        renew_every=directory.renew_every,
         unsafe_short=unsafe_short_lives,
     )
     lifetimes.check()

@@ -25,7 +25,7 @@ from featward_sidecar.consumers import Consumers
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.errors import EvidenceError, SidecarError, StartError
 from featward_sidecar.events import log_events
-from featward_sidecar.evidence import JoinTokenEvidence, evidence_for, workload_id
+from featward_sidecar.evidence import JoinTokenEvidence, evidence_for, workload_ids
 from featward_sidecar.folder import FolderWatch
 from featward_sidecar.identity import IdentityKeeper
 from featward_sidecar.policy import PolicyKeeper
@@ -115,10 +115,14 @@ class Agent:
     ) -> IdentityKeeper | SourceKeeper:
         told = self._configuration.identity
         consumers = Consumers(credentials, self._apps.parts, self._status)
-        expected = workload_id(trust_domain, told.workload)
+        if told.evidence_kind == "kubernetes":
+            # Its business unit is the namespace's, which the manifests know.
+            expected: tuple[str, ...] = (self._policy.identity(),)
+        else:
+            expected = workload_ids(trust_domain, told.workload)
         if told.ca is None:
-            source = source_for(told, expected)
-            return SourceKeeper(source, expected, credentials, consumers, self._status)
+            source = source_for(told, expected[0])
+            return SourceKeeper(source, expected[0], credentials, consumers, self._status)
         authority = Authority(told.ca, trust_domain, credentials, self._state.path)
         return IdentityKeeper(
             authority, self._evidence, expected, credentials, consumers, self._status

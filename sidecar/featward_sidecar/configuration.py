@@ -52,14 +52,24 @@ class Identity:
     """Who this workload is and who says so."""
 
     workload: str
-    """``prod.payments/feast``: business unit and name of the Workload. Required: nothing can be guessed for
-    it."""
+    """``prod.payments/feast``: business unit and name of the Workload; ``pricing/pricing-api``: namespace and
+    name of the Kubernetes service account. Required: nothing can be guessed for it."""
     ca: str | None = None
     """The CA's address: ``host:port``, or ``unix:/path`` for the workload socket of a CA on this machine.
     Required unless ``source`` is another."""
     join_token_file: Path | None = None
     """File with the token of ``featward ca token create``. Default none: the CA asks the kernel who we are,
     which needs a ``unix:`` address. The file is left where it is: a token is good for one use only."""
+    evidence: str | None = None
+    """How we prove to the CA who we are: ``join-token``, ``unix``, ``kubernetes`` or ``jwt``. Default: a join
+    token where there is a file of one, else ``unix``."""
+    token_file: Path | None = None
+    """For ``evidence: kubernetes`` the projected service account token, for ``jwt`` the token of the CI job.
+    Its audience is ``featward.dev/ca/`` and the trust domain. Read at every use."""
+    root_sha256: tuple[str, ...] = ()
+    """SHA-256 of the CA's root certificate, in hex, as ``featward ca status --output json`` shows it; two while
+    one root follows another. Required for ``evidence: kubernetes`` and ``jwt``; a join token says it by
+    itself."""
     source: str = "ca"
     """Who gives us our SVID and whom to trust: our ``ca``; ``workload-api``, the socket of somebody else,
     such as SPIRE's agent; or ``files``. The SVID must have the path that our CA would give this workload."""
@@ -71,6 +81,11 @@ class Identity:
     """The leaf's private key in PEM, PKCS #8, not encrypted."""
     source_bundle: Path | None = None
     """The root certificates of the trust domain in PEM."""
+
+    @property
+    def evidence_kind(self) -> str:
+        """The kind of evidence, with its default."""
+        return self.evidence or ("unix" if self.join_token_file is None else "join-token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +217,7 @@ class Configuration:
         """The reverse of `to_json`; only for what we wrote ourselves a moment ago."""
         raw = json.loads(text)
         return cls(
-            identity=Identity(**_with_paths(raw["identity"], Identity)),
+            identity=_identity(raw["identity"]),
             agent=Agent(**_with_paths(raw["agent"], Agent)),
             server=Server(**raw["server"]) if raw["server"] else None,
             outbound=tuple(Outbound(**each) for each in raw["outbound"]),
@@ -219,6 +234,11 @@ def listeners(configuration: Configuration) -> list[tuple[str, str]]:
     told += [(f"outbound.{each.feature_set}", each.listen) for each in configuration.outbound]
     told += [("health", agent.health), ("admin", f"unix:{agent.admin}" if agent.admin else None)]
     return [(key, address) for key, address in told if address is not None]
+
+
+def _identity(raw: dict[str, Any]) -> Identity:
+    values = _with_paths(raw, Identity)
+    return Identity(**(values | {"root_sha256": tuple(values["root_sha256"])}))
 
 
 def _output(raw: dict[str, Any] | None) -> Output | None:

@@ -1,12 +1,14 @@
-"""Why the CA should believe that we are who we say: a join token, or the kernel's word on a UNIX socket.
+"""Why the CA should believe that we are who we say: a join token, the kernel's word on a UNIX socket, or a
+token that Kubernetes or a CI system keeps in a file.
 
-Apart from `identity` because this is where other kinds of evidence will be added, and where the one remedy that
-only a person can apply is worded: a token is used once, and keys live in memory only, so a workload enrolled by
-token needs a new one after each restart.
+Apart from `identity` because the remedies that only a person can apply are worded here: a join token is used
+once, and keys live in memory only, so a workload enrolled by one needs a new one after each restart.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from featward.identity.join_token import JoinToken, JoinTokenError
 from featward.identity.spiffe import SpiffeId
@@ -14,7 +16,34 @@ from featward.identity.v1 import identity_pb2
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
 
-__all__ = ["JoinTokenEvidence", "UnixEvidence", "evidence_for", "workload_id"]
+__all__ = [
+    "Evidence",
+    "JoinTokenEvidence",
+    "JwtEvidence",
+    "KubernetesEvidence",
+    "UnixEvidence",
+    "evidence_for",
+    "workload_ids",
+]
+
+LONGEST_TOKEN = 16 * 1024
+"""The CA takes no longer one."""
+
+
+class Evidence(Protocol):
+    """One way to prove who we are; `kind` is its name in the configuration."""
+
+    kind: str
+
+    def attest(self) -> tuple[identity_pb2.Evidence, bytes | None]:
+        """Evidence for the first identity, and the digest of the root by which we know that it is our CA, where
+        a network is between us. Raises EvidenceError."""
+
+    def renew(self) -> identity_pb2.Evidence | None:
+        """Evidence for the next one; None: it rests on the current SVID. Raises EvidenceError."""
+
+    def refused(self, why: str) -> EvidenceError:
+        """What to raise when the CA does not believe it."""
 
 
 class JoinTokenEvidence:
@@ -93,18 +122,99 @@ class UnixEvidence:
         )
 
 
-def workload_id(trust_domain: str, workload: str) -> str:
-    """The identity that a workload of the configuration must get.
+class _TokenFile:
+    """A token that somebody else keeps fresh in a file, so it is read at every use.
 
-    >>> workload_id("prod.acme.example", "prod.payments/feast")
-    'spiffe://prod.acme.example/bu/payments/svc/feast'
+    Unlike a join token it does not say who our CA is; the configuration does, by the digests of its roots.
+    """
+
+    def __init__(self, file: Path, roots: Sequence[str]) -> None:
+        self._file = file
+        self._roots = [bytes.fromhex(root) for root in roots]
+
+    def root(self) -> bytes:
+        """The root to expect. While one follows another there are two, and each is tried in its turn."""
+        self._roots.append(self._roots.pop(0))
+        return self._roots[-1]
+
+    def token(self) -> str:
+        """Raises EvidenceError for a file without a token."""
+        try:
+            with self._file.open(encoding="ascii") as file:
+                text = file.read(LONGEST_TOKEN + 2).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvidenceError(f"the token file {self._file} can't be read: {error}") from error
+        if text.count(".") != 2 or len(text) > LONGEST_TOKEN:
+            raise EvidenceError(f"the token file {self._file} holds no JWT")
+        return text
+
+
+class KubernetesEvidence(_TokenFile):
+    """The service account token that Kubernetes projects into the pod and replaces in time."""
+
+    kind = "kubernetes"
+
+    def attest(self) -> tuple[identity_pb2.Evidence, bytes | None]:
+        return self.renew(), self.root()
+
+    def renew(self) -> identity_pb2.Evidence:
+        """The pod still has its token, so it is shown again."""
+        token = identity_pb2.KubernetesEvidence(token=self.token())
+        return identity_pb2.Evidence(kubernetes=token)
+
+    def refused(self, why: str) -> EvidenceError:
+        return EvidenceError(
+            f"the CA does not take the service account token in {self._file}: {why}; it has to be projected "
+            "for the audience featward.dev/ca/<trust domain>, and the CA's log says more"
+        )
+
+
+class JwtEvidence(_TokenFile):
+    """A token of an OIDC issuer, such as a CI system's for one job."""
+
+    kind = "jwt"
+
+    def __init__(self, file: Path, roots: Sequence[str], workload: str) -> None:
+        super().__init__(file, roots)
+        self._workload = workload
+
+    def attest(self) -> tuple[identity_pb2.Evidence, bytes | None]:
+        jwt = identity_pb2.JwtEvidence(token=self.token(), workload=self._workload)
+        return identity_pb2.Evidence(jwt=jwt), self.root()
+
+    def renew(self) -> None:
+        """The token of a job is good for minutes and for one key: renewal rests on the current SVID."""
+
+    def refused(self, why: str) -> EvidenceError:
+        return EvidenceError(
+            f"the CA does not take the token in {self._file} for {self._workload}: {why}; a token is good for "
+            "one start of the sidecar, for the audience featward.dev/ca/<trust domain>, and its claims have to "
+            "be those of attest: {jwt: …} in the Workload"
+        )
+
+
+def workload_ids(trust_domain: str, workload: str) -> tuple[str, ...]:
+    """The identities that a Workload of the configuration may get: the CA knows whether it is a job.
+
+    >>> workload_ids("prod.acme.example", "prod.payments/feast")
+    ('spiffe://prod.acme.example/bu/payments/svc/feast', 'spiffe://prod.acme.example/bu/payments/ci/feast')
     """
     business_unit, _, name = workload.partition("/")
-    return str(SpiffeId.workload(trust_domain, business_unit.partition(".")[2], name))
+    unit = business_unit.partition(".")[2]
+    makers = SpiffeId.workload, SpiffeId.ci_job
+    return tuple(str(make(trust_domain, unit, name)) for make in makers)
 
 
-def evidence_for(settings: Identity) -> JoinTokenEvidence | UnixEvidence:
-    """A join token where one is configured, else what the kernel says of this process."""
-    if settings.join_token_file is not None:
-        return JoinTokenEvidence(settings.join_token_file, settings.workload)
+def evidence_for(settings: Identity) -> Evidence:
+    """The configured kind: a join token where one is configured, else what the kernel says of this process."""
+    match settings.evidence_kind:
+        case "join-token":
+            assert settings.join_token_file is not None  # noqa: S101  the configuration was checked
+            return JoinTokenEvidence(settings.join_token_file, settings.workload)
+        case "kubernetes":
+            assert settings.token_file is not None  # noqa: S101  the configuration was checked
+            return KubernetesEvidence(settings.token_file, settings.root_sha256)
+        case "jwt":
+            assert settings.token_file is not None  # noqa: S101  the configuration was checked
+            return JwtEvidence(settings.token_file, settings.root_sha256, settings.workload)
     return UnixEvidence(settings.workload)

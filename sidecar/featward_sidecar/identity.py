@@ -21,7 +21,7 @@ from featward_sidecar.authority import Authority
 from featward_sidecar.backoff import Backoff, renewal_time, some_time_within
 from featward_sidecar.consumers import Consumers
 from featward_sidecar.errors import CallError, EvidenceError
-from featward_sidecar.evidence import JoinTokenEvidence, UnixEvidence
+from featward_sidecar.evidence import Evidence
 from featward_sidecar.grpc_call import GrpcCall, Status
 from featward_sidecar.trust import bundles, tainted_authorities, use_trust
 
@@ -55,8 +55,8 @@ class IdentityKeeper:
     def __init__(
         self,
         authority: Authority,
-        evidence: JoinTokenEvidence | UnixEvidence,
-        expected: str,
+        evidence: Evidence,
+        expected: tuple[str, ...],
         credentials: Credentials,
         consumers: Consumers,
         status: AgentStatus,
@@ -123,7 +123,7 @@ class IdentityKeeper:
                     raise self._evidence.refused(error.detail) from error
                 raise
         response = identity_pb2.AttestResponse.FromString(answer)
-        if response.svid.spiffe_id != self._expected:
+        if response.svid.spiffe_id not in self._expected:
             raise self._evidence.refused(f"it is for {response.svid.spiffe_id}")
         self._trust(response.trust)
         self._use(response.svid, response.server_time)
@@ -186,9 +186,9 @@ class IdentityKeeper:
             clock_offset_ms=round((self._offset or 0.0) * 1000),
         )
         self._acknowledged, self._serial_told = acknowledge, request.serial_in_use
-        if (evidence := self._evidence.renew()) is not None:
-            request.evidence.CopyFrom(evidence)
         if renew:
+            if (evidence := self._evidence.renew()) is not None:
+                request.evidence.CopyFrom(evidence)
             request.csrs.append(self._csr())
         return request.SerializeToString()
 

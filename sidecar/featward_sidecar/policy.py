@@ -73,6 +73,11 @@ class PolicyKeeper:
         self._first = self.find()
         return self._first.header.trust_domain
 
+    def identity(self) -> str:
+        """The identity that the first policy is for."""
+        self._first = self._first or self.find()
+        return self._first.header.workload
+
     def find(self) -> Found:
         """The policy to start with: from the manifests, else the kept one. Raises SidecarError for neither."""
         self._watch.changed()

@@ -26,6 +26,7 @@ UNIX_PATH_BYTES = 107
 """Longest path of a UNIX socket: sun_path has 108 bytes with the final zero."""
 
 SOURCES = ("ca", "workload-api", "files")
+EVIDENCE = ("join-token", "unix", "kubernetes", "jwt")
 
 Reader = Callable[[object, Path], object]
 """Raw value and the folder that relative paths start from -> value."""
@@ -60,13 +61,26 @@ def _text(raw: object) -> str:
 
 
 def read_workload(raw: object, _: Path) -> str:
-    """`business-unit/name`, as a Workload of the manifests is named on command lines."""
+    """`business-unit/name`, as a Workload of the manifests is named on command lines, or
+    `namespace/serviceaccount`."""
     text = _text(raw)
-    if not re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+/[A-Za-z0-9._-]+", text):
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)?/[A-Za-z0-9._-]+", text):
         raise UnfitError(
-            f"{text!r} is no workload; write business unit and name, such as prod.payments/feast"
+            f"{text!r} is no workload; write business unit and name, such as prod.payments/feast, or namespace "
+            "and service account, such as pricing/pricing-api"
         )
     return text
+
+
+def read_digests(raw: object, _: Path) -> tuple[str, ...]:
+    """SHA-256 digests in hex: a list, or text with commas."""
+    given = raw.split(",") if isinstance(raw, str) else raw
+    found = [str(each).strip().lower() for each in given] if isinstance(given, list) else []
+    if not found or not all(re.fullmatch(r"[0-9a-f]{64}", each) for each in found):
+        raise UnfitError(
+            f"{raw!r} is no SHA-256; write 64 hexadecimal digits, of several roots a list"
+        )
+    return tuple(found)
 
 
 def read_address(raw: object, base: Path) -> str:
@@ -281,6 +295,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workload", "identity.workload", read_workload),
     Setting("ca", "identity.ca", read_address),
     Setting("joinTokenFile", "identity.join_token_file", read_path),
+    Setting("evidence", "identity.evidence", one_of(*EVIDENCE)),
+    Setting("tokenFile", "identity.token_file", read_path),
+    Setting("rootSha256", "identity.root_sha256", read_digests),
     Setting("source", "identity.source", one_of(*SOURCES)),
     Setting("sourceSocket", "identity.source_socket", read_socket),
     Setting("sourceFiles.chain", "identity.source_chain", read_path),

@@ -234,20 +234,8 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
             "none of server, outbound, workloadSocket and output is given: nothing to do; add one of them",
         )
     yield from _of_other_sources(told)
-    if told.source != "ca" or told.ca is None:
-        pass  # nobody asks who we are
-    elif told.join_token_file is None and not told.ca.startswith("unix:"):
-        yield problem(
-            "joinTokenFile",
-            f"is missing, and a CA at {told.ca} can't ask the kernel who we are; create a token with "
-            f"`featward ca token create --workload {told.workload}`, or give the CA's unix: socket",
-        )
-    elif told.join_token_file is not None and told.ca.startswith("unix:"):
-        yield problem(
-            "joinTokenFile",
-            f"is given, but a CA at {told.ca} asks the kernel who we are; "
-            "leave the token out, or give the CA's host:port",
-        )
+    if told.source == "ca" and told.ca is not None:  # else nobody asks who we are
+        yield from _of_evidence(told, told.ca)
     for key, path in (
         ("admin", configuration.agent.admin),
         ("state", configuration.agent.state / LONGEST_SOCKET),
@@ -258,6 +246,46 @@ def _contradictions(configuration: Configuration) -> Iterator[Problem]:
             yield problem(key, f"{unfit} (the sidecar's own sockets are in the state folder)")
     yield from _socket_clashes(configuration)
     yield from _clashes(configuration)
+
+
+def _of_evidence(told: Identity, ca: str) -> Iterator[Problem]:
+    """What each kind of evidence takes, and what it does not."""
+
+    def problem(key: str, message: str) -> Problem:
+        return Problem("configuration", key, message)
+
+    kind, near = told.evidence_kind, ca.startswith("unix:")
+    if kind == "unix" and not near:
+        yield problem(
+            "joinTokenFile",
+            f"is missing, and a CA at {ca} can't ask the kernel who we are; create a token with "
+            f"`featward ca token create --workload {told.workload}`, write evidence: kubernetes or jwt with a "
+            "tokenFile, or give the CA's unix: socket",
+        )
+    elif kind != "unix" and near:
+        key = "joinTokenFile" if kind == "join-token" else "evidence"
+        yield problem(
+            key,
+            f"is given, but a CA at {ca} asks the kernel who we are; "
+            "leave it out, or give the CA's host:port",
+        )
+    by_file = kind in ("kubernetes", "jwt")
+    wanted = {
+        "joinTokenFile": (told.join_token_file is not None, kind == "join-token"),
+        "tokenFile": (told.token_file is not None, by_file),
+        "rootSha256": (told.root_sha256 != (), by_file),
+    }
+    for key, (given, needed) in wanted.items():
+        if needed and not given:
+            yield problem(key, f"is missing; evidence: {kind} needs it")
+        elif given and not needed and not (key == "joinTokenFile" and near):
+            yield problem(key, f"is given, but evidence is {kind}; leave it out")
+    if kind != "kubernetes" and "." not in told.workload.partition("/")[0]:
+        text = f"{told.workload} is a service account, which only evidence: kubernetes proves; name a Workload"
+        yield problem("workload", f"{text}, such as prod.payments/feast")
+    if kind == "kubernetes" and "." in told.workload.partition("/")[0]:
+        text = f"{told.workload} is a Workload; with evidence: kubernetes name the service account"
+        yield problem("workload", f"{text}, such as pricing/pricing-api")
 
 
 def _socket_clashes(configuration: Configuration) -> Iterator[Problem]:

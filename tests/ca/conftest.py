@@ -3,23 +3,16 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 import postgres_kit
-from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_directory
+from ca_kit import KEK, FakeClock, OpenCore, a_directory
 from featward_ca.core import Core
 from featward_ca.directory import Directory
 from featward_ca.keys import EncryptedKeyStore
-from featward_ca.service.admin import handlers as admin_handlers
-from featward_ca.service.guard import Guard
-from featward_ca.service.identity import IdentityService
-from featward_ca.service.peers import ADMIN
-from featward_ca.service.sockets import listen
-from featward_ca.service.streams import Streams
 from featward_ca.situation import Situation
 from featward_ca.store.engines import open_store
-from service_kit import AUTHORITY, IDENTITY, AdminStub, Served, Stub
+from service_kit import Served, serving
 
 
 @pytest.fixture
@@ -75,22 +68,5 @@ async def core(open_core: OpenCore) -> Core:
 @pytest.fixture
 async def served(core: Core, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Served]:
     """That CA behind its sockets."""
-    guard, streams = Guard(TRUST_DOMAIN, clock, core.metrics, core.issuance), Streams()
-    service = IdentityService(core, streams)
-    looked_after = admin_handlers(core, streams)
-    sockets = tmp_path / "i.sock", tmp_path / "a.sock"
-    servers = [
-        await listen(
-            sockets[0],
-            [guard.service(IDENTITY, service.handlers), guard.service(AUTHORITY, looked_after)],
-        ),
-        await listen(sockets[1], [guard.service(AUTHORITY, looked_after, ADMIN)]),
-    ]
-    async with (
-        grpc.aio.insecure_channel(f"unix:{sockets[0]}") as identity,
-        grpc.aio.insecure_channel(f"unix:{sockets[1]}") as admin,
-    ):
-        yield Served(core, Stub(identity), AdminStub(admin), AdminStub(identity), streams, service)
-    for server in servers:
-        await server.stop(0)
-    await service.drain()
+    async with serving(core, clock, tmp_path) as running:
+        yield running

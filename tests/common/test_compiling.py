@@ -159,7 +159,7 @@ def test_a_workload_that_is_not_declared_gets_no_snapshot(workload: str) -> None
         snapshot_of(PLATFORM, SET, BINDINGS, workload=SpiffeId.parse(workload))
 
 
-def run_module(folder: Path) -> subprocess.CompletedProcess[bytes]:
+def run_module(folder: Path, workload: str = str(FEAST)) -> subprocess.CompletedProcess[bytes]:
     command = [
         sys.executable,
         "-m",
@@ -167,7 +167,7 @@ def run_module(folder: Path) -> subprocess.CompletedProcess[bytes]:
         "--manifests",
         str(folder),
         "--workload",
-        str(FEAST),
+        workload,
     ]
     return subprocess.run(command, capture_output=True, check=False)
 
@@ -187,6 +187,23 @@ def test_the_module_fails_with_findings_and_an_error(tmp_path: Path) -> None:
     finding, error = map(json.loads, done.stderr.splitlines())
     assert finding["code"] == "unknown-kind"
     assert "unknown-kind" in error["error"]
+
+
+@pytest.mark.parametrize(
+    ("workload", "path"),
+    [
+        ("prod.payments/nightly", "/bu/payments/ci/nightly"),
+        ("pricing/pricing-api", "/bu/payments/ns/pricing/sa/pricing-api"),
+    ],
+)
+def test_the_module_knows_jobs_and_service_accounts_by_their_names(
+    workload: str, path: str
+) -> None:
+    snapshot = Snapshot.FromString(run_module(EXAMPLE, workload).stdout)
+    assert snapshot.workload == f"spiffe://prod.acme.example{path}"
+    unknown = run_module(EXAMPLE, "nowhere/api")
+    error = json.loads(unknown.stderr.splitlines()[-1])["error"]
+    assert "no Namespace of 'nowhere/api'; they have pricing" in error
 
 
 def test_reading_snapshots_needs_no_models() -> None:

@@ -81,7 +81,8 @@ class RunningCa:
     def __init__(self, folder: Path, manifests: Path) -> None:
         self.socket = folder / "workload.sock"
         self.address = "127.0.0.1:0"
-        self._data = folder / "data"
+        self.data = folder / "data"
+        self.options: list[str] = []
         self._folder = folder
         self._manifests = manifests
         self._process: subprocess.Popen[str] | None = None
@@ -94,11 +95,11 @@ class RunningCa:
             "--environment",
             "prod",
             "--data",
-            self._data,
+            self.data,
         ]
         command += ["--manifests", self._manifests, "--kek-file", self._folder / "kek"]
         command += ["--listen", self.address, "--workload-socket", self.socket, "--health", ""]
-        command += ["--unsafe-short-lives"]
+        command += ["--unsafe-short-lives", *self.options]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -135,7 +136,7 @@ class RunningCa:
             "--workload",
             workload,
             "--data",
-            self._data,
+            self.data,
         ]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return done.stdout
@@ -275,10 +276,11 @@ class Scene:
         (self.manifests / "sets.yaml").write_text(SETS % values)
         return self.manifests
 
-    def start_ca(self) -> RunningCa:
+    def start_ca(self, *options: str) -> RunningCa:
         folder = self.folder / "ca"
         folder.mkdir(exist_ok=True)
         self.ca = RunningCa(folder, self.manifests)
+        self.ca.options += options
         self._close.callback(self.ca.kill)
         self.ca.start()
         return self.ca

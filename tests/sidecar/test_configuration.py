@@ -251,3 +251,45 @@ def test_a_sidecar_may_only_hand_an_identity_to_apps(write: Write) -> None:
     assert "none of server, outbound" in problems(write(text))[0]
     told = load(write(text + "\nworkloadSocket: app.sock\n"), {}, {})
     assert (told.server, told.outbound) == (None, ())
+
+
+TOKEN = """
+workload: pricing/pricing-api
+manifests: ./manifests
+ca: 127.0.0.1:8443
+evidence: kubernetes
+tokenFile: ./token
+rootSha256: %s
+workloadSocket: ./w.sock
+"""
+ROOT = "ab" * 32
+
+
+def test_a_token_file_is_evidence_with_the_roots_of_our_ca(write: Write, tmp_path: Path) -> None:
+    identity = load(write(TOKEN % f"[{ROOT}, {ROOT.upper()}]"), {}, {}).identity
+    assert identity.evidence_kind == "kubernetes"
+    assert identity.token_file == tmp_path / "token"
+    assert identity.root_sha256 == (ROOT, ROOT)
+    variable = {"FEATWARD_SIDECAR_ROOT_SHA256": f"{ROOT}, {'cd' * 32}"}
+    assert load(write(TOKEN % ROOT), variable, {}).identity.root_sha256 == (ROOT, "cd" * 32)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        (ROOT, "abcd", "rootSha256", "64 hexadecimal digits"),
+        (f"rootSha256: {ROOT}", "", "rootSha256", "is missing; evidence: kubernetes needs it"),
+        ("tokenFile: ./token", "", "tokenFile", "is missing; evidence: kubernetes needs it"),
+        ("tokenFile", "joinTokenFile", "joinTokenFile", "evidence is kubernetes; leave it out"),
+        ("evidence: kubernetes", "evidence: saml", "evidence", "is not one of join-token"),
+        ("evidence: kubernetes", "evidence: jwt", "workload", "which only evidence: kubernetes"),
+        ("pricing/", "prod.payments/", "workload", "name the service account"),
+        ("127.0.0.1:8443", "unix:/ca.sock", "evidence", "asks the kernel who we are"),
+        ("evidence: kubernetes", "", "joinTokenFile", "is missing, and a CA at 127.0.0.1:8443"),
+    ],
+)
+def test_evidence_that_does_not_fit_the_rest_is_a_problem(
+    write: Write, old: str, new: str, key: str, said: str
+) -> None:
+    found = problems(write((TOKEN % ROOT).replace(old, new)))
+    assert any(f"{key}: " in one and said in one for one in found), found

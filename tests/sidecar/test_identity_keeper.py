@@ -39,7 +39,7 @@ class Keeping:
         evidence = evidence_for(settings)
         consumers = Consumers(self.credentials, [], published)
         self.keeper = IdentityKeeper(
-            authority, evidence, FEAST, self.credentials, consumers, published
+            authority, evidence, (FEAST,), self.credentials, consumers, published
         )
         self.thread = threading.Thread(target=self.keeper.run, daemon=True)
         self.thread.start()

@@ -160,7 +160,7 @@ class Keeping:
         way = Way(f"unix:{path}", DOMAIN, self.credentials, path.parent)
         consumers = Consumers(self.credentials, apps, published)
         self.keeper = IdentityKeeper(
-            way, evidence_for(told), PRICING, self.credentials, consumers, published
+            way, evidence_for(told), (PRICING,), self.credentials, consumers, published
         )
         self._thread = threading.Thread(target=self.keeper.run, daemon=True)
         self._thread.start()

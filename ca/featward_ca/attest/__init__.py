@@ -19,8 +19,14 @@ class Method(StrEnum):
 
     JOIN_TOKEN = TOKEN_METHOD
     UNIX = "unix"
+    KUBERNETES = "kubernetes"
+    JWT = "jwt"
     # The CA's own SVID.
     SELF = OWN_METHOD
+
+
+# Whose evidence may be gone after its first use, so that an SVID may be renewed by itself.
+RENEWED_BY_SVID = frozenset({Method.JOIN_TOKEN, Method.JWT})
 
 
 class Claim(Protocol):
@@ -31,10 +37,13 @@ class Claim(Protocol):
 
 @dataclass(frozen=True)
 class Attested:
-    """A proven workload. `lineage` and `renewed_from` are set when an SVID was the proof."""
+    """A proven workload. `lineage` is set where the client is one that we know, `renewed_from` where
+    an SVID was renewed that may be renewed once. `cluster`: that of a service account.
+    """
 
     workload: Workload
     method: Method
     claim: Claim
     lineage: str | None = None
     renewed_from: str | None = None
+    cluster: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from featward.logs import fields
-from featward_ca.attest import Attested, Method
+from featward_ca.attest import RENEWED_BY_SVID, Attested, Method
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import (
@@ -56,7 +56,7 @@ class Renewals:
     def __init__(
         self, store: Store, clock: Clock, metrics: Metrics, grace: Callable[[], float]
     ) -> None:
-        self._grace = grace
+        self.grace = grace
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -73,11 +73,11 @@ class Renewals:
         if old is None or old.spiffe_id != spiffe_id:
             raise NotAttestedError(f"no SVID with serial {serial} was issued for {spiffe_id}")
         lineage = await self._store.read(lambda connection: svids.lineage(connection, old.lineage))
-        if lineage.method != Method.JOIN_TOKEN:
+        if lineage.method not in RENEWED_BY_SVID:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
             )
-        if lineage.tainted_at is not None or self._clock.now() >= old.not_after + self._grace():
+        if lineage.tainted_at is not None or self._clock.now() >= old.not_after + self.grace():
             raise EvidenceNeededError(_AGAIN)
         if lineage.workload not in directory.workloads:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")
@@ -103,7 +103,7 @@ class Renewals:
                     raise TooManyRequestsError("the same renewal is under way; ask again")
 
         return Attested(
-            directory.workload(lineage.workload), Method.JOIN_TOKEN, claim, lineage.id, serial
+            directory.workload(lineage.workload), Method(lineage.method), claim, lineage.id, serial
         )
 
     async def _cloned(self, old: SvidRow) -> None:

@@ -15,6 +15,7 @@ from featward_ca.cli import (
     compromise,
     fetch,
     halt,
+    namespace,
     recover,
     serve,
     status,
@@ -38,4 +39,5 @@ app.command("backup")(store.backup)
 app.command("restore")(store.restore)
 app.add_typer(recover.app, name="recover")
 app.add_typer(token.app, name="token")
+app.add_typer(namespace.app, name="namespace")
 app.add_typer(bans.app, name="ban")

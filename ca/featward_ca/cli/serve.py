@@ -55,6 +55,23 @@ def serve(
     bundle_key: Annotated[
         Path | None, typer.Option(help="Its key: PEM, not encrypted; read again on change.")
     ] = None,
+    cluster: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=KUBECONFIG",
+            help=(
+                "How to ask a cluster of the Environment about tokens: a kubeconfig, or in-cluster"
+                " for the one that the CA runs in. May be given several times."
+            ),
+        ),
+    ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLUSTER/NAMESPACE/SERVICEACCOUNT",
+            help="The one service account that is the environment's operator.",
+        ),
+    ] = None,
     log_format: Annotated[
         Form,
         typer.Option(
@@ -93,6 +110,8 @@ def serve(
         workload_socket=workload_socket and workload_socket.absolute(),
         admin_socket=admin_socket or data / ADMIN_NAME,
         health=address(health, "--health") if health else None,
+        clusters=dict(_cluster(one) for one in cluster or ()),
+        operator=operator,
         unsafe_short_lives=unsafe_short_lives,
         bundle=bundle,
         store_address=store,
@@ -100,6 +119,17 @@ def serve(
     set_up(log_format, log_level)
     raise_limit()
     asyncio.run(run(settings, _announce))
+
+
+def _cluster(text: str) -> tuple[str, str]:
+    name, equals, where = text.partition("=")
+    if not equals or not name or not where:
+        raise typer.BadParameter(
+            f"{text!r} names no kubeconfig; write eu1=/etc/featward/eu1.kubeconfig or"
+            " eu1=in-cluster",
+            param_hint="--cluster",
+        )
+    return name, where
 
 
 def _announce(addresses: "Addresses") -> None:

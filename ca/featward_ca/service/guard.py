@@ -43,6 +43,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.LaterError, grpc.StatusCode.UNAVAILABLE),
     (errors.UnknownWorkloadError, grpc.StatusCode.NOT_FOUND),
     (errors.UnknownBanError, grpc.StatusCode.NOT_FOUND),
+    (errors.UnknownNameError, grpc.StatusCode.NOT_FOUND),
     (errors.UnknownAuthorityError, grpc.StatusCode.NOT_FOUND),
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.NotHereError, grpc.StatusCode.FAILED_PRECONDITION),

@@ -43,10 +43,16 @@ class Issuing:
         self._strangers = Allowance(_NOTED)
 
     async def by_evidence(
-        self, evidence: identity_pb2.Evidence, keys: _Keys, call: Call
+        self,
+        evidence: identity_pb2.Evidence,
+        keys: _Keys,
+        call: Call,
+        stream: Stream | None = None,
     ) -> list[IssuedSvid]:
-        """One SVID for each key. Raises RequestError or IssuanceError."""
-        return await self._recorded(call, self._by_evidence(evidence, keys, call))
+        """One SVID for each key. Over a stream a single one renews that of the stream's client.
+        Raises RequestError or IssuanceError.
+        """
+        return await self._recorded(call, self._by_evidence(evidence, keys, call, stream))
 
     async def own_lineage(self, lineage: str, peer: Peer) -> str | None:
         """The lineage that a caller without certificate says it is, if it may be that: nobody
@@ -65,15 +71,33 @@ class Issuing:
         return await self._recorded(call, self._by_svid(keys, stream, call))
 
     async def _by_evidence(
-        self, evidence: identity_pb2.Evidence, keys: _Keys, call: Call
+        self,
+        evidence: identity_pb2.Evidence,
+        keys: _Keys,
+        call: Call,
+        stream: Stream | None,
     ) -> list[IssuedSvid]:
         attested = await self._core.attestors.attest(evidence, call.peer, keys)
         self._core.bans.check(str(attested.workload.spiffe_id), self._core.clock.now())
+        if stream is not None and len(keys) == 1:
+            return [await self._again(attested, keys[0], stream, call)]
         orders = [Wanted(call.request, attested, key) for key in keys]
         made = await self._core.issuer.issue_many(orders, self._core.situation.lifetimes)
         if errors := [one for one in made if isinstance(one, CaError)]:
             raise errors[0]
         return [one for one in made if isinstance(one, IssuedSvid)]
+
+    async def _again(self, attested: Attested, key: Key, stream: Stream, call: Call) -> IssuedSvid:
+        """Evidence of a client that may be known already."""
+        found = await self._core.lineages.continued(
+            self._core.situation.directory, attested, stream.serial, stream.lineage, key
+        )
+        if isinstance(found, Stored):
+            issued = self._core.issuer.again(found)
+        else:
+            issued = await self._renew(found, key, stream, call)
+        stream.serial = issued.row.serial
+        return issued
 
     async def _by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
         if call.peer.kind is PeerKind.UNIX:

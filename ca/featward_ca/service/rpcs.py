@@ -88,12 +88,7 @@ RPCS = {
 
 # Calls of the protocol that this version answers with UNIMPLEMENTED, to those who may make them.
 # Whoever builds one takes its line away: a handler beside it stops the start.
-PLANNED = frozenset(
-    {
-        # attestors
-        f"{_AUTHORITY}/MoveNamespace",
-    }
-)
+PLANNED: frozenset[str] = frozenset()
 
 
 def rows_of(

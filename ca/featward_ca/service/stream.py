@@ -79,7 +79,7 @@ class Watching:
             )
         keys = keys_of(message.csrs)
         if message.evidence.WhichOneof("kind"):
-            issued = await self._issuing.by_evidence(message.evidence, keys, stream.call)
+            issued = await self._issuing.by_evidence(message.evidence, keys, stream.call, stream)
             if len(issued) == 1:
                 self._goes_on_as(stream, issued[0].row.lineage)
         else:

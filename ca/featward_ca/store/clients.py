@@ -141,6 +141,21 @@ def live(
     return [ClientRow(**row._mapping) for row in rows]
 
 
+def live_in(
+    connection: Connection, replica: str, now: float, cluster: str, namespace: str
+) -> list[ClientRow]:
+    """Who lives of the service accounts of a namespace, by lineage."""
+    lineage = tables.lineage.c
+    # Of a name nothing but letters, digits and '-' gets here, so LIKE sees no wildcard of its own.
+    path = f"%/ns/{namespace}/sa/%"
+    rows = connection.execute(
+        _live(replica, now, 0, "")
+        .where((lineage.cluster == cluster) & lineage.spiffe_id.like(path))
+        .order_by(lineage.id)
+    )
+    return [ClientRow(**row._mapping) for row in rows]
+
+
 def total(connection: Connection, now: float, *, behind: int = 0, authority: str = "") -> int:
     """How many `live` has in all."""
     rows = _live("", now, behind, authority).subquery()

@@ -168,6 +168,14 @@ def find_lineage(connection: Connection, lineage_id: str) -> LineageRow | None:
     return LineageRow(**row._mapping) if row else None
 
 
+def end_of_lineage(connection: Connection, lineage_id: str) -> int | None:
+    """When the last SVID of a lineage ends."""
+    table = tables.svid
+    mine = (table.c.lineage == lineage_id) & table.c.certificate.is_not(None)
+    end: int | None = connection.execute(select(func.max(table.c.not_after)).where(mine)).scalar()
+    return end
+
+
 def taint(connection: Connection, lineage_id: str, reason: str, now: float) -> None:
     """Refuse all renewals of a lineage from now on; the first reason stays."""
     fresh = (tables.lineage.c.id == lineage_id) & tables.lineage.c.tainted_at.is_(None)

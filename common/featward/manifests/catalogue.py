@@ -116,9 +116,9 @@ class Catalogue:
         environment = self.environment_of(business_unit)
         if environment is None or (business_unit, name) not in self.workloads:
             return None
-        return SpiffeId.workload(
-            environment.model.spec.trust_domain, business_unit.partition(".")[2], name
-        )
+        spec = self.workloads[business_unit, name].model.spec
+        make = SpiffeId.ci_job if spec.role == "ci" else SpiffeId.workload
+        return make(environment.model.spec.trust_domain, business_unit.partition(".")[2], name)
 
     def identity_of(self, subject: Subject) -> SpiffeId | None:
         """The one identity that a subject names; None for a business unit, and for what is not declared."""

@@ -114,6 +114,7 @@ CODES: dict[str, Code] = {
     "unknown-business-unit": Code("A business unit that is not declared."),
     "unknown-namespace": Code("A namespace that is not declared."),
     "unknown-workload": Code("A workload that is not declared."),
+    "unknown-jwt-issuer": Code("An issuer of JWTs that the environment does not have."),
     "unknown-feature-set": Code("A feature set that is not in the binding's namespace."),
     "unknown-feature": Code("A feature that its feature set does not list."),
     "unknown-service": Code("A service that its feature set does not list."),

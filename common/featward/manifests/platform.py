@@ -3,10 +3,11 @@
 They say who may exist. The CA reads them to know what it may issue, the compiler to know whom a name means.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from featward.manifests.attestors import Attestation, Cluster, JwtIssuer
 from featward.manifests.federation import Federation
 from featward.manifests.model import ClusterMetadata, Items, Model
 from featward.manifests.text import (
@@ -16,7 +17,7 @@ from featward.manifests.text import (
     Label,
     Name,
     TrustDomainName,
-    UserName,
+    seconds,
 )
 
 __all__ = ["BusinessUnit", "Ceiling", "Environment", "Namespace", "Workload"]
@@ -40,6 +41,12 @@ class EnvironmentSpec(Model):
         description="How long a workload's certificate is valid. The CA accepts 5 minutes to 24 hours.",
         json_schema_extra={"format": "duration"},
     )
+    renew_every: Duration | None = Field(
+        default=None,
+        description="Certificates are renewed after this time, where half of the `svidTTL` is later; less than "
+        "that half. Long-lived certificates renewed often survive a night without the CA.",
+        json_schema_extra={"format": "duration"},
+    )
     enforce_by: Day | None = Field(
         default=None,
         description="After this day no feature set of the environment may be in mode `observe`.",
@@ -49,6 +56,22 @@ class EnvironmentSpec(Model):
         default=(),
         description="Foreign trust domains whose identities can be told, and granted to by full SPIFFE ID.",
     )
+    clusters: Items[Cluster] = Field(
+        default=(),
+        description="The Kubernetes clusters whose service accounts get identities of the environment.",
+    )
+    jwt_issuers: Items[JwtIssuer] = Field(
+        default=(), description="The OIDC issuers whose tokens prove workloads."
+    )
+
+    @model_validator(mode="after")
+    def _renews_in_time(self) -> Self:
+        if self.renew_every and seconds(self.renew_every) * 2 >= seconds(self.svid_ttl):
+            raise ValueError(
+                f"renewEvery of {self.renew_every} is not below half of the svidTTL of {self.svid_ttl}, when "
+                "certificates are renewed anyway"
+            )
+        return self
 
 
 class Environment(Model):
@@ -133,29 +156,16 @@ class Namespace(Model):
     metadata: NamespaceMetadata = Field(description="The namespace's name and labels.")
 
 
-class UnixAttestation(Model):
-    """Proof by the kernel of one machine."""
-
-    user: UserName = Field(
-        description="The user, by name or number, under which the workload runs on the CA's machine."
-    )
-
-
-class Attestation(Model):
-    """How the workload proves who it is, beside a join token, which `featward ca token create` makes."""
-
-    unix: UnixAttestation | None = Field(
-        default=None,
-        description="By the user ID that the kernel tells of the caller of the CA's UNIX socket.",
-    )
-
-
 class WorkloadSpec(Model):
     """Who the workload is."""
 
     business_unit: BusinessUnitName = Field(description="The business unit that owns the workload.")
     name: Name = Field(
         description="The workload's name in its business unit, the end of its SPIFFE ID."
+    )
+    role: Literal["service", "ci"] = Field(
+        default="service",
+        description="`ci` for a job of a CI system; its SPIFFE ID has `/ci/` in the place of `/svc/`.",
     )
     attest: Attestation = Field(
         default=Attestation(),
@@ -164,7 +174,7 @@ class WorkloadSpec(Model):
 
 
 class Workload(Model):
-    """A program outside Kubernetes: `spiffe://<trust domain>/bu/<unit>/svc/<name>`."""
+    """A program outside Kubernetes: `spiffe://<trust domain>/bu/<unit>/svc/<name>`, or `…/ci/<name>`."""
 
     api_version: Literal["featward.dev/v1alpha1"] = Field(description="The version of this format.")
     kind: Literal["Workload"] = Field(description="The kind of object.")

@@ -113,6 +113,14 @@ BusinessUnitName: TypeAlias = Annotated[
         longest=127,
     ),
 ]
+BusinessUnitChoice: TypeAlias = Annotated[
+    str,
+    _text(
+        rf"^(\*|{_LABEL}\.{_LABEL})$",
+        'a business unit such as prod.payments, or "*" for any',
+        longest=127,
+    ),
+]
 TrustDomainName: TypeAlias = Annotated[
     str,
     _text(
@@ -164,6 +172,15 @@ Address: TypeAlias = Annotated[
         r"^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]*:[0-9a-fA-F:.]*\])"
         r":([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$",
         "a host and a port with a colon between, such as 127.0.0.1:15443",
+    ),
+]
+HttpsUrl: TypeAlias = Annotated[
+    str,
+    _text(
+        r"^https://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]*:[0-9a-fA-F:.]*\])(:[0-9]{1,5})?"
+        r"(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*/?$",
+        "an address that begins with https:// and has no query, such as https://ci.acme.example",
+        longest=1024,
     ),
 ]
 Day: TypeAlias = Annotated[

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from featward.manifests.catalogue import Catalogue
 from featward.manifests.findings import Finding
 from featward.manifests.loading import Loaded
+from featward.manifests.rules.attestation import attestation
 from featward.manifests.rules.federation import federation
 from featward.manifests.rules.grants import grants
 from featward.manifests.rules.references import references
@@ -16,6 +17,7 @@ __all__ = ["RULES", "validate", "validate_catalogue"]
 RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (
     references,
     federation,
+    attestation,
     serving,
     grants,
 )

@@ -26,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--manifests", required=True, help="the folder of manifests")
     parser.add_argument(
-        "--workload", required=True, help="whom it is for: a SPIFFE ID, or prod.payments/feast"
+        "--workload",
+        required=True,
+        help="whom it is for: a SPIFFE ID, prod.payments/feast or namespace/serviceaccount",
     )
     options = parser.parse_args(arguments)
     try:
@@ -45,11 +47,18 @@ def _identity(compiler: Compiler, workload: str) -> SpiffeId:
     """The identity that is meant. Raises CompileError for a workload that is not declared."""
     if workload.startswith("spiffe://"):
         return SpiffeId.parse(workload)
-    business_unit, _, name = workload.partition("/")
-    identity = compiler.catalogue.workload(business_unit, name)
+    owner, _, name = workload.partition("/")
+    catalogue = compiler.catalogue
+    # A namespace is one label, so a dot makes it a business unit.
+    if "." in owner:
+        identity = catalogue.workload(owner, name)
+        what, known = "Workload", sorted("/".join(key) for key in catalogue.workloads)
+    else:
+        identity = catalogue.service_account(owner, name)
+        what, known = "Namespace of", sorted(catalogue.namespaces)
     if identity is None:
-        known = ", ".join(sorted("/".join(key) for key in compiler.catalogue.workloads))
-        message = f"the manifests declare no Workload {workload!r}; they have {known or 'none'}"
+        listed = ", ".join(known) or "none"
+        message = f"the manifests declare no {what} {workload!r}; they have {listed}"
         raise CompileError(message, compiler.findings)
     return identity
 

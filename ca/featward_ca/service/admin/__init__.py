@@ -17,6 +17,7 @@ from featward_ca.service.admin import (
     clients,
     compromise,
     halting,
+    namespaces,
     rotation,
     show,
     tokens,
@@ -36,6 +37,7 @@ _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
     show.HANDLERS,
     tokens.HANDLERS,
     halting.HANDLERS,
+    namespaces.HANDLERS,
     why_expiry.HANDLERS,
 )
 

@@ -165,12 +165,10 @@ def _provable(
 ) -> Iterator[Finding]:
     """Nobody can prove an identity whose workload or namespace is not declared; a slip of the pen, mostly."""
     match identity.path.split("/")[3:]:
-        case ["svc", name]:
-            known = (business_unit, name) in catalogue.workloads
+        case ["svc" | "ci", name]:
+            known = catalogue.workload(business_unit, name) == identity
         case ["ns", namespace, "sa", _]:
             known = catalogue.business_unit_of(namespace) == business_unit
-        case ["ci", _]:
-            known = True
         case _:
             known = False
     if not known:

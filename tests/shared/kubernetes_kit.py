@@ -1,0 +1,361 @@
+"""A real Kubernetes API server with its etcd, for tests: namespaces, service accounts, pods, tokens.
+
+There are no controllers and no nodes: a pod is an object, which is all that a token is bound to.
+One server serves the whole session; each test takes a namespace of its own.
+"""
+
+import base64
+import contextlib
+import http.client
+import itertools
+import json
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from documented import blocks
+from kubernetes_programs import programs
+
+__all__ = ["ISSUER", "Kubernetes", "Pod", "running_kubernetes"]
+
+ISSUER = "https://kubernetes.default.svc.eu1.acme.example"
+_START_SECONDS = 120.0
+_PAGE = Path(__file__).parents[2] / "docs" / "attestation.md"
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod object, which tokens are bound to."""
+
+    namespace: str
+    name: str
+    uid: str
+    service_account: str
+
+
+class _Authority:
+    """Issues every certificate of the cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
+        builder = _certificate(self._name, self._name, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+        builder = builder.add_extension(usage, critical=True)
+        self.file = self._write("ca", builder.sign(self._key, hashes.SHA256()))
+
+    def issue(
+        self, name: str, user: str, group: str | None = None, *, server: bool = False
+    ) -> Path:
+        """A certificate and key for a user of a group, or for the server; returns the file of the
+        certificate, beside which the key is.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        words = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
+        if group:
+            words.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+        builder = _certificate(x509.Name(words), self._name, key.public_key())
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        if server:
+            names = [x509.IPAddress(ip_address(_HOST)), x509.DNSName("localhost")]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        certificate = self._write(name, builder.sign(self._key, hashes.SHA256()))
+        certificate.with_suffix(".key").write_bytes(_pem(key))
+        return certificate
+
+    def _write(self, name: str, certificate: x509.Certificate) -> Path:
+        file = self._folder / f"{name}.crt"
+        file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return file
+
+
+class Kubernetes:
+    """The running server; `admin_kubeconfig` may do all, `ca_kubeconfig` what featward's CA needs."""
+
+    def __init__(self, folder: Path, authority: _Authority, port: int) -> None:
+        self._folder = folder
+        self._authority = authority
+        self._port = port
+        self._names = itertools.count()
+        self.role: dict[str, Any] = {}
+        self._admin = authority.issue("admin", "admin", "system:masters")
+        self._tls = ssl.create_default_context(cafile=authority.file)
+        self._tls.load_cert_chain(self._admin, self._admin.with_suffix(".key"))
+        self.server = f"https://{_HOST}:{port}"
+
+    def call(self, method: str, path: str, body: object = None, kind: str = "json") -> Any:
+        """One request as the administrator; fails for any other status than success."""
+        status, answer = self.ask(method, path, body, kind)
+        assert status < 300, f"{method} {path}: {status} {answer}"
+        return answer
+
+    def ask(
+        self, method: str, path: str, body: object = None, kind: str = "json"
+    ) -> tuple[int, Any]:
+        """One request and its status."""
+        connection = http.client.HTTPSConnection(_HOST, self._port, context=self._tls, timeout=30)
+        try:
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"Content-Type": f"application/{kind}"})
+            response = connection.getresponse()
+            raw = response.read()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(raw)
+        except ValueError:
+            return response.status, raw.decode(errors="replace")
+
+    def kubeconfig(self, user: str, *, inline: bool = False) -> Path:
+        """A kubeconfig for a user of this name, by files or with all of it inside."""
+        certificate = self._authority.issue(user, user)
+        parts = {
+            "certificate-authority": self._authority.file,
+            "client-certificate": certificate,
+            "client-key": certificate.with_suffix(".key"),
+        }
+        said = {
+            f"{key}-data" if inline else key: _base64(file) if inline else str(file)
+            for key, file in parts.items()
+        }
+        authority = {key: value for key, value in said.items() if "authority" in key}
+        return self._kubeconfig(
+            f"{user}-{'inline' if inline else 'files'}",
+            {key: value for key, value in said.items() if "client" in key},
+            authority,
+        )
+
+    def kubeconfig_with_token(self, name: str, token_file: Path) -> Path:
+        """A kubeconfig of a service account whose token is in a file."""
+        authority = {"certificate-authority": str(self._authority.file)}
+        return self._kubeconfig(name, {"tokenFile": str(token_file)}, authority)
+
+    def _kubeconfig(self, name: str, user: dict[str, str], authority: dict[str, str]) -> Path:
+        cluster = {"server": self.server, **authority}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "t",
+            "contexts": [{"name": "t", "context": {"cluster": "t", "user": "t"}}],
+            "clusters": [{"name": "t", "cluster": cluster}],
+            "users": [{"name": "t", "user": user}],
+        }
+        file = self._folder / f"{name}.kubeconfig"
+        file.write_text(json.dumps(config))
+        return file
+
+    def ca_kubeconfig(self) -> Path:
+        """What docs/ca.md says the CA needs, and no more."""
+        user = f"featward-ca-{next(self._names)}"
+        self.grant(user)
+        return self.kubeconfig(user)
+
+    def grant(self, user: str, kind: str = "User", namespace: str | None = None) -> None:
+        """Let somebody review tokens and read namespaces, by the role that docs/attestation.md has."""
+        rbac = "/apis/rbac.authorization.k8s.io/v1"
+        if not self.role:
+            (text,) = [one.text for one in blocks(_PAGE) if one.info == "rbac"]
+            self.role = next(iter(yaml.safe_load_all(text)))
+            self.call("POST", f"{rbac}/clusterroles", self.role)
+        subject = {"kind": kind, "name": user} | ({"namespace": namespace} if namespace else {})
+        name = self.role["metadata"]["name"]
+        binding = {
+            "metadata": {"name": f"reviews-{user}-{next(self._names)}"},
+            "subjects": [subject],
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": name,
+            },
+        }
+        self.call("POST", f"{rbac}/clusterrolebindings", binding)
+
+    def namespace(self, business_unit: str | None = None, name: str | None = None) -> str:
+        """A new namespace, labelled as a business unit's."""
+        name = name or f"pricing-{secrets.token_hex(4)}"
+        labels = {"featward.dev/business-unit": business_unit} if business_unit else {}
+        self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        return name
+
+    def relabel(self, namespace: str, business_unit: str) -> None:
+        """Say that a namespace is another business unit's."""
+        labels = {"featward.dev/business-unit": business_unit}
+        patch = {"metadata": {"labels": labels}}
+        path = f"/api/v1/namespaces/{namespace}"
+        self.call("PATCH", path, patch, "merge-patch+json")
+
+    def pod(self, namespace: str, service_account: str = "pricing-api") -> Pod:
+        """A pod with its service account, which is made if it is not there."""
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        status, answer = self.ask("POST", accounts, {"metadata": {"name": service_account}})
+        assert status in (201, 409), answer
+        body = {
+            "metadata": {"generateName": f"{service_account}-"},
+            "spec": {
+                "serviceAccountName": service_account,
+                "containers": [{"name": "app", "image": "localhost/app:1"}],
+            },
+        }
+        metadata = self.call("POST", f"/api/v1/namespaces/{namespace}/pods", body)["metadata"]
+        return Pod(namespace, metadata["name"], metadata["uid"], service_account)
+
+    def delete(self, pod: Pod) -> None:
+        """Remove a pod at once."""
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+        self.call("DELETE", path, {"gracePeriodSeconds": 0})
+
+    def token(self, pod: Pod, audience: str, seconds: int = 3600, *, bound: bool = True) -> str:
+        """What the kubelet projects into the pod; not `bound`: a token of its service account."""
+        reference = {"kind": "Pod", "apiVersion": "v1", "name": pod.name, "uid": pod.uid}
+        spec: dict[str, object] = {"audiences": [audience], "expirationSeconds": seconds}
+        if bound:
+            spec["boundObjectRef"] = reference
+        path = f"/api/v1/namespaces/{pod.namespace}/serviceaccounts/{pod.service_account}/token"
+        answer = self.call("POST", path, {"spec": spec})
+        return str(answer["status"]["token"])
+
+    def reviews(self) -> int:
+        """How many TokenReviews the server was asked for until now."""
+        _, text = self.ask("GET", "/metrics")
+        found = 0.0
+        for line in text.splitlines():
+            if line.startswith("apiserver_request_total") and 'resource="tokenreviews"' in line:
+                found += float(line.rpartition(" ")[2])
+        return int(found)
+
+
+@contextmanager
+def running_kubernetes(folder: Path) -> Iterator[Kubernetes]:
+    """The server for as long as the context lasts."""
+    built = programs()
+    authority = _Authority(folder)
+    client, peer, port = _free_ports(3)
+    etcd = f"http://{_HOST}:{client}"
+    with (
+        _process(
+            folder / "etcd.log", built["etcd"], *_etcd(folder, etcd, f"http://{_HOST}:{peer}")
+        ),
+        _process(
+            folder / "apiserver.log",
+            built["kube-apiserver"],
+            *_apiserver(folder, authority, etcd, port),
+        ) as server,
+    ):
+        kubernetes = Kubernetes(folder, authority, port)
+        _wait_until_ready(kubernetes, server, folder / "apiserver.log")
+        yield kubernetes
+
+
+def _etcd(folder: Path, client: str, peer: str) -> list[str]:
+    return [
+        f"--data-dir={folder / 'etcd'}",
+        "--log-level=warn",
+        "--unsafe-no-fsync",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+    ]
+
+
+def _apiserver(folder: Path, authority: _Authority, etcd: str, port: int) -> list[str]:
+    certificate = authority.issue("apiserver", "kube-apiserver", server=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    signing = folder / "sa.key"
+    signing.write_bytes(_pem(key))
+    return [
+        f"--etcd-servers={etcd}",
+        f"--secure-port={port}",
+        f"--bind-address={_HOST}",
+        f"--advertise-address={_HOST}",
+        "--endpoint-reconciler-type=none",  # it refuses to start on a loopback address with one
+        f"--tls-cert-file={certificate}",
+        f"--tls-private-key-file={certificate.with_suffix('.key')}",
+        f"--client-ca-file={authority.file}",
+        "--authorization-mode=Node,RBAC",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--service-account-issuer={ISSUER}",
+        f"--service-account-key-file={signing}",
+        f"--service-account-signing-key-file={signing}",
+    ]
+
+
+@contextmanager
+def _process(log: Path, program: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen([program, *arguments], stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(kubernetes: Kubernetes, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if kubernetes.ask("GET", "/readyz")[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"kube-apiserver is not ready: {log.read_text()[-2000:]}")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Free at this moment; all of them are held until all are known, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((_HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=2))
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    # The API server takes the public half of no other form.
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+def _base64(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
