@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -64,27 +65,23 @@ def run(world: World, load: Path, clients: int, number: int) -> Row:
     command = [str(load), "hold", ca.address, "--csrs", str(world.csrs), "--ca", str(world.roots)]
     command += ["--clients", str(world.clients), "--key", str(world.client_key)]
     command += ["--connections", str(clients)]
-    log = (world.folder / "hold.log").open("ab")
-    with log, Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as held:
-        assert held.stdout is not None  # noqa: S101  # asked for in the line above
-        try:
-            before = _until_all_are_open(ca, held.stdout)
-            return before | _back_after_kill(ca, held.stdout)
-        finally:
-            held.kill()
+    with ExitStack() as stack:
+        process = stack.enter_context(ca.started())
+        log = stack.enter_context((world.folder / "hold.log").open("ab"))
+        held = stack.enter_context(Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
+        stack.callback(held.kill)
+        assert held.stdout is not None  # noqa: S101  # asked for above
+        return _idle(process, held.stdout) | _back_after_kill(ca, process, held.stdout)
 
 
-def _until_all_are_open(ca: Ca, said: IO[str]) -> Row:
-    with ca.started() as process:
-        server = Running(process)
-        alone = server.usage().rss
-        opened = _expect("open", said)
-        time.sleep(_SETTLE_SECONDS)
-        idle_from = server.usage()
-        time.sleep(_SETTLE_SECONDS)
-        idle = server.usage().since(idle_from)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+def _idle(process: Popen[bytes], said: IO[str]) -> Row:
+    server = Running(process)
+    alone = server.usage().rss
+    opened = _expect("open", said)
+    time.sleep(_SETTLE_SECONDS)
+    idle_from = server.usage()
+    time.sleep(_SETTLE_SECONDS)
+    idle = server.usage().since(idle_from)
     return {
         "clients": opened["count"],
         "open_seconds": opened["seconds"],
@@ -94,7 +91,9 @@ def _until_all_are_open(ca: Ca, said: IO[str]) -> Row:
     }
 
 
-def _back_after_kill(ca: Ca, said: IO[str]) -> Row:
+def _back_after_kill(ca: Ca, process: Popen[bytes], said: IO[str]) -> Row:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     killed = time.monotonic()
     with ca.started() as process:
         ready, server = time.monotonic(), Running(process)

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from featward.logs import fields
 from featward_ca.attest import Attested, Method
+from featward_ca.attest.lookup import Lookup
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import (
@@ -53,6 +54,7 @@ class Renewals:
 
     def __init__(self, store: Store, clock: Clock, metrics: Metrics) -> None:
         self._store = store
+        self._lookup = Lookup(store)
         self._clock = clock
         self._metrics = metrics
 
@@ -64,10 +66,10 @@ class Renewals:
         Raises EvidenceNeededError, NotAttestedError or TooManyRequestsError, and SvidClonedError
         after it has tainted the lineage.
         """
-        old = await self._store.read(lambda connection: svids.find(connection, serial))
-        if old is None or old.spiffe_id != spiffe_id:
+        found = await self._lookup.find(serial)
+        if found is None or found.svid.spiffe_id != spiffe_id:
             raise NotAttestedError(f"no SVID with serial {serial} was issued for {spiffe_id}")
-        lineage = await self._store.read(lambda connection: svids.lineage(connection, old.lineage))
+        old, lineage, successor = found.svid, found.lineage, found.successor
         if lineage.method != Method.JOIN_TOKEN:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
@@ -77,7 +79,6 @@ class Renewals:
         if lineage.workload not in directory.workloads:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")
         digest = key.sha256
-        successor = await self._store.read(lambda connection: svids.successor(connection, serial))
         match _compare(successor, digest):
             case _Found.OTHER_KEY:
                 await self._cloned(old)
@@ -87,8 +88,7 @@ class Renewals:
                 return Stored(successor, successor.certificate)
 
         def claim(connection: Connection) -> None:
-            # Judged again, in the transaction that stores the intent: another request may have been
-            # faster.
+            # Judged again, for an intent that could not be stored: another request was faster.
             match _compare(svids.successor(connection, serial), digest):
                 case _Found.OTHER_KEY:
                     raise SvidClonedError("another key was faster")

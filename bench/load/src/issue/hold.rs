@@ -1,6 +1,7 @@
 //! Many clients that hold their streams, lose the CA, and come back as the sidecar's agent does.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::rc::Rc;
@@ -27,6 +28,8 @@ struct Shared {
     /// Attempts since the first stream was cut.
     failed: Cell<usize>,
     cut: Cell<Option<Instant>>,
+    /// Why attempts failed, and how many did.
+    reasons: RefCell<BTreeMap<String, usize>>,
 }
 
 /// Runs until all have come back and renewed.
@@ -39,6 +42,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         renewed: Cell::new(0),
         failed: Cell::new(0),
         cut: Cell::new(None),
+        reasons: RefCell::default(),
     });
     let started = Instant::now();
     for number in 0..all {
@@ -50,6 +54,9 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let cut = shared.cut.get().unwrap_or(started);
     shared.report("renewed", &shared.renewed, cut).await;
+    for (reason, count) in shared.reasons.borrow().iter() {
+        eprintln!("{count} x {reason}");
+    }
     Ok(())
 }
 
@@ -106,7 +113,10 @@ impl Shared {
             sleep(delay(failures, &ended)).await;
             match self.renewed(number).await {
                 Ok(stream) => return (stream, failures),
-                Err(again) => ended = again,
+                Err(again) => {
+                    *self.reasons.borrow_mut().entry(again.why.clone()).or_default() += 1;
+                    ended = again;
+                }
             }
             failures += 1;
         }
