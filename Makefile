@@ -44,8 +44,14 @@ cargo-test: $(VENV)/.engine ## The engine's own tests
 	cd engine && cargo test --workspace --locked
 
 .PHONY: pytest
-pytest: $(VENV)/.engine ## The tests in Python, with real servers
+pytest: $(VENV)/.engine | postgresql ## The tests in Python, with real servers
 	$(BIN)/pytest --durations=10 $(PYTEST_OPTIONS)
+
+# The tests start a server of their own; pg_config or Debian's folder says where its programs are.
+.PHONY: postgresql
+postgresql:
+	@test -n "$$(ls "$$(pg_config --bindir 2>/dev/null)/initdb" /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" \
+		|| { echo "error: the tests need PostgreSQL's server programs and there are none; on Debian: apt install postgresql" >&2; exit 1; }
 
 .PHONY: format
 format: $(VENV)/.engine ## Put the code into its form

@@ -5,6 +5,7 @@ What becomes of them is decided and done in `rotation`; here is only what is sto
 after every change.
 """
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -44,10 +45,16 @@ class Authorities:
         self._rows: list[AuthorityRow] = []
         self._signers: dict[str, Authority] = {}
         self._sequence = 0
+        self._loading = asyncio.Lock()
 
     async def load(self) -> None:
         """Read what is stored and open its keys. Raises KeyEncryptionError."""
-        self._rows, self._sequence = await self._store.read(_read)
+        # One at a time, because reads of a shared store may end in another order.
+        async with self._loading:
+            self._rows, self._sequence = await self._store.read(_read)
+            self._open_all()
+
+    def _open_all(self) -> None:
         before, self._signers = self._signers, {}
         for row in self._rows:
             if row.key is not None:
@@ -84,6 +91,11 @@ class Authorities:
     def rows(self) -> list[AuthorityRow]:
         """All that are announced."""
         return list(self._rows)
+
+    @property
+    def sequence(self) -> int:
+        """Of what is announced, as last read."""
+        return self._sequence
 
     def trust(self, trust_domain: str) -> Trust:
         """The roots and scopes of all that are announced."""

@@ -19,7 +19,7 @@ from featward_ca.metrics import Metrics
 from featward_ca.profile import Purpose
 from featward_ca.recorded import Request, nothing, serial_text
 from featward_ca.requests import Key
-from featward_ca.store import audit, svids
+from featward_ca.store import audit, replica_rows, svids
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
 from featward_ca.store.svids import LineageRow, SvidRow
@@ -171,6 +171,7 @@ class Batch:
     def _complete(
         self, connection: Connection, group: _Prepared, certificates: list[bytes]
     ) -> None:
+        replica_rows.fence(connection, group.intents[0].replica)
         made = [
             (leaf.row.serial, certificate)
             for leaf, certificate in zip(group.leaves, certificates, strict=True)

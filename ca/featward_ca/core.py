@@ -31,12 +31,14 @@ from featward_ca.leaves import Leaves
 from featward_ca.metrics import Metrics
 from featward_ca.pacing import reissue_within
 from featward_ca.recorded import RecordedIssuance
+from featward_ca.replicas import Replicas
 from featward_ca.rotation.actions import Planned
 from featward_ca.rotation.carry_out import By, CarryOut
 from featward_ca.rotation.plan import Terms
 from featward_ca.rotation.schedule import Schedule, terms
+from featward_ca.settings import REATTEST_GRACE
 from featward_ca.situation import Situation
-from featward_ca.store import audit, authority_rows, bans, clients, environment, svids
+from featward_ca.store import authority_rows, bans, clients, environment, pruning
 from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.measured import MeasuredStore
 from featward_ca.store.store import Connection, Store
@@ -47,6 +49,7 @@ _log = logging.getLogger(__name__)
 # again.
 _RETRY_SECONDS = 30.0
 _Result = TypeVar("_Result")
+_PRUNE_SECONDS = 3600.0
 
 
 class Core:
@@ -75,8 +78,10 @@ class Core:
         self.attestors = Attestors(situation, self.tokens)
         self.renewals = Renewals(self.store, clock, self.metrics)
         self.bans = Bans()
+        self.replicas = Replicas(self.store, clock, lambda: self.authorities.sequence)
         self._edited = asyncio.Event()
         self._due = 0.0
+        self._closed = False
 
     @classmethod
     async def open(cls, store: Store, keys: KeyStore, situation: Situation, clock: Clock) -> "Core":
@@ -102,20 +107,23 @@ class Core:
                     backdate_seconds=self.situation.lifetimes.backdate,
                 ),
             )
-        await self.store.run(
+        # Exclusive, because replicas may be started for the first time at the same moment.
+        await self.store.exclusive(
             lambda c: environment.bind(c, directory.environment, directory.trust_domain, now)
         )
-        interrupted = await self.store.run(lambda c: _close_interrupted(c, now))
-        if interrupted:
-            _log.warning("intents without outcome closed", extra=fields(count=interrupted))
+        await self.replicas.join()
         await self.authorities.load()
         self._due = await self.schedule.tend(directory, self.situation.lifetimes)
         self.trust = TrustBroadcast(await self._newest_trust())
 
     async def close(self) -> None:
         """Finish what is being signed and close the store."""
+        if self._closed:
+            return
+        self._closed = True
         await self._leaves.finish()
         await self.issuance.finish()
+        await self.replicas.leave()
         self.store.close()
 
     async def tend(self) -> float:
@@ -177,6 +185,34 @@ class Core:
             await self._wait_until_due()
             await self.tend()
 
+    async def follow_changes(self) -> None:
+        """Take over what other replicas change, until cancelled."""
+        async for _ in self.store.changes():
+            try:
+                await self.authorities.load()
+            except CaError as error:
+                _log.error("change not taken over", extra=fields(error=str(error)))
+                continue
+            await self.announce()
+            # The schedule may ask for something else now.
+            self._edited.set()
+
+    async def prune(self) -> None:
+        """Delete what is over. Never raises CaError."""
+        try:
+            count = await pruning.prune(self.store, self.clock.now(), REATTEST_GRACE)
+        except CaError as error:
+            _log.error("store not pruned", extra=fields(error=str(error)))
+            return
+        if count:
+            _log.info("store pruned", extra=fields(rows=count))
+
+    async def keep_pruning(self) -> None:
+        """Prune every hour, until cancelled. Replicas do not get in each other's way."""
+        while True:
+            await self.prune()
+            await self.clock.sleep_until(self.clock.now() + _PRUNE_SECONDS)
+
     def take_over(self, directory: Directory) -> None:
         """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing
         changes.
@@ -218,11 +254,6 @@ class Core:
             for wait in waits:
                 wait.cancel()
         self._edited.clear()
-
-
-def _close_interrupted(connection: Connection, now: float) -> int:
-    svids.release_interrupted(connection)
-    return audit.close_interrupted(connection, now)
 
 
 def lock_data(data: Path) -> int:

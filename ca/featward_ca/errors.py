@@ -19,6 +19,7 @@
         UnknownAuthorityError   no authority or rotation has this name
         UnknownSerialError      no SVID of that serial is stored
         IllegalTransitionError  an authority or a rotation is not in a state for this
+        NotHereError            this CA can't do it, and the text says who can or why not
         PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
         NoAuthorityError        nobody may sign for this owner right now; trying again may help
@@ -125,6 +126,10 @@ class UnknownAuthorityError(RequestError):
 
 class IllegalTransitionError(RequestError):
     """What was asked for is no step from the state that an authority or a rotation is in."""
+
+
+class NotHereError(RequestError):
+    """This CA can't do it as it is set up."""
 
 
 class PlannedError(RequestError):

@@ -74,26 +74,10 @@ class EncryptedKeyStore:
 
     def create(self) -> tuple[ec.EllipticCurvePublicKey, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
-        kept = key.private_bytes(
-            serialization.Encoding.DER,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(self._kek),
-        )
-        return self._keep(key), kept
+        return self._keep(key), _encrypted(key, self._kek)
 
     def load(self, kept: bytes) -> ec.EllipticCurvePublicKey:
-        try:
-            key = serialization.load_der_private_key(kept, self._kek)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise KeyEncryptionError(
-                "the key-encryption key does not open the keys in the data directory; "
-                "give the one with which the CA was first started"
-            ) from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise KeyEncryptionError(
-                "a key in the data directory is no ECDSA key; restore the directory from a backup"
-            )
-        return self._keep(key)
+        return self._keep(_opened(kept, self._kek))
 
     def request(self, kept: bytes, subject: SubjectName) -> bytes:
         key = self._keys[spki_sha256(self.load(kept))]
@@ -128,6 +112,34 @@ def _pkcs8(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
+    )
+
+
+def reencrypted(kept: bytes, old: bytes, new: bytes) -> bytes:
+    """A kept key under another key-encryption key. Raises KeyEncryptionError."""
+    return _encrypted(_opened(kept, old), new)
+
+
+def _opened(kept: bytes, kek: bytes) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_der_private_key(kept, kek)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyEncryptionError(
+            "the key-encryption key does not open the keys in the store; give the one with which the"
+            " CA was first started or, if it is lost: featward ca recover kek"
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise KeyEncryptionError(
+            "a key in the store is no ECDSA key; restore a backup: featward ca restore"
+        )
+    return key
+
+
+def _encrypted(key: ec.EllipticCurvePrivateKey, kek: bytes) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(kek),
     )
 
 

@@ -44,7 +44,7 @@ class OwnIdentity:
         )
         self._credentials.set_identity(pending, list(issued.chain))
         self._renew_at, self._authority = issued.row.renew_at, issued.row.authority
-        self._core.schedule.own_use.sequence = self._credentials.sequence()
+        self._use()
         self._core.metrics.expiry.labels("svid", "featward/ca").set(issued.row.not_after)
         _log.info("own identity renewed", extra=fields(serial=issued.row.serial))
 
@@ -88,4 +88,9 @@ class OwnIdentity:
         if self._core.authorities.active(PLATFORM).row.id != self._authority:
             await self.renew()
         # Only now: a gate that sees this sequence may take the old authority away.
+        self._use()
+
+    def _use(self) -> None:
+        """Let this CA's gates know, and by its heartbeat those of the others."""
         self._core.schedule.own_use.sequence = self._credentials.sequence()
+        self._core.replicas.soon()

@@ -21,7 +21,7 @@ from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
 from featward_ca.requests import authority_id
-from featward_ca.store import audit
+from featward_ca.store import audit, replica_rows
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
 
@@ -102,7 +102,7 @@ class RecordedIssuance:
             signed = replace(intent, time=self._clock.now(), outcome=Outcome.SIGNED)
             raw = der(certificate)
             await self._store.run(
-                lambda connection: _both(connection, lambda c: complete(c, raw), signed)
+                lambda connection: _outcome(connection, lambda c: complete(c, raw), signed)
             )
         except CaError as error:
             await self._failed(intent, abandon, error)
@@ -179,6 +179,11 @@ class RecordedIssuance:
 def serial_text(serial: int) -> str:
     """A serial number as stored, logged and sent: lower-case hex, an even number of digits."""
     return serial.to_bytes((serial.bit_length() + 7) // 8, "big").hex()
+
+
+def _outcome(connection: Connection, step: _Step, entry: Entry) -> None:
+    replica_rows.fence(connection, entry.replica)
+    _both(connection, step, entry)
 
 
 def _both(connection: Connection, step: _Step, entry: Entry) -> None:

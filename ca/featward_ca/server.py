@@ -31,7 +31,9 @@ from featward_ca.service.sockets import listen
 from featward_ca.service.streams import Streams
 from featward_ca.settings import REATTEST_GRACE, ServeSettings
 from featward_ca.situation import Situation
+from featward_ca.store import authority_rows
 from featward_ca.store.engines import open_store
+from featward_ca.store.store import Store
 from featward_engine import ConfigError, Credentials, Listener
 
 _log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         credentials = Credentials(core.situation.directory.trust_domain)
         own = OwnIdentity(core, credentials)
         await own.renew()
+        core.replicas.serve(lambda: core.schedule.own_use.sequence or 0, lambda: len(streams))
         health = Health(core)
         stack.push_async_callback(health.stop)
         addresses = Addresses(
@@ -115,7 +118,20 @@ async def _open_core(
 ) -> Core:
     directory = read_directory(settings.manifests, settings.environment)
     situation = Situation.of(directory, unsafe_short_lives=settings.unsafe_short_lives)
-    first_start = not settings.database.exists()
+    stack.callback(os.close, lock_data(settings.data))
+    store = open_store(settings.store)
+    try:
+        kek = await _key_encryption_key(settings, store)
+    except BaseException:
+        store.close()
+        raise
+    core = await Core.open(store, EncryptedKeyStore(kek), situation, clock)
+    stack.push_async_callback(core.close)
+    return core
+
+
+async def _key_encryption_key(settings: ServeSettings, store: Store) -> bytes:
+    first_start = not await store.read(authority_rows.any_made)
     kek, made = key_encryption_key(settings.kek_file, settings.data, first_start=first_start)
     if made:
         _log.warning(
@@ -123,10 +139,7 @@ async def _open_core(
             " keys are lost",
             extra=fields(file=str(settings.kek_file)),
         )
-    stack.callback(os.close, lock_data(settings.data))
-    core = await Core.open(open_store(settings.store), EncryptedKeyStore(kek), situation, clock)
-    stack.push_async_callback(core.close)
-    return core
+    return kek
 
 
 async def _serve(socket: Path, services: Sequence[Any], stack: contextlib.AsyncExitStack) -> None:
@@ -175,6 +188,9 @@ def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[s
         "authorities": core.keep_tending(),
         "own identity": own.keep_renewing(),
         "trust": own.keep_trust(),
+        "changes": core.follow_changes(),
+        "pruning": core.keep_pruning(),
+        "replicas": core.replicas.keep_beating(),
         "manifests": _follow_manifests(settings, core),
     }
 

@@ -107,21 +107,28 @@ class ServeSettings:
     admin_socket: Path
     health: str | None
     unsafe_short_lives: bool = False
-
-    @property
-    def database(self) -> Path:
-        """The one file that holds all state."""
-        return self.data / "ca.sqlite3"
+    # Where all state is, when it is not in the data directory.
+    store_address: str | None = None
 
     @property
     def store(self) -> str:
-        """The same as a store's address."""
-        return f"sqlite:///{self.database.absolute()}"
+        """The address of the store."""
+        return self.store_address or embedded_store(self.data)
 
     @property
     def identity_socket(self) -> Path:
         """Where the gRPC server waits for its Listeners; nobody else may reach it."""
         return self.data.absolute() / "identity.sock"
+
+
+def embedded_file(data: Path) -> Path:
+    """The one file that holds all state of a CA without a database server."""
+    return data / "ca.sqlite3"
+
+
+def embedded_store(data: Path) -> str:
+    """The same as a store's address."""
+    return f"sqlite:///{embedded_file(data).absolute()}"
 
 
 def _span(seconds: float) -> str:

@@ -1,11 +1,12 @@
 """A CA on a data directory of its own, with a clock that only moves when a test says so."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
+import postgres_kit
 from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_directory
 from featward_ca.core import Core
 from featward_ca.directory import Directory
@@ -26,10 +27,25 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres_kit.Server]:
+    """One server for all tests; every test has a database of its own."""
+    with postgres_kit.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: postgres_kit.Server) -> Iterator[str]:
+    """An empty database of the one server."""
+    with postgresql.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty store of each kind."""
-    assert request.param == "sqlite"
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
     return f"sqlite:///{tmp_path}/ca.sqlite3"
 
 

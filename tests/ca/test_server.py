@@ -29,7 +29,7 @@ from featward_ca.clock import SystemClock
 from featward_ca.errors import ConfigurationError
 from featward_ca.fetch import FetchError, fetch_svid
 from featward_ca.server import Addresses, running
-from featward_ca.settings import ServeSettings
+from featward_ca.settings import ServeSettings, embedded_file
 from featward_ca.store import svids
 from featward_ca.store.read_only import read_only
 from featward_engine import Credentials, Dialer
@@ -409,7 +409,7 @@ def test_issuing_is_halted_explained_and_checked_by_commands(
     assert (shown["halted"]["by"], shown["halted"]["reason"]) == ("admin", "a drill")
     assert "resumed" in _run("resume", *data).stderr
     assert "it was not halted" in _run("resume", *data).stderr
-    with read_only(served.database) as connection:
+    with read_only(embedded_file(served.data)) as connection:
         (own,) = svids.every(connection)
     said = _run("why-expiry", own.serial, *data).stdout
     assert "svid-ttl" in said
@@ -425,6 +425,65 @@ def test_issuing_is_halted_explained_and_checked_by_commands(
     assert checked.stdout.startswith(f"unreadable  {found}")
     as_json = _run("check-issued", *data, "--output", "json").stdout
     assert json.loads(as_json)["findings"] == []
+
+
+def test_a_backup_is_made_of_a_running_and_of_a_stopped_ca_and_restored(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    data, kek = ("--data", str(settings.data)), ("--kek-file", str(settings.kek_file))
+    files = [str(tmp_path / name) for name in ("running.backup", "stopped.backup")]
+    with serving(settings):
+        made = json.loads(_run("backup", "--to", files[0], *data, "--output", "json").stdout)
+        content = Path(files[0]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == made["sha256"]
+        assert "overwrites nothing" in _run("backup", "--to", files[0], *data, status=1).stderr
+        refused = _run("restore", files[0], *data, *kek, "--replace", status=1)
+        assert "stop it first" in refused.stderr
+        roots = _roots(settings)
+    assert "key-encryption key" in _run("backup", "--to", files[1], *data).stdout
+    for file in files:
+        assert "--replace" in _run("restore", file, *data, *kek, status=1).stderr
+        assert "goes on from" in _run("restore", file, *data, *kek, "--replace").stdout
+        with serving(settings):
+            assert _roots(settings) == roots
+
+
+def _roots(settings: ServeSettings) -> list[str]:
+    shown = json.loads(_run("status", "--data", str(settings.data), "--output", "json").stdout)
+    return [row["id"] for row in shown["authorities"] if row["owner"] == "root"]
+
+
+def test_a_ca_is_recovered_by_commands_and_its_workloads_enrol_again(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    data, tokens = ("--data", str(settings.data)), tmp_path / "tokens"
+    with serving(settings):
+        pass
+    kek = ("--kek-file", str(settings.kek_file))
+    assert "--force" in _run("recover", "root", *data, *kek, status=1).stderr
+    assert settings.kek_file is not None
+    settings.kek_file.unlink()
+    lost = _run("recover", "kek", "--new-kek-file", str(settings.kek_file), *data)
+    assert "a new root was made" in lost.stdout
+    with serving(settings):
+        assert len(_roots(settings)) == 2
+    assert "makes a new authority" in _run("recover", "serving", *data, *kek).stdout
+    (settings.data / "ca.sqlite3").unlink()
+    manifests = ("--environment", "prod", "--manifests", str(settings.manifests))
+    assert "recover store" in _run("recover", "root", *data, *kek, status=1).stderr
+    _run("recover", "store", *data, *kek, *manifests, "--tokens", str(tokens))
+    with serving(settings) as said:
+        (listen,) = [line.split()[-1] for line in said if line.startswith("listen: ")]
+        (token,) = map(str, tokens.iterdir())
+        _run("fetch-svid", "--ca", listen, "--token-file", token, "--out", str(tmp_path / "out"))
+
+
+def test_a_backup_of_postgresql_is_postgresqls_own(tmp_path: Path) -> None:
+    store = ("--store", "postgresql+psycopg://ca:secret@db.acme.example/featward_prod")
+    said = _run("backup", "--to", str(tmp_path / "ca.dump"), *store, status=1).stderr
+    assert "pg_dump --format=custom" in said
+    assert "postgresql://ca@db.acme.example/featward_prod" in " ".join(said.split())
+    assert "secret" not in said
 
 
 def test_a_command_without_a_ca_says_what_to_do(tmp_path: Path) -> None:

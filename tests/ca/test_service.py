@@ -290,7 +290,7 @@ async def test_an_acknowledgement_on_a_stream_is_stored_and_opens_the_gate(serve
 
 
 async def test_a_planned_call_is_unimplemented_for_those_who_may_make_it(served: Served) -> None:
-    code, _ = await refused(served.admin.Backup(authority_pb2.BackupRequest()))
+    code, _ = await refused(served.admin.MoveNamespace(authority_pb2.MoveNamespaceRequest()))
     assert code is grpc.StatusCode.UNIMPLEMENTED
 
 

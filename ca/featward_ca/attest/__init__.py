@@ -11,13 +11,13 @@ from typing import Protocol
 
 from featward_ca.directory import Workload
 from featward_ca.store.store import Connection
-from featward_ca.store.svids import OWN_METHOD
+from featward_ca.store.svids import OWN_METHOD, TOKEN_METHOD
 
 
 class Method(StrEnum):
     """What a lineage began with."""
 
-    JOIN_TOKEN = "join-token"  # noqa: S105  # the name of the method
+    JOIN_TOKEN = TOKEN_METHOD
     UNIX = "unix"
     # The CA's own SVID.
     SELF = OWN_METHOD

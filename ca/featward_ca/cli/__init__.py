@@ -15,8 +15,10 @@ from featward_ca.cli import (
     compromise,
     fetch,
     halt,
+    recover,
     serve,
     status,
+    store,
     token,
 )
 
@@ -32,5 +34,8 @@ app.command("check-issued")(audit.check_issued)
 app.command("compromise")(compromise.compromise)
 app.add_typer(authority.app, name="authority")
 app.add_typer(ceremony.app, name="ceremony")
+app.command("backup")(store.backup)
+app.command("restore")(store.restore)
+app.add_typer(recover.app, name="recover")
 app.add_typer(token.app, name="token")
 app.add_typer(bans.app, name="ban")

@@ -22,6 +22,25 @@ AdminOption = Annotated[
     ),
 ]
 
+KekOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--kek-file",
+        help="The key-encryption key. Without it FEATWARD_CA_KEK holds the key.",
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="FEATWARD_CA_STORE",
+        help=(
+            "PostgreSQL, for several replicas: postgresql+psycopg://USER@HOST/DATABASE. Default:"
+            " a file in the data directory."
+        ),
+    ),
+]
+
 
 def seconds(text: str, option: str) -> float:
     """A length of time as people write it. Raises BadParameter, which names the option."""

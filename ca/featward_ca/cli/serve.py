@@ -8,7 +8,7 @@ import typer
 from featward.cli.console import errors
 from featward.logs import Form, Level, set_up
 from featward_ca.cli.connection import ADMIN_NAME
-from featward_ca.cli.options import AdminOption, DataOption
+from featward_ca.cli.options import AdminOption, DataOption, StoreOption
 
 if TYPE_CHECKING:
     from featward_ca.server import Addresses
@@ -28,6 +28,7 @@ def serve(
             )
         ),
     ] = None,
+    store: StoreOption = None,
     listen: Annotated[
         str, typer.Option(help="Where workloads connect with mTLS.")
     ] = "127.0.0.1:8443",
@@ -71,6 +72,7 @@ def serve(
         admin_socket=admin_socket or data / ADMIN_NAME,
         health=health or None,
         unsafe_short_lives=unsafe_short_lives,
+        store_address=store,
     )
     set_up(log_format, log_level)
     raise_limit()

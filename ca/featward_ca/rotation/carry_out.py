@@ -294,6 +294,8 @@ def announce(
     """Give a requested authority its certificate and let everybody know it. Raises
     IllegalTransitionError.
     """
+    # First, because it locks the sequence: of two replicas the second sees what the first has done.
+    sequence = authority_rows.raise_sequence(connection)
     row = _row(connection, authority)
     authority_rows.change(
         connection,
@@ -302,7 +304,7 @@ def announce(
         certificate=certificate,
         issuer=issuer,
         announced_at=now,
-        announced_sequence=authority_rows.raise_sequence(connection),
+        announced_sequence=sequence,
         **validity,
     )
     if rotation := journal.at(connection, row.owner, Step.PREPARE, authority):

@@ -6,6 +6,7 @@ Every change of a row leaves an event beside it, so that how a rotation went can
 import secrets
 from dataclasses import replace
 
+from featward_ca.errors import IllegalTransitionError
 from featward_ca.rotation.actions import Begin
 from featward_ca.rotation.known import Rotation
 from featward_ca.rotation.states import OPEN, Progress, Step, check_progress, step_after
@@ -15,7 +16,9 @@ from featward_ca.store.store import Connection
 
 
 def begin(connection: Connection, wanted: Begin, now: float) -> Rotation:
-    """Open a rotation."""
+    """Open a rotation. Raises IllegalTransitionError if the owner has an open one."""
+    if rotation_rows.open_of(connection, wanted.owner):
+        raise IllegalTransitionError(f"a rotation of {wanted.owner} was begun meanwhile")
     rotation = Rotation(
         id=secrets.token_hex(6),
         owner=wanted.owner,

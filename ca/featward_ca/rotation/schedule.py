@@ -25,6 +25,9 @@ from featward_ca.store.store import Store
 
 _log = logging.getLogger(__name__)
 PLATFORM_PREFIX = "/featward/"
+# A plan that others have overtaken in full is made anew, so often at most in a row: each time another
+# replica has done something.
+_STALE_PLANS = 10
 
 
 @dataclass
@@ -78,6 +81,7 @@ class Schedule:
         return replace(found, replicas=(*found.replicas, own))
 
     async def _tend(self, wanted: Terms, changed: Callable[[], Awaitable[None]]) -> float:
+        stale = 0
         while True:
             known = await self.known()
             await self._check_root(known)
@@ -86,10 +90,14 @@ class Schedule:
             if actions:
                 await self._authorities.load()
                 await changed()
-            if len(failures) == len(actions):
+            if len(failures) < len(actions):
+                stale = 0
+                continue
+            stale += 1
+            if stale == _STALE_PLANS or not any(map(_is_stale, failures)):
                 break
         for failure in failures:
-            if not isinstance(failure, IllegalTransitionError):
+            if not _is_stale(failure):
                 raise failure
         return due(known, wanted)
 
@@ -109,7 +117,8 @@ class Schedule:
         elif not await self._store.read(authority_rows.any_made):
             return
         raise ConfigurationError(
-            "the environment's root has expired; nothing that it signed is accepted any more"
+            "the environment's root has expired, or its key was given up, and nothing that it signed"
+            " is accepted any more; make a new one: featward ca recover root"
         )
 
 
@@ -117,6 +126,10 @@ def terms(directory: Directory, lifetimes: Lifetimes) -> Terms:
     """What the manifests want."""
     units = {unit: path_prefix(directory.environment, unit) for unit in directory.business_units}
     return Terms(directory.trust_domain, lifetimes, {PLATFORM: PLATFORM_PREFIX} | units)
+
+
+def _is_stale(failure: CaError) -> bool:
+    return isinstance(failure, IllegalTransitionError)
 
 
 async def _nobody() -> None:

@@ -45,6 +45,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.UnknownBanError, grpc.StatusCode.NOT_FOUND),
     (errors.UnknownAuthorityError, grpc.StatusCode.NOT_FOUND),
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.NotHereError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.UnknownSerialError, grpc.StatusCode.NOT_FOUND),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),

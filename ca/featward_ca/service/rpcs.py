@@ -90,8 +90,6 @@ RPCS = {
 # Whoever builds one takes its line away: a handler beside it stops the start.
 PLANNED = frozenset(
     {
-        # the store
-        f"{_AUTHORITY}/Backup",
         # attestors
         f"{_AUTHORITY}/MoveNamespace",
     }

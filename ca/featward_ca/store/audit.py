@@ -2,11 +2,11 @@
 for each refusal that matters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy import Connection, Row, bindparam, insert, select, text
 
 from featward_ca.store import tables
 
@@ -72,17 +72,16 @@ def entries(connection: Connection) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 
-def close_interrupted(connection: Connection, now: float) -> int:
-    """Give every row before, to which there is none after, the outcome *interrupted*; returns
-    their number.
+def close_interrupted(connection: Connection, now: float, alive: Collection[str]) -> int:
+    """Give every row before, to which there is none after, the outcome *interrupted*, but for
+    those of the replicas that are alive; returns their number.
     """
-    open_intents = connection.execute(
-        text(
-            "SELECT * FROM audit AS a WHERE outcome IN ('intent', 'asked') AND NOT EXISTS (SELECT 1"
-            " FROM audit AS b WHERE b.request = a.request AND b.outcome NOT IN ('intent', 'asked')"
-            " AND coalesce(b.serial, '') = coalesce(a.serial, ''))"
-        )
-    ).all()
+    query = text(
+        "SELECT * FROM audit AS a WHERE outcome IN ('intent', 'asked') AND replica NOT IN :alive"
+        " AND NOT EXISTS (SELECT 1 FROM audit AS b WHERE b.request = a.request AND"
+        " b.outcome NOT IN ('intent', 'asked') AND coalesce(b.serial, '') = coalesce(a.serial, ''))"
+    ).bindparams(bindparam("alive", expanding=True))
+    open_intents = connection.execute(query, {"alive": list(alive)}).all()
     for row in open_intents:
         entry = _entry(row)
         detail = _UNSIGNED if entry.outcome is Outcome.INTENT else _UNDONE

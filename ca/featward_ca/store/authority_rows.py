@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from featward_ca.rotation.states import ANNOUNCED, State
-from featward_ca.store import tables
+from featward_ca.store import changes, tables
 
 __all__ = [
     "AuthorityRow",
@@ -18,13 +18,19 @@ __all__ = [
     "any_made",
     "change",
     "find",
+    "give_up",
+    "keep_key",
     "newest",
     "next_generation",
     "of_state",
     "raise_sequence",
     "sequence",
     "signed_by",
+    "with_key",
 ]
+
+
+_COMING = (State.REQUESTED, State.PREPARED)
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,45 @@ def any_made(connection: Connection) -> bool:
 
 
 def change(connection: Connection, authority: str, **values: object) -> None:
-    """Write some columns of one authority."""
+    """Write some columns of one authority, and let replicas know."""
     table = tables.authority
     connection.execute(update(table).where(table.c.id == authority).values(values))
+    changes.mark(connection)
+
+
+def give_up(connection: Connection, owner: str | None, now: float) -> int:
+    """Forget the keys of all that is announced, or of one owner's. Certificates that are in force
+    stay announced, because SVIDs under them are; returns how many there were.
+    """
+    rows = [row for row in announced(connection) if owner in (None, row.owner)]
+    table = tables.authority
+    for row in rows:
+        values = {"state": _given_up(row, now), "key": None}
+        connection.execute(update(table).where(table.c.id == row.id).values(values))
+    mine = table.c.state == State.REQUESTED
+    waiting = mine if owner is None else mine & (table.c.owner == owner)
+    connection.execute(update(table).where(waiting).values(state=State.RETIRED, key=None))
+    raise_sequence(connection)
+    return len(rows)
+
+
+def _given_up(row: AuthorityRow, now: float) -> State:
+    if row.state is State.TAINTED:
+        return row.state
+    return State.OLD if row.not_after > now else State.EXPIRED
+
+
+def with_key(connection: Connection) -> list[tuple[str, bytes]]:
+    """The id and the encrypted key of each authority that has one."""
+    table = tables.authority
+    rows = connection.execute(select(table.c.id, table.c.key).where(table.c.key.is_not(None)))
+    return [(row.id, row.key) for row in rows]
+
+
+def keep_key(connection: Connection, name: str, key: bytes) -> None:
+    """Replace an encrypted key."""
+    table = tables.authority
+    connection.execute(update(table).where(table.c.id == name).values(key=key))
 
 
 def sequence(connection: Connection) -> int:
@@ -151,6 +193,7 @@ def sequence(connection: Connection) -> int:
 def raise_sequence(connection: Connection) -> int:
     """Count one change of what is announced; the sequence that it has."""
     connection.execute(update(tables.trust).values(sequence=tables.trust.c.sequence + 1))
+    changes.mark(connection)
     return sequence(connection)
 
 

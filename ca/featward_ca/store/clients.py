@@ -29,8 +29,6 @@ from featward_ca.store.svids import OWN_METHOD
 
 # A client that has been answered with a new SVID uses it within this time, even if it says nothing.
 ANSWERED_SECONDS = 60
-# A replica that has said nothing for this long is gone.
-REPLICA_SECONDS = 15
 # SQLite and PostgreSQL both take many more parameters in one statement.
 _CHUNK = 500
 
@@ -157,7 +155,7 @@ def counts(connection: Connection, replica: str, sequence: int, now: float) -> C
         select(
             tables.lineage.c.id,
             (tables.lineage.c.acknowledged_sequence < sequence).label("behind"),
-            _connected(replica, now).label("connected"),
+            _connected(replica).label("connected"),
             func.max(tables.svid.c.not_after).label("last"),
         )
         .join(tables.svid, tables.svid.c.lineage == tables.lineage.c.id)
@@ -182,12 +180,11 @@ def _signed(now: float) -> Any:
     return whole & (tables.lineage.c.method != OWN_METHOD)
 
 
-def _connected(replica: str, now: float) -> Any:
+def _connected(replica: str) -> Any:
     """Whether a client holds a stream of this replica, or of another one that is alive: who held one
     of a replica that was killed has none.
     """
-    seen = tables.replica.c.seen_at > now - REPLICA_SECONDS
-    others = select(tables.replica.c.id).where(seen)
+    others = select(tables.replica.c.id)
     here = tables.lineage.c.replica
     return func.coalesce(or_(here == replica, here.in_(others)), false())
 
@@ -201,7 +198,7 @@ def _live(replica: str, now: float, behind: int, authority: str) -> Any:
             columns.spiffe_id,
             columns.workload,
             columns.method,
-            _connected(replica, now).label("connected"),
+            _connected(replica).label("connected"),
             columns.acknowledged_sequence,
             used.c.serial,
             used.c.authority,

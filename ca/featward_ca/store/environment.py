@@ -1,9 +1,26 @@
 """Which environment a store belongs to, and where the sequence of its trust begins."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, insert, select, update
 
 from featward_ca.errors import ConfigurationError
 from featward_ca.store import tables
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a store belongs to."""
+
+    name: str
+    trust_domain: str
+
+
+def find(connection: Connection) -> Bound | None:
+    """What this store belongs to, if it was ever started with."""
+    table = tables.environment
+    row = connection.execute(select(table.c.name, table.c.trust_domain)).one_or_none()
+    return Bound(row.name, row.trust_domain) if row else None
 
 
 def bind(connection: Connection, name: str, trust_domain: str, now: float) -> bool:

@@ -20,8 +20,6 @@ from featward_ca.store import rotation_rows, tables
 from featward_ca.store.authority_rows import AuthorityRow, of_state
 from featward_ca.store.svids import OWN_METHOD
 
-# A replica that has said nothing for this long is gone.
-REPLICA_SECONDS = 15.0
 # Whoever was answered with a new SVID and does not say what it uses is taken to use it after this
 # time: a connection that breaks during the answer is noticed and tried again sooner.
 ANSWERED_SECONDS = 60.0
@@ -33,7 +31,7 @@ PRESENT = frozenset(State) - {State.REVOKED, State.RETIRED}
 
 def known(connection: Connection, now: float, refresh_hint: float, replica: str) -> Known:
     """All of it. Who is connected to this replica or to a live one counts as connected."""
-    others = _replicas(connection, now, replica)
+    others = _replicas(connection, replica)
     return Known(
         now=now,
         refresh_hint=refresh_hint,
@@ -113,11 +111,10 @@ def _authority(row: AuthorityRow, issuer: AuthorityRow | None) -> KnownAuthority
     )
 
 
-def _replicas(connection: Connection, now: float, own: str) -> tuple[LiveReplica, ...]:
+def _replicas(connection: Connection, own: str) -> tuple[LiveReplica, ...]:
     """All but this one, which knows more about itself."""
     table = tables.replica
-    seen = (table.c.seen_at > now - REPLICA_SECONDS) & (table.c.id != own)
-    rows = connection.execute(select(table).where(seen).order_by(table.c.id))
+    rows = connection.execute(select(table).where(table.c.id != own).order_by(table.c.id))
     return tuple(LiveReplica(row.id, row.sequence) for row in rows)
 
 

@@ -4,7 +4,8 @@ Around any other, so that both databases are measured alike and neither knows of
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from featward_ca.metrics import Metrics
@@ -26,8 +27,19 @@ class MeasuredStore:
         return self._store.kind
 
     @property
+    def shared(self) -> bool:
+        return self._store.shared
+
+    @property
+    def file(self) -> Path | None:
+        return self._store.file
+
+    @property
     def replica(self) -> str:
         return self._store.replica
+
+    def rename(self) -> None:
+        self._store.rename()
 
     async def run(self, work: Callable[[Connection], _Result]) -> _Result:
         asked = time.perf_counter()
@@ -51,6 +63,9 @@ class MeasuredStore:
     async def exclusive(self, work: Callable[[Connection], _Result]) -> _Result:
         with self._times.labels("exclusive").time():
             return await self._store.exclusive(work)
+
+    def changes(self) -> AsyncIterator[int]:
+        return self._store.changes()
 
     def close(self) -> None:
         self._store.close()

@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from featward_ca.errors import StoreError
 from featward_ca.store import schema
+from featward_ca.store.faults import explain
 
 # How long a statement waits for another process that holds the file (a backup, a second CA by
 # mistake).
@@ -35,10 +36,12 @@ def open_engine(url: URL) -> Engine:
         _migrate(engine, file)
     except SQLAlchemyError as error:
         engine.dispose()
-        raise StoreError(f"the store {file} can't be opened: {error.__cause__ or error}") from error
+        raise StoreError(f"the store {file} can't be opened: {explain(error)}") from error
     except sqlite3.Error as error:
         engine.dispose()
-        raise StoreError(f"the store {file} can't be brought up to date: {error}") from error
+        raise StoreError(
+            f"the store {file} can't be brought up to date: {explain(error)}"
+        ) from error
     except BaseException:
         engine.dispose()
         raise

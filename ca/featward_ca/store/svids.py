@@ -1,6 +1,6 @@
 """Statements over SVIDs and the lineages that they descend in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,6 +35,8 @@ class LineageRow:
 
 # The method of the CA's own lineages.
 OWN_METHOD = "self"
+# Of those whose evidence is gone after its one use.
+TOKEN_METHOD = "join-token"  # noqa: S105  # the name of the method
 
 
 class Cap(StrEnum):
@@ -121,11 +123,10 @@ def release(connection: Connection, serials: Sequence[str]) -> None:
     )
 
 
-def release_interrupted(connection: Connection) -> None:
-    """The same for all that a stop of the CA has cut off: nobody has received those."""
-    connection.execute(
-        update(tables.svid).where(tables.svid.c.certificate.is_(None)).values(renewed_from=None)
-    )
+def release_interrupted(connection: Connection, alive: Collection[str]) -> None:
+    """The same for all that the end of a replica has cut off: nobody has received those."""
+    cut_off = tables.svid.c.certificate.is_(None) & tables.svid.c.replica.not_in(alive)
+    connection.execute(update(tables.svid).where(cut_off).values(renewed_from=None))
 
 
 def find(connection: Connection, serial: str) -> SvidRow | None:
@@ -205,6 +206,25 @@ def live_by_authority(connection: Connection, now: float) -> dict[str, int]:
     unexpired = (table.c.not_after > now) & table.c.certificate.is_not(None)
     query = select(table.c.authority, func.count()).where(unexpired).group_by(table.c.authority)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def by_join_token(connection: Connection, ended_after: float) -> list[LineageRow]:
+    """The clients that came by join token and had an SVID that ended later than this."""
+    table = tables.svid
+    having = select(table.c.lineage).where(
+        (table.c.not_after > ended_after) & table.c.certificate.is_not(None)
+    )
+    query = select(tables.lineage).where(
+        (tables.lineage.c.method == TOKEN_METHOD) & tables.lineage.c.id.in_(having)
+    )
+    rows = connection.execute(query.order_by(tables.lineage.c.workload, tables.lineage.c.id))
+    return [LineageRow(**row._mapping) for row in rows]
+
+
+def last_end(connection: Connection) -> int | None:
+    """When the last of all SVIDs ends, or has ended."""
+    last: int | None = connection.execute(select(func.max(tables.svid.c.not_after))).scalar_one()
+    return last
 
 
 def tainted_lineages(connection: Connection) -> int:

@@ -78,6 +78,7 @@ def test_authorities_get_their_generation_their_issuer_and_the_new_states(
 
 
 @pytest.mark.usefixtures("before")
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_a_ca_goes_on_from_it(open_core: OpenCore, file: Path, clock: FakeClock) -> None:
     core = await open_core(a_directory(business_units=UNITS, workloads=_payments()))
     assert core.trust.current.sequence >= clock.now()

@@ -11,6 +11,7 @@ from functools import partial
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError
 from featward_ca.service.admin import (
+    backup,
     bans,
     ceremony,
     clients,
@@ -26,6 +27,7 @@ from featward_ca.service.guard import Handler
 from featward_ca.service.streams import Streams
 
 _MODULES: tuple[Mapping[str, AdminHandler], ...] = (
+    backup.HANDLERS,
     bans.HANDLERS,
     clients.HANDLERS,
     ceremony.HANDLERS,

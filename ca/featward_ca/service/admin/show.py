@@ -7,7 +7,7 @@ from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
-from featward_ca.store import authority_rows, bans, clients, svids
+from featward_ca.store import authority_rows, bans, clients, replica_rows, svids
 from featward_ca.store.facts import PRESENT
 
 
@@ -43,6 +43,12 @@ async def _show(
         store=core.store.kind,
         halted=said(await core.halt.halted()),
         root_sha256=core.authorities.root_sha256,
+        replicas=[
+            authority_pb2.Replica(
+                id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams
+            )
+            for row in await core.store.read(replica_rows.everybody)
+        ],
     )
 
 

@@ -55,7 +55,7 @@ CREATE TABLE authority (
     revoked_at DOUBLE PRECISION,
     -- PKCS #8, encrypted under the key-encryption key; NULL after the authority's end, and where another machine has it.
     key BYTEA,
-    CHECK (state = 'requested' OR certificate IS NOT NULL),
+    CHECK (state IN ('requested', 'retired') OR certificate IS NOT NULL),
     UNIQUE (owner, generation)
 );
 CREATE UNIQUE INDEX authority_active ON authority (owner) WHERE state = 'active';
@@ -222,3 +222,15 @@ CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 CREATE TRIGGER rotation_event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rotation_event
 FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+
+-- Tells the other replicas, when the change is committed.
+CREATE FUNCTION tell_trust() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NOTIFY featward_trust;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER trust_is_told AFTER UPDATE ON trust FOR EACH STATEMENT EXECUTE FUNCTION tell_trust();
+CREATE TRIGGER authority_is_told AFTER INSERT OR UPDATE ON authority
+FOR EACH STATEMENT EXECUTE FUNCTION tell_trust();
+CREATE TRIGGER halt_is_told AFTER UPDATE OF halted_at ON issuance
+FOR EACH STATEMENT EXECUTE FUNCTION tell_trust();

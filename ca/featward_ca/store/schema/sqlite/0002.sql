@@ -46,7 +46,7 @@ CREATE TABLE authority (
     revoked_at REAL,
     -- PKCS #8, encrypted under the key-encryption key; NULL after the authority's end, and where another machine has it.
     key BLOB,
-    CHECK (state = 'requested' OR certificate IS NOT NULL),
+    CHECK (state IN ('requested', 'retired') OR certificate IS NOT NULL),
     UNIQUE (owner, generation)
 ) STRICT;
 CREATE UNIQUE INDEX authority_active ON authority (owner) WHERE state = 'active';

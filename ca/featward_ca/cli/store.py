@@ -1,0 +1,111 @@
+"""`featward ca backup` and `featward ca restore`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featward.cli.console import console, fail
+from featward.cli.output import Output
+from featward_ca.cli.connection import admin
+from featward_ca.cli.options import AdminOption, DataOption, KekOption, StoreOption, WhereOption
+
+_LONG = 600.0
+
+
+def backup(
+    to: Annotated[Path, typer.Option(help="The file to write; it must not be there yet.")],
+    data: WhereOption = None,
+    admin_socket: AdminOption = None,
+    store: StoreOption = None,
+    output: Annotated[Output, typer.Option(help="How to print what was written.")] = Output.TABLE,
+) -> None:
+    """Copy the CA's state to a file, whether the CA is running or not. The key-encryption key is
+    not in it.
+    """
+    if store is not None:
+        fail(f"the state is in PostgreSQL; back it up with its own program: {_pg_dump(store, to)}")
+    made = _offline(data, to) if data is not None else None
+    made = made or _asked(data, admin_socket, to)
+    if output is Output.JSON:
+        import json
+
+        typer.echo(json.dumps({"file": str(to), **made}))
+    else:
+        console.print(
+            f"{to}: {made['bytes']} bytes, trust sequence {made['sequence']}, SHA-256"
+            f" {made['sha256']}\nkeep it with a copy of the key-encryption key, apart from each"
+            " other",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What featward ca backup has written.")],
+    data: DataOption,
+    kek_file: KekOption = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move the store that is there aside.")
+    ] = False,
+) -> None:
+    """Put a backup in the place of the CA's state. Stop the CA first."""
+    from featward_ca.clock import SystemClock
+    from featward_ca.keys import key_encryption_key
+    from featward_ca.restore import restore as run
+
+    kek, _ = key_encryption_key(kek_file, data, first_start=False)
+    done = run(file, data, kek, SystemClock(), replace=replace)
+    lines = [f"restored; the trust sequence goes on from {done.sequence}"]
+    if done.aside:
+        lines.append(f"the store before is now {done.aside}; delete it when all is well")
+    if done.lost:
+        lines.append(
+            f"it could not be read ({done.lost}), so what was banned or revoked since the backup is"
+            " not known here: do that again"
+        )
+    if done.join_token_clients:
+        lines.append(
+            f"{done.join_token_clients} clients came by join token; those that renewed since the"
+            " backup need a new one each: featward ca recover tokens"
+        )
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _offline(data: Path, to: Path) -> dict[str, int | str] | None:
+    """Without the CA, if none is running."""
+    from featward_ca.core import lock_data
+    from featward_ca.errors import ConfigurationError
+    from featward_ca.settings import embedded_file
+    from featward_ca.store.copy import copy
+
+    if not embedded_file(data).exists():
+        return None
+    try:
+        lock = lock_data(data)
+    except ConfigurationError:
+        return None
+    try:
+        made = copy(embedded_file(data), to)
+    finally:
+        os.close(lock)
+    return {"bytes": made.bytes, "sequence": made.sequence, "sha256": made.sha256}
+
+
+def _asked(data: Path | None, admin_socket: Path | None, to: Path) -> dict[str, int | str]:
+    from featward.authority.v1 import authority_pb2
+
+    with admin(data, admin_socket) as stub:
+        answer = stub.Backup(authority_pb2.BackupRequest(path=str(to.absolute())), timeout=_LONG)
+    return {"bytes": answer.bytes, "sequence": answer.sequence, "sha256": answer.sha256}
+
+
+def _pg_dump(store: str, to: Path) -> str:
+    """For libpq, which knows no drivers; without the password, which it reads from elsewhere."""
+    import re
+    import shlex
+
+    address = re.sub(r"^postgresql\+\w+:", "postgresql:", store)
+    address = re.sub(r"(//[^:/@]*):[^@]*@", r"\1@", address)
+    return f"pg_dump --format=custom --file {shlex.quote(str(to))} {shlex.quote(address)}"

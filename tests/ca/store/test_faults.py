@@ -1,0 +1,146 @@
+"""What goes wrong with a store is said in a sentence that tells what to do, and loses no record."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import postgres_kit
+from ca_kit import OpenCore, issue
+from featward_ca.core import Core
+from featward_ca.errors import StoreError
+from featward_ca.health import Health
+from featward_ca.settings import embedded_file, embedded_store
+from featward_ca.store import audit
+from featward_ca.store.audit import Outcome
+from featward_ca.store.engines import open_store
+
+NAME = "prod.payments/pricing-api"
+
+# Issues until the file may not grow any more, says why it stopped, and goes on when it may.
+FULL = """
+import asyncio, resource, signal, sys
+from ca_kit import KEK, FakeClock, a_directory, issue
+from featward_ca.core import Core
+from featward_ca.errors import StoreError
+from featward_ca.keys import EncryptedKeyStore
+from featward_ca.situation import Situation
+from featward_ca.store.engines import open_store
+
+async def main():
+    situation = Situation.of(a_directory(), unsafe_short_lives=False)
+    core = await Core.open(open_store(sys.argv[1]), EncryptedKeyStore(KEK), situation, FakeClock())
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, most))
+    answered = []
+    try:
+        while True:
+            answered.append((await issue(core, "prod.payments/pricing-api")).row.serial)
+    except StoreError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    answered.append((await issue(core, "prod.payments/pricing-api")).row.serial)
+    await core.close()
+    print(*answered)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store_url(data: Path) -> str:
+    return embedded_store(data)
+
+
+def test_a_full_disk_stops_issuing_until_there_is_room_and_loses_nothing(
+    data: Path, store_url: str
+) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FULL, store_url]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said, answered = done.stdout.strip().splitlines()
+    assert "the disk" in said
+    serials = answered.split()
+    assert len(serials) > 10
+    stored = sqlite3.connect(embedded_file(data))
+    known = dict(stored.execute("SELECT serial, certificate FROM svid"))
+    assert all(known[serial] for serial in serials)
+    signed = {row[0] for row in stored.execute("SELECT serial FROM audit WHERE outcome = 'signed'")}
+    assert signed >= set(serials)
+    assert stored.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    stored.close()
+
+
+@pytest.fixture
+def locked(core: Core, data: Path) -> Iterator[sqlite3.Connection]:
+    """Another process that keeps the file for itself."""
+    holding = sqlite3.connect(embedded_file(data), isolation_level=None)
+    holding.execute("BEGIN EXCLUSIVE")
+    yield holding
+    holding.close()
+
+
+async def test_a_locked_store_says_who_to_look_for_and_goes_on_after(
+    core: Core, locked: sqlite3.Connection
+) -> None:
+    with pytest.raises(StoreError, match="locked for 5 s; end it"):
+        await issue(core, NAME)
+    problem = await Health(core).problem()
+    assert problem is not None
+    assert "locked" in problem
+    locked.execute("ROLLBACK")
+    await issue(core, NAME)
+    outcomes = [row.outcome for row in await core.store.read(audit.entries) if row.kind == "attest"]
+    assert outcomes == [Outcome.INTENT, Outcome.SIGNED]
+
+
+async def test_a_damaged_page_says_which_command_helps(open_core: OpenCore, data: Path) -> None:
+    core = await open_core()
+    for _ in range(50):
+        await issue(core, NAME)
+    await core.close()
+    damage(embedded_file(data))
+    with pytest.raises(StoreError, match="featward ca restore"):
+        await open_core()
+
+
+def damage(file: Path) -> None:
+    """Overwrite all but the first two pages."""
+    content = file.read_bytes()
+    file.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
+
+
+def test_a_file_that_is_no_store_is_told_apart(data: Path, store_url: str) -> None:
+    embedded_file(data).write_bytes(b"noise" * 1000)
+    with pytest.raises(StoreError, match=r"no store, or its beginning is damaged.*ca restore"):
+        open_store(store_url)
+
+
+async def test_a_server_that_is_gone_fails_what_waits_and_is_found_again(tmp_path: Path) -> None:
+    with postgres_kit.running() as server, server.database() as url:
+        store = open_store(url)
+        look = text("SELECT sequence FROM trust")
+        raised = text("UPDATE trust SET sequence = sequence + 1")
+        server.process.send_signal(signal.SIGQUIT)
+        server.process.wait(30)
+        for attempt in (store.read, store.run, store.exclusive):
+            with pytest.raises(StoreError, match="PostgreSQL"):
+                await attempt(lambda c: c.execute(look).scalar_one())
+        server.restart()
+        assert await store.read(lambda c: c.execute(look).scalar_one()) == 0
+        assert await store.run(lambda c: c.execute(raised).rowcount) == 1
+        store.close()

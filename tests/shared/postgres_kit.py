@@ -1,0 +1,127 @@
+"""A real PostgreSQL, started and ended by the tests: on a UNIX socket alone, with nothing kept.
+
+The program is Debian's. It refuses to run as root, so for root it becomes its package's user, whose
+folder cannot lie in pytest's own, which that user can't enter.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+_USER = "postgres"
+_MISSING = (
+    "these tests need PostgreSQL's server programs and there are none: on Debian, apt install"
+    " postgresql"
+)
+
+
+@dataclass
+class Server:
+    """A running server; its one user is a superuser without a password."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    _count: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of an empty database, which ends with the context."""
+        name = f"test_{next(self._count)}"
+        self.execute(f"CREATE DATABASE {name}")
+        yield f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """Run one statement as the superuser."""
+        with self._connect(database) as connection:
+            connection.execute(statement.encode())
+
+    def ready(self) -> bool:
+        """Whether it answers."""
+        with contextlib.suppress(psycopg.OperationalError):
+            self._connect("postgres").close()
+            return True
+        return False
+
+    def wait(self) -> None:
+        """Return when it answers; it says so nowhere else than in its answer."""
+        while not self.ready():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+                raise AssertionError((self.folder / "log").read_text())
+
+    def restart(self) -> None:
+        """Start it again on the same data after it has ended."""
+        self.process = _process(self.folder)
+        self.wait()
+
+    def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Server]:
+    """A server on an empty folder, for as long as the context lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="featward-postgresql-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, _USER, _USER)
+    try:
+        data = folder / "data"
+        subprocess.run(
+            [*_as_user(), _program("initdb"), "-D", data, "-U", _USER, "-A", "trust", "--no-sync"],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        server = Server(folder, _process(folder))
+        server.wait()
+        try:
+            yield server
+        finally:
+            server.process.send_signal(signal.SIGQUIT)
+            server.process.wait(30)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _process(folder: Path) -> subprocess.Popen[bytes]:
+    command = [*_as_user(), _program("postgres"), "-D", f"{folder}/data", "-k", str(folder)]
+    settings = {"listen_addresses": "", "fsync": "on", "max_connections": "200"}
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+
+def _as_user() -> list[str]:
+    """It ends with us, however we end."""
+    command = ["setpriv", "--pdeathsig", "QUIT"]
+    if os.geteuid() == 0:
+        command += ["--reuid", _USER, "--regid", _USER, "--clear-groups"]
+    return command
+
+
+def _program(name: str) -> str:
+    folders = [Path("/usr/lib/postgresql", version, "bin") for version in _versions()]
+    if asked := shutil.which("pg_config"):
+        told = subprocess.run([asked, "--bindir"], capture_output=True, text=True, check=True)
+        folders.insert(0, Path(told.stdout.strip()))
+    for folder in folders:
+        if (folder / name).exists():
+            return str(folder / name)
+    raise RuntimeError(_MISSING)
+
+
+def _versions() -> list[str]:
+    folder = Path("/usr/lib/postgresql")
+    found = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return sorted(found, key=int, reverse=True)
