@@ -49,7 +49,10 @@ def _loops(world: World, options: argparse.Namespace, console: Console) -> Runs:
         row = bench.run(issuer, count)
         runs[issuer.name, count].append(row)
         _keep(options.folder, {"issuer": issuer.name, "clients": count} | row)
-        _say(console, f"{issuer.name}, {count} clients: {row['rate']:,.0f}/s, {row['cpu']:.0f} µs CPU each")
+        _say(
+            console,
+            f"{issuer.name}, {count} clients: {row['rate']:,.0f}/s, {row['cpu']:.0f} µs CPU each",
+        )
     return runs
 
 
@@ -82,7 +85,9 @@ def _options() -> argparse.Namespace:
     add("--clients", type=int, default=STORM_CLIENTS, help="of a storm (default 10,000)")
     add("--suites", nargs="+", default=["loops", "storm"], choices=["loops", "storm"])
     add("--no-peer", action="store_true", help="leave step-ca out")
-    add("--smoke", action="store_true", help="tiny: shows that the bench works and measures nothing")
+    add(
+        "--smoke", action="store_true", help="tiny: shows that the bench works and measures nothing"
+    )
     add("--keep", action="store_true", help="keep the folder of the run, with all logs")
     options = parser.parse_args()
     if options.smoke:

@@ -91,7 +91,9 @@ def _figures(runs: Runs) -> Table:
     for name in ("issuer", "clients", *(column[0] for column in COLUMNS)):
         table.add_column(name, justify="left" if name == "issuer" else "right")
     for (name, clients), rows in sorted(runs.items(), key=lambda item: item[0]):
-        cells = [_spread([row[key] / scale for row in rows], digits) for _, key, scale, digits in COLUMNS]
+        cells = [
+            _spread([row[key] / scale for row in rows], digits) for _, key, scale, digits in COLUMNS
+        ]
         table.add_row(name, str(clients), *cells)
     return table
 
@@ -119,7 +121,8 @@ def _storms(storms: Rows) -> Table:
     drained = statistics.median(row["drain_seconds"] for row in storms) < STORM_SECONDS
     green = not any(row["bad_probes"] for row in storms)
     table.add_row(
-        f"renewed in less than {STORM_SECONDS:g} s, health green", "yes" if drained and green else "NO"
+        f"renewed in less than {STORM_SECONDS:g} s, health green",
+        "yes" if drained and green else "NO",
     )
     return table
 

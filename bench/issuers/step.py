@@ -153,7 +153,9 @@ def _authority(
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - datetime.timedelta(minutes=5))
     builder = builder.not_valid_after(now + datetime.timedelta(days=2))
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=below), critical=True)
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=True, path_length=below), critical=True
+    )
     builder = builder.add_extension(identifier, critical=False)
     return builder.add_extension(authority, critical=False).sign(signer, hashes.SHA256())
 

@@ -57,9 +57,11 @@ class Bench:
 
     def run(self, issuer: Issuer, clients: int) -> Row:
         """Start the issuer with nothing but what its clients need, load it, stop it."""
-        with self._step(issuer, clients) if issuer.peer else self._featward(issuer) as (
-            process,
-            command,
+        with (
+            self._step(issuer, clients) if issuer.peer else self._featward(issuer) as (
+                process,
+                command,
+            )
         ):
             command += ["--connections", str(clients), "--seconds", str(self.seconds)]
             return _measured(command, Running(process))
@@ -108,7 +110,9 @@ class Bench:
 
 def _measured(command: list[str], server: Running) -> Row:
     """The load program's figures, with what the server has spent on each certificate."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as load:
         assert load.stdout is not None  # noqa: S101  # asked for in the line above
         assert load.stderr is not None  # noqa: S101
         begun = load.stdout.readline() == "begin\n"

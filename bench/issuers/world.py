@@ -143,7 +143,9 @@ async def _issue(core: Core, csr: bytes, clients: int) -> list[IssuedSvid]:
 
 def _documents() -> list[dict[str, object]]:
     apps = [
-        _document("Workload", f"app-{number:02d}", {"businessUnit": UNIT, "name": f"app-{number:02d}"})
+        _document(
+            "Workload", f"app-{number:02d}", {"businessUnit": UNIT, "name": f"app-{number:02d}"}
+        )
         for number in range(WORKLOADS)
     ]
     # The one that comes by the CA's socket, where the kernel says who it is.

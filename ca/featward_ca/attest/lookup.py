@@ -5,6 +5,7 @@ A look costs a transaction, and after a restart of the CA all clients renew at o
 
 import asyncio
 
+from featward_ca.gathering import gather
 from featward_ca.store import renewals
 from featward_ca.store.renewals import Renewable
 from featward_ca.store.store import Store
@@ -14,7 +15,7 @@ _LARGEST = 256
 
 
 class Lookup:
-    """Gathers for one turn of the loop, which is when all requests that have arrived are read."""
+    """Shares looks among those who wait."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,7 +32,7 @@ class Lookup:
         return (await asyncio.shield(self._look)).get(serial)
 
     async def _gather(self, serials: set[str]) -> dict[str, Renewable]:
-        await asyncio.sleep(0)
+        await gather(lambda: len(serials), _LARGEST)
         if self._serials is serials:
             # Who asks from now on may be too late for this look.
             self._look = None

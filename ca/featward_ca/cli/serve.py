@@ -59,6 +59,7 @@ def serve(
     import asyncio
 
     from featward.descriptors import raise_limit
+    from featward_ca.garbage import collect_rarely
     from featward_ca.server import serve as run
     from featward_ca.settings import ServeSettings
 
@@ -76,6 +77,7 @@ def serve(
     )
     set_up(log_format, log_level)
     raise_limit()
+    collect_rarely()
     asyncio.run(run(settings, _announce))
 
 
