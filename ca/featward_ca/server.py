@@ -16,7 +16,7 @@ from typing import Any
 from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
 from featward.logs import fields
-from featward_ca.clock import Clock, SystemClock
+from featward_ca.clock import Clock, SystemClock, report_jumps
 from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError
 from featward_ca.health import Health
@@ -191,6 +191,7 @@ def _background(settings: ServeSettings, core: Core, own: OwnIdentity) -> dict[s
         "changes": core.follow_changes(),
         "pruning": core.keep_pruning(),
         "replicas": core.replicas.keep_beating(),
+        "clock": report_jumps(core.clock),
         "manifests": _follow_manifests(settings, core),
     }
 
