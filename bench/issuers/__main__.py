@@ -48,7 +48,7 @@ def _loops(world: World, options: argparse.Namespace, console: Console) -> Runs:
     for issuer, count in _interleaved(bench.issuers, options.rounds):
         row = bench.run(issuer, count)
         runs[issuer.name, count].append(row)
-        _keep(options.folder, {"issuer": issuer.name, "clients": count} | row)
+        _keep(options.folder, {"issuer": issuer.name, "clients": count}, row)
         _say(
             console,
             f"{issuer.name}, {count} clients: {row['rate']:,.0f}/s, {row['cpu']:.0f} µs CPU each",
@@ -61,7 +61,7 @@ def _storms(world: World, options: argparse.Namespace, console: Console) -> list
     for number in range(options.storms):
         row = storm.run(world, options.folder / "issue", options.clients, number)
         rows.append(row)
-        _keep(options.folder, {"suite": "storm"} | row)
+        _keep(options.folder, {"suite": "storm"}, row)
         _say(console, f"storm {number + 1}: renewed after {row['drain_seconds']:.1f} s")
     return rows
 
@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.smoke:
         options.rounds = options.storms = 1
-        options.seconds, options.clients, options.no_peer = 0.3, 50, True
+        options.seconds, options.clients, options.no_peer = 1.0, 50, True
     return options
 
 
@@ -100,8 +100,8 @@ def _say(console: Console, text: str) -> None:
     console.print(f"[dim]load {os.getloadavg()[0]:.1f}[/dim]  {text}")
 
 
-def _keep(folder: Path, row: dict[str, object]) -> None:
-    line = {"load": os.getloadavg()[0]} | row
+def _keep(folder: Path, of: dict[str, object], row: Row) -> None:
+    line = {"load": os.getloadavg()[0]} | of | row
     with (folder / "issuers.jsonl").open("a") as results:
         results.write(json.dumps(line) + "\n")
 

@@ -150,7 +150,7 @@ def _documents() -> list[dict[str, object]]:
     ]
     # The one that comes by the CA's socket, where the kernel says who it is.
     attest = {"unix": {"user": str(os.getuid())}}
-    node = {"businessUnit": UNIT, "name": "node", "attest": attest}
+    node: dict[str, object] = {"businessUnit": UNIT, "name": "node", "attest": attest}
     return [
         _document("Environment", "prod", {"trustDomain": TRUST_DOMAIN}),
         _document("BusinessUnit", UNIT, {}),

@@ -95,7 +95,7 @@ class Ca:
         process = subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
         with process:
             assert process.stderr is not None
-            said = []
+            said: list[str] = []
             while "the CA is ready" not in (line := process.stderr.readline()):
                 assert line, f"the CA ended before it was ready: {said[-3:]}"
                 said.append(line)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
@@ -37,8 +38,8 @@ def find(connection: Connection, serials: Sequence[str]) -> dict[str, Renewable]
     return {found.svid.serial: found for found in map(_renewable, rows)}
 
 
-def _renewable(row: Row[tuple[object, ...]]) -> Renewable:
-    values = tuple(row)
+def _renewable(row: Row[Any]) -> Renewable:
+    values: tuple[Any, ...] = tuple(row)
     successor = values[_SUCCESSOR_FROM:]
     lineage = dict(zip(_LINEAGE, values[_LINEAGE_FROM:_SUCCESSOR_FROM], strict=True))
     return Renewable(
@@ -48,6 +49,6 @@ def _renewable(row: Row[tuple[object, ...]]) -> Renewable:
     )
 
 
-def _svid(values: tuple[object, ...]) -> SvidRow:
+def _svid(values: tuple[Any, ...]) -> SvidRow:
     row = dict(zip(_SVID, values, strict=True))
     return SvidRow(**{**row, "cap": Cap(row["cap"])})
