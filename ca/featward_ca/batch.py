@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 class Leaf:
     """One certificate that is wanted, and what is stored with it.
 
-    `row` is None for what is nobody's identity. `at_halt`: made also while issuing is halted. A
-    `claim` of a renewal writes nothing: its cost is `renewed_from` of the row.
+    `row` is None for what is nobody's identity. `at_halt`: made also while issuing is halted.
+    `outrun` raises why the row could not be stored, if another renewal of the same SVID was faster.
     """
 
     request: Request
@@ -45,6 +45,7 @@ class Leaf:
     not_before: int
     not_after: int
     claim: Claim = nothing
+    outrun: Claim = nothing
     lineage: LineageRow | None = None
     row: SvidRow | None = None
     at_halt: bool = False
@@ -228,7 +229,7 @@ def _claim(connection: Connection, leaf: Leaf) -> None:
 def _judged_again(connection: Connection, leaf: Leaf) -> CaError:
     """Why a renewal that lost against another replica is refused."""
     try:
-        leaf.claim(connection)
+        leaf.outrun(connection)
     except CaError as error:
         return error
     return TooManyRequestsError("the same renewal is under way; ask again")

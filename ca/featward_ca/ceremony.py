@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from featward.manifests.text import seconds
+from featward_ca import reading
 from featward_ca.builder import name
-from featward_ca.errors import CaError
+from featward_ca.errors import CaError, MalformedRequestError
 from featward_ca.issuance import Issuance, Signer, new_serial
 from featward_ca.keys import EncryptedKeyStore, key_encryption_key
 from featward_ca.profile import Order, Purpose, SubjectName
@@ -143,8 +144,8 @@ def _order(file: Path, root: x509.Certificate, lifetime: int) -> Order:
     if len(raw) > 2 * CSR_BYTES:
         raise CeremonyError(f"{file} is too large for a certificate request")
     try:
-        request = x509.load_pem_x509_csr(raw)
-    except ValueError as error:
+        request = reading.request(raw)
+    except MalformedRequestError as error:
         raise CeremonyError(f"{file} is no certificate request in PEM") from error
     public = public_key_of(request.public_bytes(Encoding.DER))
     units = request.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
@@ -169,9 +170,9 @@ def _order(file: Path, root: x509.Certificate, lifetime: int) -> Order:
 def certificate_of(file: Path) -> x509.Certificate:
     """One certificate in PEM. Raises CeremonyError."""
     try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        certificate = reading.certificate(file.read_bytes())
         check_key(certificate.public_key())
-    except (OSError, ValueError) as error:
+    except (OSError, MalformedRequestError) as error:
         raise CeremonyError(f"{file} is no readable certificate: {error}") from error
     return certificate
 

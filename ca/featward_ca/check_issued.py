@@ -22,8 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
-from featward_ca import linter
-from featward_ca.errors import LintError, StoreError
+from featward_ca import linter, reading
+from featward_ca.errors import LintError, MalformedRequestError, StoreError
 from featward_ca.profile import Order, Purpose, SubjectName
 from featward_ca.recorded import serial_text
 from featward_ca.requests import spki_sha256
@@ -213,10 +213,8 @@ def _elsewhere(file: Path, record: _Record) -> Iterator[Finding]:
 
 def _read(raw: bytes | None) -> x509.Certificate | None:
     try:
-        if raw and raw.lstrip().startswith(b"-----"):
-            return x509.load_pem_x509_certificate(raw)
-        return x509.load_der_x509_certificate(raw or b"")
-    except ValueError:
+        return reading.certificate(raw or b"")
+    except MalformedRequestError:
         return None
 
 

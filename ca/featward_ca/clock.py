@@ -1,8 +1,25 @@
 """Time as a parameter, so that a test can let a week pass without sleeping."""
 
 import asyncio
+import datetime
+import logging
 import time
 from typing import Protocol
+
+from featward.logs import fields
+
+# What to do about a clock that is behind what it was.
+REMEDY = (
+    "set the clock right; if it is right now and was ahead then, wait until that time, or restore a"
+    " backup from before it"
+)
+_log = logging.getLogger(__name__)
+# No sleep is longer, and no look at whether the clock was set later.
+_STEP = 5.0
+# A clock that is slewed never gets so far in one step.
+_JUMP = 2.0
+# A clock that drifts is no clock that was set, so each of these begins anew.
+_WATCHED = 60.0
 
 
 class Clock(Protocol):
@@ -24,9 +41,39 @@ class SystemClock:
         return time.time()
 
     async def sleep_until(self, moment: float) -> None:
-        """Wait in steps of at most a minute, so that a stepped or suspended clock is noticed."""
+        """Wait in steps of a few seconds, so that a clock that was set is noticed soon."""
         while (left := moment - self.now()) > 0:  # noqa: ASYNC110  # time sets no event
-            await asyncio.sleep(min(left, 60.0))
+            await asyncio.sleep(min(left, _STEP))
+
+
+async def wait_steadily(clock: Clock, seconds: float) -> bool:
+    """Wait for so long by a clock that nobody can set; whether ours agrees with it."""
+    began, ahead = time.monotonic(), clock.now() - time.monotonic()
+    while (left := began + seconds - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, _STEP))
+        if abs(clock.now() - time.monotonic() - ahead) > _JUMP:
+            return False
+    return True
+
+
+async def report_jumps(clock: Clock) -> None:
+    """Log each time that the clock was set while this process ran, until cancelled. A machine that
+    was suspended looks the same.
+    """
+    while True:
+        ahead = clock.now() - time.monotonic()
+        await wait_steadily(clock, _WATCHED)
+        jump = clock.now() - time.monotonic() - ahead
+        if abs(jump) > _JUMP:
+            _log.error(
+                "the clock was set; if it is wrong now, so are the times in what is signed",
+                extra=fields(seconds=round(jump, 1)),
+            )
+
+
+def readable(moment: float) -> str:
+    """For a person."""
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def milliseconds(clock: Clock) -> int:

@@ -25,7 +25,7 @@ from featward_ca.attest.reviews import TokenReviewer
 from featward_ca.authorities import Authorities
 from featward_ca.bans import Bans
 from featward_ca.batch import Batch
-from featward_ca.clock import Clock
+from featward_ca.clock import Clock, wait_steadily
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
 from featward_ca.federation.foreign import Foreign
@@ -232,10 +232,14 @@ class Core:
             _log.info("store pruned", extra=fields(rows=count))
 
     async def keep_pruning(self) -> None:
-        """Prune every hour, until cancelled. Replicas do not get in each other's way."""
+        """Prune every hour, until cancelled. Replicas do not get in each other's way.
+
+        Not in an hour in which the clock was set, nor at once after a start: what a wrong clock takes
+        for long over is in use, and would be gone when the clock is right again.
+        """
         while True:
-            await self.prune()
-            await self.clock.sleep_until(self.clock.now() + _PRUNE_SECONDS)
+            if await wait_steadily(self.clock, _PRUNE_SECONDS):
+                await self.prune()
 
     def take_over(self, directory: Directory) -> None:
         """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing

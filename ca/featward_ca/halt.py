@@ -7,10 +7,9 @@ halted: what was halted for a key in wrong hands is mended by a rotation, and ca
 able to reach the CA to be told.
 """
 
-import datetime
 from dataclasses import dataclass
 
-from featward_ca.clock import Clock
+from featward_ca.clock import REMEDY, Clock, readable
 from featward_ca.errors import ClockSkewError, IssuanceHaltedError
 from featward_ca.store import issuance
 from featward_ca.store.issuance import Halted
@@ -49,8 +48,8 @@ class Halt:
         now, row = self._clock.now(), issuance.read(connection)
         if now < row.clock_high - _CLOCK_TOLERANCE:
             raise ClockSkewError(
-                f"clock-skew: the CA's clock says {_text(now)}, {row.clock_high - now:.0f} s before"
-                f" its last signature at {_text(row.clock_high)}; set the clock right"
+                f"clock-skew: the CA's clock says {readable(now)}, {row.clock_high - now:.0f} s before"
+                f" its last signature at {readable(row.clock_high)}; {REMEDY}"
             )
         if now > row.clock_high + _CLOCK_STEP:
             issuance.raise_clock(connection, now)
@@ -68,7 +67,3 @@ class Halt:
     async def resume(self) -> bool:
         """Issue again; False when it was not halted."""
         return await self._store.run(issuance.resume)
-
-
-def _text(moment: float) -> str:
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

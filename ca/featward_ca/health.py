@@ -70,7 +70,8 @@ class Health:
     async def problem(self) -> str | None:
         """Why no certificate could be made, or None; a recent answer is given again."""
         async with self._lock:
-            if self._core.clock.now() >= self._checked_at + _CANARY_SECONDS:
+            # A clock that was set back makes the last answer look new for as long as it was set back.
+            if not 0 <= self._core.clock.now() - self._checked_at < _CANARY_SECONDS:
                 self._problem = await self._try()
                 self._checked_at = self._core.clock.now()
             return self._problem

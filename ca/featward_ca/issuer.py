@@ -136,6 +136,7 @@ class Issuer:
             not_before=row.not_before,
             not_after=row.not_after,
             claim=attested.claim,
+            outrun=attested.outrun,
             lineage=None if attested.lineage else _lineage(attested, row, now),
             row=row,
             at_halt=attested.method is Method.SELF,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from featward.logs import fields
 from featward_ca.batch import Batch, Leaf, Made
 from featward_ca.errors import CaError, IssuanceError
+from featward_ca.gathering import gather
 
 _log = logging.getLogger(__name__)
 # As many as the store takes into one transaction.
@@ -58,19 +59,12 @@ class Leaves:
 
     async def _start_batches(self) -> None:
         while self._waiting:
-            await self._gather()
+            await gather(lambda: len(self._waiting), _LARGEST_BATCH)
             batch = self._waiting[:_LARGEST_BATCH]
             self._waiting = self._waiting[_LARGEST_BATCH:]
             self._start(batch)
             while len(self._under_way) >= _BATCHES_AT_ONCE:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _gather(self) -> None:
-        """Wait until one whole turn of the loop has brought nothing new."""
-        seen = 0
-        while seen < len(self._waiting) < _LARGEST_BATCH:
-            seen = len(self._waiting)
-            await asyncio.sleep(0)
 
     def _start(self, batch: list[tuple[Leaf, asyncio.Future[Made]]]) -> None:
         task = asyncio.create_task(self._finish_batch(batch))

@@ -9,11 +9,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from featward_ca import reading
 from featward_ca.errors import MalformedRequestError
 from featward_engine import check_requests
 
@@ -57,16 +56,12 @@ def public_key_of(csr: bytes) -> ec.EllipticCurvePublicKey:
         raise MalformedRequestError(
             f"a certificate request has 1 to {CSR_BYTES} bytes, this one has {len(csr)}"
         )
+    request = reading.request(csr)
     try:
-        request = x509.load_der_x509_csr(csr)
-        key = request.public_key()
-        digest = request.signature_hash_algorithm
-        signed = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise MalformedRequestError(
-            "the certificate request is no readable PKCS #10 in DER"
-        ) from error
-    checked = check_key(key)
+        digest, signed = request.signature_hash_algorithm, request.is_signature_valid
+    except reading.UNREADABLE:
+        digest, signed = None, False
+    checked = check_key(request.public_key())
     if not isinstance(digest, _HASHES) or not signed:
         raise MalformedRequestError(
             "the certificate request is not signed by its own key with SHA-256 or better"

@@ -19,7 +19,7 @@ from featward.listening import not_listening
 from featward.logs import fields
 from featward_ca.attest.cluster_api import ClusterApi
 from featward_ca.attest.kubernetes import Operator
-from featward_ca.clock import Clock, SystemClock
+from featward_ca.clock import Clock, SystemClock, report_jumps
 from featward_ca.core import Core, lock_data
 from featward_ca.directory import Directory
 from featward_ca.errors import ConfigurationError
@@ -255,6 +255,7 @@ def _background(
         "changes": core.follow_changes(),
         "pruning": core.keep_pruning(),
         "replicas": core.replicas.keep_beating(),
+        "clock": report_jumps(core.clock),
         "manifests": _follow_manifests(settings, core),
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::connection::Connection;
 use crate::options::Options;
-use crate::result::Outcome;
+use load::result::Outcome;
 
 pub fn run(options: &Options) -> Outcome {
     let mut outcome = Outcome::new();

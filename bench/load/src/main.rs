@@ -8,7 +8,6 @@ mod handshake;
 mod idle;
 mod options;
 mod requests;
-mod result;
 
 use options::{Mode, Options};
 

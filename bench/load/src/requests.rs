@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
 use crate::options::Options;
-use crate::result::Outcome;
+use load::result::Outcome;
 
 pub fn run(options: &Options) -> Outcome {
     // All threads begin together, after their connections are up.

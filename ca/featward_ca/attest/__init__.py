@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from featward_ca.directory import Workload
+from featward_ca.recorded import nothing
 from featward_ca.store.store import Connection
 from featward_ca.store.svids import OWN_METHOD, TOKEN_METHOD
 
@@ -38,7 +39,8 @@ class Claim(Protocol):
 @dataclass(frozen=True)
 class Attested:
     """A proven workload. `lineage` is set where the client is one that we know, `renewed_from` where
-    an SVID was renewed that may be renewed once. `cluster`: that of a service account.
+    an SVID was renewed that may be renewed once: that is paid for by the row which is stored, and
+    `outrun` raises why it could not be. `cluster`: that of a service account.
     """
 
     workload: Workload
@@ -47,3 +49,4 @@ class Attested:
     lineage: str | None = None
     renewed_from: str | None = None
     cluster: str | None = None
+    outrun: Claim = nothing

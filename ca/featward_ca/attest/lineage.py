@@ -7,7 +7,7 @@ more.
 
 from dataclasses import replace
 
-from featward_ca.attest import RENEWED_BY_SVID, Attested, Claim, Method
+from featward_ca.attest import RENEWED_BY_SVID, Attested, Method
 from featward_ca.attest.renewal import Renewals, Stored
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -51,8 +51,7 @@ class Lineages:
             return attested
         if isinstance(renewal, Stored):
             return renewal
-        both = _both(attested.claim, renewal.claim)
-        return replace(renewal, claim=both, cluster=attested.cluster)
+        return replace(renewal, claim=attested.claim, cluster=attested.cluster)
 
     def _row(self, connection: Connection, serial: str, lineage: str | None) -> LineageRow | None:
         """The lineage, if it is one that may go on."""
@@ -71,11 +70,3 @@ def _is_of(row: LineageRow, attested: Attested) -> bool:
         and row.method == attested.method
         and row.cluster == attested.cluster
     )
-
-
-def _both(first: Claim, second: Claim) -> Claim:
-    def claim(connection: Connection) -> None:
-        first(connection)
-        second(connection)
-
-    return claim

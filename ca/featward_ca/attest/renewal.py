@@ -12,6 +12,7 @@ from enum import Enum, auto
 
 from featward.logs import fields
 from featward_ca.attest import RENEWED_BY_SVID, Attested, Method
+from featward_ca.attest.lookup import Lookup
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
 from featward_ca.errors import (
@@ -21,6 +22,7 @@ from featward_ca.errors import (
     TooManyRequestsError,
 )
 from featward_ca.metrics import Metrics
+from featward_ca.recorded import nothing
 from featward_ca.requests import Key
 from featward_ca.store import audit, svids
 from featward_ca.store.audit import Entry, Outcome
@@ -58,6 +60,7 @@ class Renewals:
     ) -> None:
         self.grace = grace
         self._store = store
+        self._lookup = Lookup(store)
         self._clock = clock
         self._metrics = metrics
 
@@ -69,10 +72,10 @@ class Renewals:
         Raises EvidenceNeededError, NotAttestedError or TooManyRequestsError, and SvidClonedError
         after it has tainted the lineage.
         """
-        old = await self._store.read(lambda connection: svids.find(connection, serial))
-        if old is None or old.spiffe_id != spiffe_id:
+        found = await self._lookup.find(serial)
+        if found is None or found.svid.spiffe_id != spiffe_id:
             raise NotAttestedError(f"no SVID with serial {serial} was issued for {spiffe_id}")
-        lineage = await self._store.read(lambda connection: svids.lineage(connection, old.lineage))
+        old, lineage, successor = found.svid, found.lineage, found.successor
         if lineage.method not in RENEWED_BY_SVID:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
@@ -82,7 +85,6 @@ class Renewals:
         if lineage.workload not in directory.workloads:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")
         digest = key.sha256
-        successor = await self._store.read(lambda connection: svids.successor(connection, serial))
         match _compare(successor, digest):
             case _Found.OTHER_KEY:
                 await self._cloned(old)
@@ -91,9 +93,7 @@ class Renewals:
             case _Found.SAME_KEY if successor and successor.certificate:
                 return Stored(successor, successor.certificate)
 
-        def claim(connection: Connection) -> None:
-            # Judged again, in the transaction that stores the intent: another request may have been
-            # faster.
+        def outrun(connection: Connection) -> None:
             match _compare(svids.successor(connection, serial), digest):
                 case _Found.OTHER_KEY:
                     raise SvidClonedError("another key was faster")
@@ -103,7 +103,12 @@ class Renewals:
                     raise TooManyRequestsError("the same renewal is under way; ask again")
 
         return Attested(
-            directory.workload(lineage.workload), Method(lineage.method), claim, lineage.id, serial
+            directory.workload(lineage.workload),
+            Method(lineage.method),
+            nothing,
+            lineage.id,
+            serial,
+            outrun=outrun,
         )
 
     async def _cloned(self, old: SvidRow) -> None:

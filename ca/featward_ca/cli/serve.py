@@ -91,6 +91,7 @@ def serve(
     import asyncio
 
     from featward.descriptors import raise_limit
+    from featward_ca.garbage import collect_rarely
     from featward_ca.server import serve as run
     from featward_ca.settings import BundleSettings, ServeSettings
 
@@ -118,6 +119,7 @@ def serve(
     )
     set_up(log_format, log_level)
     raise_limit()
+    collect_rarely()
     asyncio.run(run(settings, _announce))
 
 

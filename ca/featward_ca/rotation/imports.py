@@ -8,7 +8,7 @@ announced.
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from featward_ca import linter
+from featward_ca import linter, reading
 from featward_ca.builder import name
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, LintError, MalformedRequestError
@@ -177,7 +177,4 @@ def order_of(certificate: x509.Certificate, purpose: Purpose, subject: SubjectNa
 def _read(raw: bytes) -> x509.Certificate:
     if not 0 < len(raw) <= _LARGEST:
         raise MalformedRequestError(f"a certificate has 1 to {_LARGEST} bytes")
-    try:
-        return x509.load_der_x509_certificate(raw)
-    except ValueError as error:
-        raise MalformedRequestError("the certificate is no readable X.509 in DER") from error
+    return reading.certificate(raw)

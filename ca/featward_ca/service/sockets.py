@@ -15,11 +15,17 @@ _LARGEST_MESSAGE = 128 * 1024
 # The Listener in front pings every 30 s to notice a dead far side. By default grpc takes more than two
 # pings without data for an attack ("too_many_pings") and ends the connection with all its streams.
 _PINGS_ARE_NO_ATTACK = 0
+# Calls that have arrived and that Python has not looked at yet. By default grpc answers CANCELLED to some
+# of them from 1000 on, to all from 3000 on; after a restart more clients than that are there at once.
+# Who may wait at all is the Listener's to say, by its number of connections.
+_MOST_PENDING = 65_536
 _OPTIONS = [
     ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.max_ping_strikes", _PINGS_ARE_NO_ATTACK),
+    ("grpc.server.max_pending_requests", _MOST_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
 ]
 
 

@@ -1,0 +1,5 @@
+//! What the load programs share.
+#![forbid(unsafe_code)]
+
+pub mod result;
+pub mod trust;
