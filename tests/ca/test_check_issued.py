@@ -27,6 +27,12 @@ PRICING = "prod.payments/pricing-api"
 
 
 @pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    """The embedded store alone can be read beside its CA without a server."""
+    return f"sqlite:///{tmp_path}/ca.sqlite3"
+
+
+@pytest.fixture
 def file(core: Core, tmp_path: Path) -> Path:
     """The store of the running core."""
     (found,) = tmp_path.glob("*.sqlite3")
