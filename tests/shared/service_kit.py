@@ -2,19 +2,27 @@
 set.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from cryptography import x509
 
-from ca_kit import a_request
+from ca_kit import TRUST_DOMAIN, a_request
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
+from featward_ca.clock import Clock
 from featward_ca.core import Core
 from featward_ca.recorded import serial_text
+from featward_ca.service.admin import handlers as admin_handlers
+from featward_ca.service.guard import Guard
 from featward_ca.service.identity import IdentityService
+from featward_ca.service.peers import ADMIN
+from featward_ca.service.sockets import listen
 from featward_ca.service.streams import Streams
 
 NAME = "prod.payments/pricing-api"
@@ -53,6 +61,30 @@ class Served:
         request = identity_pb2.AttestRequest(evidence=evidence, csr=csr or a_request())
         answer: identity_pb2.AttestResponse = await self.stub.Attest(request)
         return answer
+
+
+@asynccontextmanager
+async def serving(core: Core, clock: Clock, folder: Path) -> AsyncIterator[Served]:
+    """A CA behind its sockets, in this folder."""
+    guard, streams = Guard(TRUST_DOMAIN, clock, core.metrics, core.issuance), Streams()
+    service = IdentityService(core, streams)
+    looked_after = admin_handlers(core, streams)
+    sockets = folder / "i.sock", folder / "a.sock"
+    servers = [
+        await listen(
+            sockets[0],
+            [guard.service(IDENTITY, service.handlers), guard.service(AUTHORITY, looked_after)],
+        ),
+        await listen(sockets[1], [guard.service(AUTHORITY, looked_after, ADMIN)]),
+    ]
+    async with (
+        grpc.aio.insecure_channel(f"unix:{sockets[0]}") as identity,
+        grpc.aio.insecure_channel(f"unix:{sockets[1]}") as admin,
+    ):
+        yield Served(core, Stub(identity), AdminStub(admin), AdminStub(identity), streams, service)
+    for server in servers:
+        await server.stop(0)
+    await service.drain()
 
 
 def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:

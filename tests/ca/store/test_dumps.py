@@ -3,7 +3,6 @@ PostgreSQL's own programs for its backups.
 """
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,17 +43,20 @@ def libpq(url: str) -> str:
     return url.replace("+psycopg", "")
 
 
+async def run(command: list[str | Path]) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0
+
+
 async def dump(url: str, file: Path) -> None:
-    command = ["pg_dump", "--format=custom", "--file", file, libpq(url)]
-    await asyncio.to_thread(subprocess.run, command, check=True)
+    await run(["pg_dump", "--format=custom", "--file", file, libpq(url)])
 
 
 async def fill(url: str, file: Path) -> None:
     """As `featward ca backup --store` says it."""
     options = ["--no-owner", "--exit-on-error", "--single-transaction"]
     assert " ".join(options) in postgresqls_own(url, file)
-    command = ["pg_restore", *options, "--dbname", libpq(url), file]
-    await asyncio.to_thread(subprocess.run, command, check=True)
+    await run(["pg_restore", *options, "--dbname", libpq(url), file])
 
 
 async def go_on(url: str, data: Path, clock: FakeClock, kek: bytes = KEK) -> Restored:
