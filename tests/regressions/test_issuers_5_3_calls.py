@@ -220,9 +220,13 @@ HOSTILE += [
 ]
 
 
-@pytest.mark.parametrize("path", HOSTILE)
-async def test_spiffe_paths_are_checked_on_every_way_in(served: Served, path: str) -> None:
+async def test_spiffe_paths_are_checked_on_every_way_in(served: Served) -> None:
     """One way in that did not check was enough. The ways: parsing, bans, the signer, handshakes."""
+    for path in HOSTILE:
+        await _refused_everywhere(served, path)
+
+
+async def _refused_everywhere(served: Served, path: str) -> None:
     text = f"spiffe://{TRUST_DOMAIN}{path}"
     with pytest.raises(SpiffeIdError):
         SpiffeId.parse(text)

@@ -63,21 +63,25 @@ def restore(
 ) -> None:
     """Put a backup in the place of the CA's state. Stop the CA, and all replicas, first."""
     from featward_ca.clock import SystemClock
-    from featward_ca.keys import key_encryption_key
     from featward_ca.restore import adopt
     from featward_ca.restore import restore as run
 
-    kek, _ = key_encryption_key(kek_file, data, first_start=False)
-    if file and store is None:
-        done = run(file, data, kek, SystemClock(), replace=replace)
-    elif store and file is None:
-        done = adopt(store, data, kek, SystemClock())
+    if file is not None and store is None:
+        done = run(file, data, _kek(kek_file, data), SystemClock(), replace=replace)
+    elif file is None and store is not None:
+        done = adopt(store, data, _kek(kek_file, data), SystemClock())
     else:
         raise typer.BadParameter(
             "name either a file of featward ca backup, or with --store the database that pg_restore"
             " has filled"
         )
     console.print("\n".join(_said(done, store)), highlight=False, soft_wrap=True)
+
+
+def _kek(kek_file: Path | None, data: Path) -> bytes:
+    from featward_ca.keys import key_encryption_key
+
+    return key_encryption_key(kek_file, data, first_start=False)[0]
 
 
 def _said(done: "Restored", store: str | None) -> Iterator[str]:
