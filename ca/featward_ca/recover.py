@@ -5,25 +5,22 @@ and makes the one thing that the next start can't make by itself, the root; the 
 rest. What is given up stays announced until its end, so that what still works goes on working.
 """
 
-import contextlib
 import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from featward.identity.join_token import SECRET_BYTES, JoinToken
 from featward_ca.clock import Clock
 from featward_ca.core import Core, lock_data
-from featward_ca.errors import ConfigurationError, KeyEncryptionError, NoAuthorityError, StoreError
+from featward_ca.errors import ConfigurationError, KeyEncryptionError, NoAuthorityError
 from featward_ca.halt import Halt
 from featward_ca.issuance import Issuance, Signer
 from featward_ca.keys import EncryptedKeyStore, reencrypted
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
-from featward_ca.replicas import BEAT_SECONDS, DEAD_LOOKS, Replicas
 from featward_ca.restore import move_aside
 from featward_ca.rotation import actions
 from featward_ca.rotation.carry_out import By, CarryOut
@@ -31,69 +28,14 @@ from featward_ca.rotation.known import PLATFORM, ROOT
 from featward_ca.rotation.plan import Terms
 from featward_ca.settings import DAY, HOUR, REATTEST_GRACE, Lifetimes, embedded_file, embedded_store
 from featward_ca.situation import Situation
-from featward_ca.store import audit, authority_rows, copy, environment, replica_rows, svids, tokens
-from featward_ca.store.audit import Entry, Outcome
+from featward_ca.stopped import Stopped
+from featward_ca.store import authority_rows, svids, tokens
 from featward_ca.store.authority_rows import AuthorityRow, State
 from featward_ca.store.engines import open_store
 from featward_ca.store.store import Connection, Store
 
 # Recovery takes longer than a first start, and the tokens are handed to many.
 TOKEN_LIFETIME = DAY
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """A store whose CA is stopped, and what it belongs to."""
-
-    store: Store
-    trust_domain: str
-    clock: Clock
-
-    async def note(self, kind: str, detail: str) -> None:
-        """One row of the audit table."""
-        entry = Entry(
-            self.clock.now(),
-            self.store.replica,
-            secrets.token_hex(8),
-            kind,
-            "command",
-            Outcome.NOTED,
-            detail=detail,
-        )
-        await self.store.run(lambda connection: audit.append(connection, entry))
-
-
-@contextlib.asynccontextmanager
-async def stopped(data: Path, address: str | None, clock: Clock) -> AsyncIterator[Stopped]:
-    """The store of a CA that is not running, after a copy of it was laid aside. Raises
-    ConfigurationError or StoreError.
-    """
-    file = embedded_file(data)
-    if address is None and not _is_there(file):
-        raise StoreError(
-            f"there is no store in {data}; restore a backup (featward ca restore), or begin anew:"
-            " featward ca recover store"
-        )
-    lock = lock_data(data)
-    try:
-        if address is None:
-            _keep_copy(file)
-        store = open_store(address or embedded_store(data))
-        try:
-            found = await store.read(environment.find)
-            if found is None:
-                raise StoreError("the store belongs to no environment yet; start the CA")
-            await _check_alone(store, clock)
-            replicas = Replicas(store, clock, lambda: 0)
-            await replicas.join()
-            try:
-                yield Stopped(store, found.trust_domain, clock)
-            finally:
-                await replicas.leave()
-        finally:
-            store.close()
-    finally:
-        os.close(lock)
 
 
 async def new_root(at: Stopped, keys: EncryptedKeyStore, *, force: bool) -> list[str]:
@@ -204,7 +146,7 @@ async def new_store(
     lock = lock_data(data)
     try:
         said = []
-        if address is None and _is_there(embedded_file(data)):
+        if address is None and embedded_file(data).exists():
             said.append(f"what was there is now {move_aside(embedded_file(data))}")
         store = open_store(address or embedded_store(data))
         if await store.read(authority_rows.any_made):
@@ -248,16 +190,6 @@ async def _give_up(at: Stopped, owner: str | None) -> int:
 
 async def _announced(at: Stopped) -> list[AuthorityRow]:
     return await at.store.read(authority_rows.announced)
-
-
-async def _check_alone(store: Store, clock: Clock) -> None:
-    since = clock.now() - DEAD_LOOKS * BEAT_SECONDS
-    rows = await store.read(replica_rows.everybody) if store.shared else []
-    if running := [row.id for row in rows if row.seen_at > since]:
-        raise ConfigurationError(
-            f"{len(running)} replicas are running, or were {DEAD_LOOKS * BEAT_SECONDS:g} s ago; stop"
-            " them first"
-        )
 
 
 async def _tokens(
@@ -304,16 +236,6 @@ def _free(folder: Path, name: str) -> Path:
     while file.exists():
         number, file = number + 1, folder / f"{name}.{number + 1}.token"
     return file
-
-
-def _is_there(file: Path) -> bool:
-    return file.exists()
-
-
-def _keep_copy(file: Path) -> None:
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    copy.check(file)
-    copy.copy(file, file.with_name(f"{file.name}.before-recovery-{stamp}-{secrets.token_hex(2)}"))
 
 
 def _digest(der: bytes) -> bytes:

@@ -16,10 +16,20 @@ from featward_ca.core import lock_data
 from featward_ca.errors import CaError, StoreError
 from featward_ca.keys import EncryptedKeyStore, KeyStore
 from featward_ca.settings import embedded_file
-from featward_ca.store import audit, authority_rows, carried, copy, environment, svids
+from featward_ca.stopped import stopped
+from featward_ca.store import (
+    audit,
+    authority_rows,
+    carried,
+    copy,
+    environment,
+    replica_rows,
+    svids,
+)
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.carried import Carried
 from featward_ca.store.engines import open_store
+from featward_ca.store.read_only import read_only
 from featward_ca.store.store import Connection, Store
 
 
@@ -48,6 +58,26 @@ def restore(file: Path, data: Path, kek: bytes, clock: Clock, *, replace: bool) 
         return _restore(file, target, EncryptedKeyStore(kek), clock)
     finally:
         os.close(lock)
+
+
+def adopt(address: str, data: Path, kek: bytes, clock: Clock) -> Restored:
+    """Do the same to a database that PostgreSQL's own program has filled, of which nothing is known
+    but what is in it. Raises ConfigurationError or StoreError, and then nothing has changed.
+    """
+    with read_only(address) as connection:
+        if not environment.is_store(connection):
+            raise StoreError(
+                "the database holds no store; let pg_restore fill it first, and do not start a CA"
+                " on it before"
+            )
+    return asyncio.run(_adopt(address, data, EncryptedKeyStore(kek), clock))
+
+
+async def _adopt(address: str, data: Path, keys: KeyStore, clock: Clock) -> Restored:
+    async with stopped(data, address, clock) as at:
+        sequence, clients = await _go_on(at.store, keys, clock, Carried())
+        await at.store.exclusive(lambda c: replica_rows.keep_only(c, at.store.replica, clock.now()))
+    return Restored(sequence, clients, None, None)
 
 
 def _restore(file: Path, target: Path, keys: KeyStore, clock: Clock) -> Restored:
@@ -97,19 +127,26 @@ async def _read(store: Store) -> Carried:
 async def _adapt(address: str, keys: KeyStore, clock: Clock, before: Carried) -> tuple[int, int]:
     store = open_store(address)
     try:
-        for row in await store.read(authority_rows.announced):
-            if row.key is not None:
-                keys.load(row.key)
-        now = clock.now()
-        entry = Entry(now, store.replica, secrets.token_hex(8), "restore", "command", Outcome.NOTED)
-
-        def work(connection: Connection) -> tuple[int, int]:
-            carried.write(connection, before)
-            carried.forget_tokens(connection)
-            environment.jump(connection, max(now, before.sequence + 1), now)
-            audit.append(connection, entry)
-            return authority_rows.sequence(connection), len(svids.by_join_token(connection, now))
-
-        return await store.exclusive(work)
+        return await _go_on(store, keys, clock, before)
     finally:
         store.close()
+
+
+async def _go_on(store: Store, keys: KeyStore, clock: Clock, before: Carried) -> tuple[int, int]:
+    """Make the past of a store safe to go on from; says the sequence, and how many clients came by
+    join token.
+    """
+    for row in await store.read(authority_rows.announced):
+        if row.key is not None:
+            keys.load(row.key)
+    now = clock.now()
+    entry = Entry(now, store.replica, secrets.token_hex(8), "restore", "command", Outcome.NOTED)
+
+    def work(connection: Connection) -> tuple[int, int]:
+        carried.write(connection, before)
+        carried.forget_tokens(connection)
+        environment.jump(connection, max(now, before.sequence + 1), now)
+        audit.append(connection, entry)
+        return authority_rows.sequence(connection), len(svids.by_join_token(connection, now))
+
+    return await store.exclusive(work)

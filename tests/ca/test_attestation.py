@@ -33,7 +33,7 @@ from featward_ca.errors import (
 from featward_ca.issuer import IssuedSvid
 from featward_ca.requests import keys_of
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import audit, svids
+from featward_ca.store import audit
 
 ROOT = b"\7" * 32
 NAME = "prod.payments/pricing-api"
@@ -59,15 +59,6 @@ async def renew(core: Core, svid: IssuedSvid, csr: bytes | None = None) -> Issue
 async def test_a_join_token_gives_the_identity_that_it_is_bound_to(core: Core) -> None:
     issued = await by_token(core, await a_token(core))
     assert issued.row.spiffe_id == f"spiffe://{TRUST_DOMAIN}/bu/payments/svc/pricing-api"
-
-
-async def test_a_join_token_is_good_for_one_of_fifty_at_the_same_time(core: Core) -> None:
-    token = await a_token(core)
-    proofs = [await core.tokens.attest(core.situation.directory, token.evidence) for _ in range(50)]
-    outcomes = await asyncio.gather(*(issue(core, p) for p in proofs), return_exceptions=True)
-    assert sum(isinstance(outcome, IssuedSvid) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, NotAttestedError) for outcome in outcomes) == 49
-    assert (await core.store.read(lambda c: svids.live(c, core.clock.now()))).svids == 1
 
 
 async def test_a_used_an_expired_and_an_invented_token_are_refused_alike(

@@ -108,24 +108,6 @@ def _openssl_verify(folder: Path) -> str:
     return done.stdout + done.stderr
 
 
-async def test_only_the_public_key_is_taken_from_a_request(core: Core) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "admin")])
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("spiffe://x/other")])
-    request = (
-        x509.CertificateSigningRequestBuilder()
-        .subject_name(name)
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    csr = request.public_bytes(serialization.Encoding.DER)
-    issued = await issue(core, "prod.risk/scoring", csr)
-    assert issued.row.spiffe_id == f"spiffe://{TRUST_DOMAIN}/bu/risk/svc/scoring"
-    leaf = x509.load_der_x509_certificate(issued.chain[0])
-    assert not leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-
-
 def _weak() -> bytes:
     return a_request(ec.derive_private_key(1, ec.SECP256R1()))
 

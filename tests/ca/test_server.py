@@ -498,6 +498,11 @@ def test_a_backup_of_postgresql_is_postgresqls_own(tmp_path: Path) -> None:
     assert "pg_dump --format=custom" in said
     assert "postgresql://ca@db.acme.example/featward_prod" in " ".join(said.split())
     assert "secret" not in said
+    assert "pg_restore" in said
+    assert "featward ca restore --store DATABASE" in " ".join(said.split())
+    for both in ((), (str(tmp_path / "ca.backup"), *store)):
+        refused = _run("restore", *both, "--data", str(tmp_path), status=2).stderr
+        assert "name either a file" in refused
 
 
 def test_a_command_without_a_ca_says_what_to_do(tmp_path: Path) -> None:

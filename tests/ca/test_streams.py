@@ -134,15 +134,6 @@ async def test_who_has_not_acknowledged_is_counted_and_listed_by_page(served: Se
         stream.cancel()
 
 
-async def test_page_sizes_are_clamped(served: Served) -> None:
-    for _ in range(2):
-        await attest(served)
-    request = authority_pb2.ListClientsRequest(limit=2**32 - 1)
-    assert len((await served.admin.ListClients(request)).clients) == 2
-    bans = await served.admin.ListBans(authority_pb2.ListBansRequest(limit=2**32 - 1))
-    assert not bans.bans
-
-
 async def test_clients_are_listed_by_the_authority_that_signed_what_they_use(
     served: Served,
 ) -> None:

@@ -88,23 +88,6 @@ async def test_a_server_of_another_identity_is_not_trusted_and_gets_nothing(
     assert "accepted" not in json.loads(listener.handshakes())
 
 
-async def test_a_server_with_a_stolen_authority_is_not_trusted(
-    environment: Environment, tmp_path: Path
-) -> None:
-    server = environment.process(environment.payments, CA, claimed_issuer=environment.platform)
-    client = environment.process(environment.payments, PRICING)
-    async with (
-        listening(server, forward=tmp_path / "none.sock") as (_, address),
-        dialling(client, address=address, socket=tmp_path / "out.sock", expect=CA) as (
-            dialer,
-            opened,
-        ),
-    ):
-        with pytest.raises(grpc.aio.AioRpcError):
-            await who(opened)
-        assert "out-of-scope" in (dialer.last_error() or "")
-
-
 async def test_nobody_there_is_unreachable_and_forgotten_once_a_call_gets_through(
     environment: Environment, tmp_path: Path
 ) -> None:

@@ -122,14 +122,6 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(
             waiting.cancel()
 
 
-async def test_a_stolen_authority_with_a_forged_key_identifier_is_refused(
-    environment: Environment, tmp_path: Path
-) -> None:
-    stolen, claimed = environment.payments, environment.risk
-    counted = await refusal(environment, tmp_path, SCORING, stolen, claimed_issuer=claimed)
-    assert set(counted) == {"out-of-scope"}
-
-
 async def test_another_root_is_refused(environment: Environment, tmp_path: Path) -> None:
     other = Authority.root().intermediate("prod.payments")
     assert set(await refusal(environment, tmp_path, PRICING, other)) == {"unknown-authority"}

@@ -4,6 +4,7 @@ Shared by the tests of the pages. What the words after a fence's language mean:
 
 - ``sh``: run in the page's folder; it must succeed. A ``text`` block right after it is what comes back.
 - ``sh eventually``: the same, again and again until the text comes back, because an edit needs a moment.
+- ``sh stopped``: the same, after all terminals were closed.
 - ``sh terminal``: one program that goes on running; the text after it is what it says once it is up.
 - ``sh install``: what the test's own environment already is; not run.
 - ``yaml file=NAME``: the reader writes it to that file.
@@ -147,6 +148,8 @@ class Reader:
         if block.info == "terminal":
             self._open(command, expected or "", where)
             return
+        if block.info == "stopped":
+            self.stop()
         deadline = time.monotonic() + (EVENTUALLY_SECONDS if block.info == "eventually" else 0.0)
         while True:
             done = self._shell(command)

@@ -8,7 +8,7 @@ import typer
 from featward.cli.console import console, errors, fail
 from featward.cli.output import Output
 from featward_ca.cli.connection import TIMEOUT, admin
-from featward_ca.cli.options import AdminOption, DataOption, WhereOption
+from featward_ca.cli.options import AdminOption, StoreOption, WhereOption
 
 _OutputOption = Annotated[Output, typer.Option(help="How to print it.")]
 
@@ -33,7 +33,8 @@ def why_expiry(
 
 
 def check_issued(
-    data: DataOption,
+    data: WhereOption = None,
+    store: StoreOption = None,
     certificate: Annotated[
         list[Path] | None,
         typer.Option(
@@ -47,10 +48,14 @@ def check_issued(
     """
     from featward_ca.check_issued import check
     from featward_ca.errors import CaError
+    from featward_ca.settings import embedded_file
     from featward_ca.store.read_only import read_only
 
+    where = store or (embedded_file(data) if data else None)
+    if where is None:
+        raise typer.BadParameter("say where the state is: --data, or --store for PostgreSQL")
     try:
-        with read_only(data / "ca.sqlite3") as connection:
+        with read_only(where) as connection:
             found = check(connection, certificate or ())
     except CaError as error:
         fail(str(error))

@@ -12,7 +12,7 @@ from featward_ca.cli.options import DataOption, KekOption, StoreOption
 
 if TYPE_CHECKING:
     from featward_ca.keys import EncryptedKeyStore
-    from featward_ca.recover import Stopped
+    from featward_ca.stopped import Stopped
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -138,7 +138,8 @@ def _perform(
     work: "Callable[[Stopped], Awaitable[list[str]]]",
 ) -> None:
     from featward_ca.clock import SystemClock
-    from featward_ca.recover import stopped, write_tokens
+    from featward_ca.recover import write_tokens
+    from featward_ca.stopped import stopped
 
     async def run() -> list[str]:
         async with stopped(data, store, SystemClock()) as at:

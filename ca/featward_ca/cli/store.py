@@ -1,8 +1,9 @@
 """`featward ca backup` and `featward ca restore`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from featward.cli.console import console, fail
 from featward.cli.output import Output
 from featward_ca.cli.connection import admin
 from featward_ca.cli.options import AdminOption, DataOption, KekOption, StoreOption, WhereOption
+
+if TYPE_CHECKING:
+    from featward_ca.restore import Restored
 
 _LONG = 600.0
 
@@ -25,7 +29,7 @@ def backup(
     not in it.
     """
     if store is not None:
-        fail(f"the state is in PostgreSQL; back it up with its own program: {_pg_dump(store, to)}")
+        fail(postgresqls_own(store, to))
     made = _offline(data, to) if data is not None else None
     made = made or _asked(data, admin_socket, to)
     if output is Output.JSON:
@@ -43,34 +47,58 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="What featward ca backup has written.")],
     data: DataOption,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="What featward ca backup has written. Without it: --store names a database that"
+            " pg_restore has filled."
+        ),
+    ] = None,
     kek_file: KekOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Move the store that is there aside.")
     ] = False,
+    store: StoreOption = None,
 ) -> None:
-    """Put a backup in the place of the CA's state. Stop the CA first."""
+    """Put a backup in the place of the CA's state. Stop the CA, and all replicas, first."""
     from featward_ca.clock import SystemClock
-    from featward_ca.keys import key_encryption_key
+    from featward_ca.restore import adopt
     from featward_ca.restore import restore as run
 
-    kek, _ = key_encryption_key(kek_file, data, first_start=False)
-    done = run(file, data, kek, SystemClock(), replace=replace)
-    lines = [f"restored; the trust sequence goes on from {done.sequence}"]
+    if file is not None and store is None:
+        done = run(file, data, _kek(kek_file, data), SystemClock(), replace=replace)
+    elif file is None and store is not None:
+        done = adopt(store, data, _kek(kek_file, data), SystemClock())
+    else:
+        raise typer.BadParameter(
+            "name either a file of featward ca backup, or with --store the database that pg_restore"
+            " has filled"
+        )
+    console.print("\n".join(_said(done, store)), highlight=False, soft_wrap=True)
+
+
+def _kek(kek_file: Path | None, data: Path) -> bytes:
+    from featward_ca.keys import key_encryption_key
+
+    return key_encryption_key(kek_file, data, first_start=False)[0]
+
+
+def _said(done: "Restored", store: str | None) -> Iterator[str]:
+    yield f"restored; the trust sequence goes on from {done.sequence}"
     if done.aside:
-        lines.append(f"the store before is now {done.aside}; delete it when all is well")
-    if done.lost:
-        lines.append(
-            f"it could not be read ({done.lost}), so what was banned or revoked since the backup is"
-            " not known here: do that again"
+        yield f"the store before is now {done.aside}; delete it when all is well"
+    if done.lost or store:
+        why = f"could not be read ({done.lost})" if done.lost else "was not looked at"
+        yield (
+            f"the store before {why}, so what was banned or revoked since the backup is not known"
+            " here: do that again"
         )
     if done.join_token_clients:
-        lines.append(
+        yield (
             f"{done.join_token_clients} clients came by join token; those that renewed since the"
             " backup need a new one each: featward ca recover tokens"
         )
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _offline(data: Path, to: Path) -> dict[str, int | str] | None:
@@ -101,11 +129,20 @@ def _asked(data: Path | None, admin_socket: Path | None, to: Path) -> dict[str, 
     return {"bytes": answer.bytes, "sequence": answer.sequence, "sha256": answer.sha256}
 
 
-def _pg_dump(store: str, to: Path) -> str:
-    """For libpq, which knows no drivers; without the password, which it reads from elsewhere."""
+def postgresqls_own(store: str, to: Path) -> str:
+    """What to run instead. For libpq, which knows no drivers; without the password, which it reads
+    from elsewhere.
+    """
     import re
     import shlex
 
     address = re.sub(r"^postgresql\+\w+:", "postgresql:", store)
     address = re.sub(r"(//[^:/@]*):[^@]*@", r"\1@", address)
-    return f"pg_dump --format=custom --file {shlex.quote(str(to))} {shlex.quote(address)}"
+    file, database = shlex.quote(str(to)), shlex.quote(address)
+    return (
+        "the state is in PostgreSQL; back it up with its own program: pg_dump --format=custom --file"
+        f" {file} {database}\nto restore it, stop all replicas, fill an empty database: pg_restore"
+        f" --no-owner --exit-on-error --single-transaction --dbname DATABASE {file}, and then run"
+        " featward ca restore --store DATABASE --data FOLDER --kek-file FILE before the first CA"
+        " starts, because sidecars refuse trust that is older than what they have seen"
+    )

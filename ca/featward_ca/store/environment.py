@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, inspect, select, update
 
 from featward_ca.errors import ConfigurationError
 from featward_ca.store import tables
@@ -14,6 +14,12 @@ class Bound:
 
     name: str
     trust_domain: str
+
+
+def is_store(connection: Connection) -> bool:
+    """Whether this database holds the state of a CA that was started, of whatever version."""
+    name = tables.environment.name
+    return bool(inspect(connection).has_table(name)) and find(connection) is not None
 
 
 def find(connection: Connection) -> Bound | None:

@@ -50,19 +50,13 @@ _LISTEN_SECONDS = 0.5
 def open_engine(url: URL) -> Engine:
     """Connect, and bring the schema up to date. Raises ConfigurationError or StoreError."""
     where = url.render_as_string(hide_password=True)
-    try:
-        engine = create_engine(
-            _complete(url),
-            poolclass=QueuePool,
-            pool_size=_CONNECTIONS,
-            max_overflow=0,
-            pool_pre_ping=True,
-            connect_args=_CONNECT,
-        )
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "a store in PostgreSQL needs psycopg: pip install 'featward[postgresql]'"
-        ) from error
+    engine = _engine(
+        _complete(url),
+        poolclass=QueuePool,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_pre_ping=True,
+    )
     try:
         with engine.begin() as connection:
             _migrate(connection, where)
@@ -74,6 +68,27 @@ def open_engine(url: URL) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def open_reader(url: URL) -> Engine:
+    """Connect to read alone: every transaction sees one moment, and PostgreSQL refuses to write in
+    it. The schema is taken as it is. Raises ConfigurationError.
+    """
+    return _engine(
+        url.set(drivername=_DRIVER),
+        poolclass=NullPool,
+        isolation_level="REPEATABLE READ",
+        execution_options={"postgresql_readonly": True},
+    )
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(url, connect_args=_CONNECT, **options)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "a store in PostgreSQL needs psycopg: pip install 'featward[postgresql]'"
+        ) from error
 
 
 def _complete(url: URL) -> URL:

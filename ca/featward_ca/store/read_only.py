@@ -1,31 +1,57 @@
-"""Reads an embedded store beside the CA that writes it, one moment of it, without a lock and
-without a change.
+"""Reads a store beside the CAs that write it: one moment of it, without a lock that anybody waits
+for and without a change, not even of its schema.
 """
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from featward_ca.errors import StoreError
+from featward_ca.errors import ConfigurationError, StoreError
+from featward_ca.store import postgresql
+from featward_ca.store.faults import explain
 
 
 @contextlib.contextmanager
-def read_only(file: Path) -> Iterator[Connection]:
-    """One moment of the store in this file. Raises StoreError."""
-    if not file.is_file():
-        raise StoreError(f"there is no store {file}; name the CA's --data")
-    engine = create_engine(f"sqlite:///file:{file.absolute()}?mode=ro&uri=true")
+def read_only(where: Path | str) -> Iterator[Connection]:
+    """One moment of the store in this file, or of the database at this address. Raises
+    ConfigurationError or StoreError.
+    """
+    if isinstance(where, Path):
+        name, engine = str(where), _embedded(where)
+    else:
+        url = _parsed(where)
+        name, engine = url.render_as_string(hide_password=True), postgresql.open_reader(url)
     try:
         with engine.connect() as connection:
-            # The driver begins no transaction for reading, and SQLite fixes the moment at the first
-            # read of one: without both, two queries would see two stores.
-            connection.exec_driver_sql("BEGIN")
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+            if isinstance(where, Path):
+                # The driver begins no transaction for reading, and SQLite fixes the moment at the
+                # first read of one: without both, two queries would see two stores.
+                connection.exec_driver_sql("BEGIN")
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
             yield connection
     except SQLAlchemyError as error:
-        raise StoreError(f"the store {file} can't be read: {error}") from error
+        raise StoreError(f"the store {name} can't be read: {explain(error)}") from error
     finally:
         engine.dispose()
+
+
+def _embedded(file: Path) -> Engine:
+    if not file.is_file():
+        raise StoreError(f"there is no store {file}; name the CA's --data")
+    return create_engine(f"sqlite:///file:{file.absolute()}?mode=ro&uri=true")
+
+
+def _parsed(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise ConfigurationError(f"the store's address can't be read: {error}") from error
+    if url.get_backend_name() != "postgresql":
+        raise ConfigurationError(
+            f"a store of the kind {url.get_backend_name()!r} is not read by its address; write"
+            " postgresql+psycopg://USER@HOST/DATABASE, or --data for a file"
+        )
+    return url

@@ -46,6 +46,12 @@ def remove(connection: Connection, names: Collection[str]) -> None:
     connection.execute(delete(tables.replica).where(tables.replica.c.id.in_(names)))
 
 
+def keep_only(connection: Connection, name: str, now: float) -> None:
+    """Forget all others, because none of them is there, and end what they had begun."""
+    remove(connection, [row.id for row in everybody(connection) if row.id != name])
+    close_interrupted(connection, now)
+
+
 def fence(connection: Connection, name: str) -> None:
     """Let nobody remove this process before the transaction has ended. Raises StoreError if
     somebody has: what it had begun is closed.

@@ -14,10 +14,10 @@ from featward_ca import recover
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import EncryptedKeyStore
-from featward_ca.recover import Stopped
 from featward_ca.rotation.known import ROOT
 from featward_ca.settings import DAY, HOUR, ROOT_LIFETIME, embedded_store
 from featward_ca.situation import Situation
+from featward_ca.stopped import Stopped, stopped
 from featward_ca.store.authority_rows import State
 
 NAME = "prod.payments/pricing-api"
@@ -43,7 +43,7 @@ def run(store_url: str, data: Path, clock: FakeClock) -> Recover:
     address = None if store_url.startswith("sqlite") else store_url
 
     async def on(work: Callable[[Stopped], Awaitable[list[str]]]) -> list[str]:
-        async with recover.stopped(data, address, clock) as at:
+        async with stopped(data, address, clock) as at:
             return await work(at)
 
     return on
@@ -183,7 +183,7 @@ async def test_a_lost_store_begins_anew_with_tokens_for_who_needs_them(
     data: Path, tmp_path: Path, clock: FakeClock
 ) -> None:
     with pytest.raises(StoreError, match="featward ca recover store"):
-        async with recover.stopped(data, None, clock):
+        async with stopped(data, None, clock):
             pass
     await asyncio.to_thread((data / "ca.sqlite3").write_bytes, b"noise" * 1000)
     situation = Situation.of(a_directory(), unsafe_short_lives=False)

@@ -119,16 +119,6 @@ async def test_one_svid_renewed_at_two_replicas_for_two_keys_is_a_clone(
     assert {type(outcome) for outcome in outcomes} == {IssuedSvid, SvidClonedError}
 
 
-async def test_one_of_fifty_uses_of_a_token_at_two_replicas_wins(pair: tuple[Core, Core]) -> None:
-    directory = pair[0].situation.directory
-    token, _ = await pair[0].tokens.create(directory, NAME, HOUR, b"r" * 32)
-    cores = pair * 25
-    proofs = [await core.tokens.attest(directory, token.evidence) for core in cores]
-    attempts = (issue(core, proof) for core, proof in zip(cores, proofs, strict=True))
-    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-    assert sum(isinstance(outcome, IssuedSvid) for outcome in outcomes) == 1
-
-
 async def begin(core: Core) -> None:
     """An intent whose outcome is still to come."""
     entry = Entry(1.0, core.store.replica, "r1", "attest", "test", Outcome.INTENT, serial="5e")
