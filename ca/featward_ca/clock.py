@@ -76,6 +76,17 @@ def readable(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: ``6d 23h``."""
+    left = int(max(0, seconds))
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, left = divmod(left, size)
+        if amount:
+            parts.append(f"{amount}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
 def milliseconds(clock: Clock) -> int:
     """Unix milliseconds, as the protocols tell the time."""
     return int(clock.now() * 1000)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from featward.authority.v1 import authority_pb2
 from featward.cli.columns import columns
-from featward_ca.report import span
+from featward_ca.clock import span
 
 
 def show_clients(answer: authority_pb2.ListClientsResponse, console: Console) -> None:

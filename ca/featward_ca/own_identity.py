@@ -45,6 +45,8 @@ class OwnIdentity:
         self._credentials.set_identity(pending, list(issued.chain))
         self._renew_at, self._authority = issued.row.renew_at, issued.row.authority
         self._use()
+        own = self._core.schedule.own_use
+        own.issued_at, own.not_after, own.error = issued.row.issued_at, issued.row.not_after, ""
         self._core.metrics.expiry.labels("svid", "featward/ca").set(issued.row.not_after)
         _log.info("own identity renewed", extra=fields(serial=issued.row.serial))
 
@@ -67,7 +69,7 @@ class OwnIdentity:
             try:
                 await self.renew()
             except CaError as error:
-                _log.error("own identity not renewed", extra=fields(error=str(error)))
+                self._failed(error)
                 self._renew_at = self._core.clock.now() + _RETRY_SECONDS
 
     async def keep_trust(self) -> None:
@@ -77,7 +79,7 @@ class OwnIdentity:
             try:
                 await self.follow()
             except CaError as error:
-                _log.error("own identity not renewed", extra=fields(error=str(error)))
+                self._failed(error)
                 await self._core.clock.sleep_until(self._core.clock.now() + _RETRY_SECONDS)
 
     async def follow(self) -> None:
@@ -94,3 +96,7 @@ class OwnIdentity:
         """Let this CA's gates know, and by its heartbeat those of the others."""
         self._core.schedule.own_use.sequence = self._credentials.sequence()
         self._core.replicas.soon()
+
+    def _failed(self, error: CaError) -> None:
+        self._core.schedule.own_use.error = str(error)
+        _log.error("own identity not renewed", extra=fields(error=str(error)))

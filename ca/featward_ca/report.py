@@ -12,6 +12,7 @@ from rich.text import Text
 
 from featward.authority.v1 import authority_pb2
 from featward.cli.columns import columns
+from featward_ca.clock import span
 
 
 def as_json(answer: Message, only: Iterable[str] = ()) -> str:
@@ -74,26 +75,29 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
             f"[red]issuing is halted since {since} by {escape(halted.by)}"
             f" ({escape(halted.reason or 'no reason given')}); featward ca resume[/red]",
         )
-    cautions: Any = answer.warnings  # mypy takes the stub's Warning for Python's own
-    for caution in cautions:
-        told = f"{caution.text}; {caution.remedy}"
-        console.print(f"[yellow]{escape(told)}[/yellow]", soft_wrap=True)
+    show_warnings(answer, console)
     if answer.unsafe_short_lives:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
 
 
 def show_federation(answer: authority_pb2.ShowResponse, console: Console) -> None:
-    """A table of foreign trust domains, and all that there is to do."""
+    """A table of foreign trust domains, if there are any."""
     if answer.foreign:
         headings = ("foreign trust domain", "sequence", "fetched", "first root ends in", "error")
         rows = [_foreign(one, answer.server_time) for one in answer.foreign]
         console.print("\n", columns(rows, headings), "\n", sep="", soft_wrap=True)
+
+
+def show_warnings(answer: authority_pb2.ShowResponse, console: Console) -> None:
+    """What there is to do, a line each: what it is, the command for it, by when."""
     # The stub's own name for them is taken for Python's class.
     warnings: Iterable[Any] = answer.warnings
     for warning in warnings:
         text = f"{warning.code}: {warning.text}; {warning.remedy}"
-        due = f" (by {_moment(warning.due)})" if warning.due else ""
-        console.print(f"[yellow]{escape(text)}{due}[/yellow]", soft_wrap=True)
+        if warning.due:
+            left = warning.due - answer.server_time
+            text += f" (by {_moment(warning.due)}, {f'in {span(left)}' if left > 0 else 'overdue'})"
+        console.print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
 
 
 def show_caps(answer: authority_pb2.WhyExpiryResponse, console: Console) -> None:
@@ -184,17 +188,6 @@ def _row(authority: authority_pb2.Authority, now: float) -> tuple[str, ...]:
         str(authority.live_svids),
         authority.id,
     )
-
-
-def span(seconds: float) -> str:
-    """A length of time in its two largest units: ``6d 23h``."""
-    left = int(max(0, seconds))
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        amount, left = divmod(left, size)
-        if amount:
-            parts.append(f"{amount}{unit}")
-    return " ".join(parts[:2]) or "0s"
 
 
 def _moment(seconds: int) -> str:

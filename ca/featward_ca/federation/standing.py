@@ -10,8 +10,9 @@ from featward_ca.metrics import Metrics
 from featward_ca.rotation.gates import REFRESHES
 from featward_ca.settings import DAY, HOUR, REFRESH_HINT
 from featward_ca.store.foreign import ForeignRow
+from featward_ca.trouble import Trouble
 
-__all__ = ["Endpoints", "Standing", "Trouble", "end_is_near", "interval", "standing"]
+__all__ = ["Endpoints", "Standing", "end_is_near", "interval", "standing"]
 
 # Whatever the other side hints at: no more often than this, and not so rarely that a root that it
 # revoked is believed for a day.
@@ -25,16 +26,6 @@ def interval(hint: float, *, unsafe_short: bool = False) -> float:
     """How often a bundle with this hint is fetched, in seconds; 0: it has no hint."""
     shortest = _SHORTEST_UNSAFE if unsafe_short else _SHORTEST
     return min(_LONGEST, max(shortest, hint or REFRESH_HINT))
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Something to do. `due`: by when, in Unix seconds; 0: now."""
-
-    code: str
-    text: str
-    remedy: str
-    due: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def blockers(rotation: Rotation, known: Known) -> list[Blocker]:
     """What the present step of a rotation waits for."""
     target, before = known.find(rotation.target), known.find(rotation.predecessor)
     match rotation.step:
-        case Step.PREPARE if target and not _signable(target, known):
+        case Step.PREPARE if target and not signable(target, known):
             text = "waits for the offline root: featward ca ceremony, then import its certificate"
             return [Blocker(BlockerKind.AUTHORITY, target.id, text)]
         case Step.ACTIVATE if target:
@@ -165,11 +165,11 @@ def _missing(known: Known, terms: Terms) -> Iterator[Planned]:
                 yield Request(owner)
         elif candidates[0].state is State.PREPARED:
             yield Activate(candidates[0].id)
-        elif known.rotation_of(owner) is None and _signable(candidates[0], known):
+        elif known.rotation_of(owner) is None and signable(candidates[0], known):
             yield Sign(candidates[0].id)
 
 
-def _signable(target: KnownAuthority, known: Known) -> bool:
+def signable(target: KnownAuthority, known: Known) -> bool:
     """Whether the key that signs it is ours: its own for a root, else the active root's."""
     signer = target if target.owner == ROOT else known.active(ROOT)
     return signer is not None and signer.has_key

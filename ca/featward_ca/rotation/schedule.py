@@ -33,10 +33,14 @@ _STALE_PLANS = 10
 @dataclass
 class OwnUse:
     """The sequence that the Listeners of this process use, and nothing that it taints; None while
-    there are no Listeners.
+    there are no Listeners. And the CA's own SVID: when it was issued, when it ends, and why the
+    newest try to renew it failed; empty where it did not.
     """
 
     sequence: int | None = None
+    issued_at: float = 0.0
+    not_after: float = 0.0
+    error: str = ""
 
 
 class Schedule:

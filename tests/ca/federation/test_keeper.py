@@ -23,7 +23,7 @@ from featward_ca.federation.fetch import fetch
 from featward_ca.federation.keeper import Keeper
 from featward_ca.federation.relations import Relation, relations
 from featward_ca.federation.standing import interval
-from featward_ca.report import show_federation
+from featward_ca.report import show_federation, show_warnings
 from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.trust import Trust
 from federation_kit import (
@@ -314,12 +314,14 @@ async def test_a_server_is_known_by_the_newest_bundle_and_no_more_by_the_first(
 async def test_what_there_is_to_do_is_printed_whole(core: Core) -> None:
     core.endpoints.failed(PARTNER, "[red]no[/red] answer")
     related(core, Relation(PARTNER, "https://127.0.0.1:1/"))
-    foreign, warnings = await foreign_domains(core)
+    foreign, troubles = await foreign_domains(core)
+    warnings = [authority_pb2.Warning(**vars(one) | {"due": int(one.due)}) for one in troubles]
     answer = authority_pb2.ShowResponse(
         foreign=foreign, warnings=warnings, server_time=core.clock.now()
     )
     with io.StringIO() as text:
         show_federation(answer, Console(file=text, width=80))
+        show_warnings(answer, Console(file=text, width=80))
         said = " ".join(text.getvalue().split())
     assert f"{PARTNER} 0 never no roots [red]no[/red] answer" in said
     assert f"foreign-bundle-missing: the bundle of {PARTNER} was never fetched: [red]no" in said

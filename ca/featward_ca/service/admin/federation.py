@@ -2,12 +2,13 @@
 
 from featward.authority.v1 import authority_pb2
 from featward_ca.core import Core
-from featward_ca.federation.standing import Standing, Trouble, interval, standing
+from featward_ca.federation.standing import Standing, interval, standing
+from featward_ca.trouble import Trouble
 
 
 async def foreign_domains(
     core: Core,
-) -> tuple[list[authority_pb2.Foreign], list[authority_pb2.Warning]]:
+) -> tuple[list[authority_pb2.Foreign], list[Trouble]]:
     """Every relation, and what there is to do about federation. Raises StoreError."""
     rows, now = await core.foreign.rows(), core.clock.now()
     found = []
@@ -18,7 +19,7 @@ async def foreign_domains(
         found.append(standing(domain, row, core.endpoints.error(domain), now, seconds))
     troubles = [trouble for one in found for trouble in one.troubles]
     own = core.endpoints.own_trouble(now)
-    return [_foreign(one) for one in found], [_warning(one) for one in (*troubles, *own)]
+    return [_foreign(one) for one in found], [*troubles, *own]
 
 
 def _foreign(one: Standing) -> authority_pb2.Foreign:
@@ -29,7 +30,3 @@ def _foreign(one: Standing) -> authority_pb2.Foreign:
         error=one.error,
         first_end=int(one.first_end),
     )
-
-
-def _warning(one: Trouble) -> authority_pb2.Warning:
-    return authority_pb2.Warning(code=one.code, text=one.text, remedy=one.remedy, due=int(one.due))

@@ -1,10 +1,12 @@
 """What the CA says about itself."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from featward.authority.v1 import authority_pb2
+from featward_ca.clock import readable
 from featward_ca.core import Core
+from featward_ca.errors import CaError
+from featward_ca.rotation.endings import endings
 from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation
@@ -13,6 +15,7 @@ from featward_ca.service.guard import Call
 from featward_ca.settings import DAY
 from featward_ca.store import authority_rows, bans, clients, replica_rows, rotation_rows, svids
 from featward_ca.store.facts import PRESENT
+from featward_ca.trouble import Trouble
 
 # A weekend, and some: for as long a forced step is shown.
 REMEMBERED = 7 * DAY
@@ -32,7 +35,8 @@ async def _show(
     signed = await core.store.read(lambda connection: svids.live_by_authority(connection, now))
     shown = await core.store.read(lambda c: authority_rows.of_state(c, *PRESENT))
     known = await core.schedule.known()
-    foreign, warnings = await foreign_domains(core)
+    foreign, foreign_troubles = await foreign_domains(core)
+    ending = endings(known, core.terms, core.schedule.own_use)
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
@@ -51,14 +55,17 @@ async def _show(
         unsafe_short_lives=core.situation.lifetimes.unsafe_short,
         store=core.store.kind,
         halted=said(await core.halt.halted()),
-        root_sha256=core.authorities.root_sha256,
+        root_sha256=_root(core),
         roots=trust.roots,
         scopes=[
             authority_pb2.TrustedScope(spki_sha256=key, path_prefix=prefix)
             for key, prefix in trust.scopes
         ],
         foreign=foreign,
-        warnings=[*warnings, *await _warnings(core, now)],
+        warnings=[
+            authority_pb2.Warning(code=one.code, text=one.text, remedy=one.remedy, due=int(one.due))
+            for one in (*ending, *foreign_troubles, *await _forced(core, now))
+        ],
         replicas=[
             authority_pb2.Replica(
                 id=row.id, seen_at=row.seen_at, sequence=row.sequence, streams=row.streams
@@ -68,22 +75,26 @@ async def _show(
     )
 
 
-async def _warnings(core: Core, now: float) -> list[authority_pb2.Warning]:
+def _root(core: Core) -> bytes:
+    """Empty where there is none: to find out why, somebody asks here."""
+    try:
+        return core.authorities.root_sha256
+    except CaError:
+        return b""
+
+
+async def _forced(core: Core, now: float) -> list[Trouble]:
     """What somebody should look at, though nothing has to be done at once."""
     forced = await core.store.read(lambda c: rotation_rows.forced_since(c, now - REMEMBERED))
     return [
-        authority_pb2.Warning(
-            code="rotation-forced",
-            text=f"{_moment(event.time)}: the rotation of {owner} did not wait at the step"
+        Trouble(
+            "rotation-forced",
+            f"{readable(event.time)}: the rotation of {owner} did not wait at the step"
             f" {event.step}: {event.detail}",
-            remedy="whoever is named may have lost connections; featward ca clients shows them",
+            "whoever is named may have lost connections; featward ca clients shows them",
         )
         for owner, event in forced
     ]
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 HANDLERS: Mapping[str, AdminHandler] = {"Show": _show}
