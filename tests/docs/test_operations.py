@@ -129,6 +129,12 @@ def test_authorities_and_the_root_are_rotated_as_the_page_says(follow: Follow) -
 
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.usefixtures("standing")
+def test_the_root_is_kept_offline_as_the_page_says(follow: Follow) -> None:
+    assert follow("ceremony.md").follow() >= 9
+
+
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.usefixtures("standing")
 def test_a_compromise_is_answered_as_the_page_says(follow: Follow) -> None:
     assert follow("compromise.md").follow() >= 10
 
