@@ -81,5 +81,5 @@ def test_every_regression_is_named_by_the_page() -> None:
             r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE
         )
     ]
-    files = {file for file, _ in named}
-    assert {file for file, _ in here} <= files
+    assert len(here) > 20
+    assert not [f"{file}::{function}" for file, function in here if (file, function) not in named]
