@@ -169,7 +169,7 @@ def rotate(
     with admin(data, admin_socket) as stub:
         answer = stub.Rotate(request, timeout=TIMEOUT)
         if wait and answer.HasField("rotation"):
-            _follow(stub, answer.rotation)
+            _follow(stub, answer.rotation, output)
             return
     _print(answer, output)
 
@@ -256,8 +256,10 @@ def _print(answer: "authority_pb2.StepResponse", output: Output) -> None:
         step(answer, console, time.time())
 
 
-def _follow(stub: "AuthorityServiceStub", begun: "authority_pb2.Rotation") -> None:
-    """A line for each step and each change of who is waited for, until it is over."""
+def _follow(stub: "AuthorityServiceStub", begun: "authority_pb2.Rotation", output: Output) -> None:
+    """A line for each step and each change of who is waited for, until it is over. As JSON only
+    what came of it: who signs now, or the rotation that stands still.
+    """
     from featward.authority.v1 import authority_pb2
 
     seen = ""
@@ -267,14 +269,19 @@ def _follow(stub: "AuthorityServiceStub", begun: "authority_pb2.Rotation") -> No
         if now is None:
             break
         line = f"{now.owner}: {now.step} {now.state}, acknowledged {now.acknowledged}/{now.needed}"
-        if line != seen:
+        if line != seen and output is Output.TABLE:
             console.print(line)
             seen = line
         if now.state in ("blocked", "paused"):
+            if output is Output.JSON:
+                _print(authority_pb2.StepResponse(rotation=now), output)
             errors.print(f"it stands still; see featward ca authority rotate {now.owner}")
             raise typer.Exit(1)
         time.sleep(_LOOK_SECONDS)
     active = [
         one for one in shown.authorities if one.owner == begun.owner and one.state == "active"
     ]
+    if output is Output.JSON:
+        _print(authority_pb2.StepResponse(authority=active[0], changed=True), output)
+        return
     console.print(f"{begun.owner}: done, {', '.join(one.id for one in active)} signs")

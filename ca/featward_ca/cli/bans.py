@@ -59,13 +59,18 @@ def remove(
     ban: Annotated[str, typer.Argument(help="The ban's id, as featward ca ban list shows it.")],
     data: WhereOption = None,
     admin_socket: AdminOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Lift a ban."""
     from featward.authority.v1 import authority_pb2
+    from featward_ca.report import as_json
 
     with admin(data, admin_socket) as stub:
         answer = stub.RemoveBan(authority_pb2.RemoveBanRequest(id=ban), timeout=TIMEOUT)
-    errors.print(f"{answer.ban.kind} {answer.ban.value} is banned no more", soft_wrap=True)
+    if output is Output.JSON:
+        typer.echo(as_json(answer))
+    else:
+        errors.print(f"{answer.ban.kind} {answer.ban.value} is banned no more", soft_wrap=True)
 
 
 @app.command("list")

@@ -1,14 +1,17 @@
 """`featward ca ceremony …`: the steps around a root whose key is on no machine with a network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featward.cli.console import console, fail
+from featward.cli.output import Output, OutputOption, print_json
 from featward_ca.cli.connection import TIMEOUT, admin
 
 if TYPE_CHECKING:
+    from featward.authority.v1 import authority_pb2
     from featward_ca.ceremony import ImportStep, RequestStep
 
 app = typer.Typer(no_args_is_help=True, help="Keep the root's key on a machine without a network.")
@@ -22,12 +25,15 @@ def ceremony() -> None:
 @app.command("run")
 def run(
     file: Annotated[Path, typer.Argument(help="The step: root, request, sign or import.")],
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Do the one step of the ceremony that a YAML file describes; its paths are relative to it."""
     from featward_ca import ceremony
     from featward_ca.errors import CaError
 
     folder = file.absolute().parent
+    made: list[Path] = []
+    taken: Sequence[authority_pb2.Authority] = ()
     try:
         step = ceremony.read(file)
         match step:
@@ -38,12 +44,19 @@ def run(
             case ceremony.SignStep():
                 made = ceremony.sign(step, folder)
             case ceremony.ImportStep():
-                _import(step, folder)
-                return
+                taken = _import(step, folder)
     except CaError as error:
         fail(str(error))
+    if output is Output.JSON:
+        shown = [{"id": one.id, "owner": one.owner, "state": one.state} for one in taken]
+        print_json({"written": [str(one) for one in made], "taken": shown})
+        return
     for target in made:
         console.print(f"written: {target}", soft_wrap=True)
+    for one in taken:
+        console.print(f"{one.owner}: {one.id} is {one.state}", soft_wrap=True)
+    if not made and not taken:
+        console.print("nothing waits for a signature")
 
 
 def _request(step: "RequestStep", folder: Path) -> list[Path]:
@@ -60,12 +73,10 @@ def _request(step: "RequestStep", folder: Path) -> list[Path]:
         target = folder / step.requests / f"{one.owner}-{one.authority}.csr"
         write(target, x509.load_der_x509_csr(one.csr).public_bytes(Encoding.PEM), 0o644)
         made.append(target)
-    if not made:
-        console.print("nothing waits for a signature")
     return made
 
 
-def _import(step: "ImportStep", folder: Path) -> None:
+def _import(step: "ImportStep", folder: Path) -> "Sequence[authority_pb2.Authority]":
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from featward.authority.v1 import authority_pb2
@@ -77,6 +88,4 @@ def _import(step: "ImportStep", folder: Path) -> None:
         certificates=[certificate_of(one).public_bytes(Encoding.DER) for one in found], root=root
     )
     with admin(None, folder / step.admin_socket) as stub:
-        answer = stub.ImportCertificates(request, timeout=TIMEOUT)
-    for one in answer.authorities:
-        console.print(f"{one.owner}: {one.id} is {one.state}", soft_wrap=True)
+        return list(stub.ImportCertificates(request, timeout=TIMEOUT).authorities)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featward.cli.console import console
+from featward.cli.output import Output, OutputOption, print_json
 from featward_ca.cli.options import DataOption, KekOption, StoreOption
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ def root(
     force: Annotated[
         bool, typer.Option("--force", help="Even if the root is in force: everybody has to enrol.")
     ] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Make a new root, in the place of one that has expired or whose key is lost."""
     from featward_ca.recover import new_root
 
     keys = _keys(kek_file, data)
-    _perform(data, store, tokens, lambda at: new_root(at, keys, force=force))
+    _perform(data, store, tokens, output, lambda at: new_root(at, keys, force=force))
 
 
 @app.command("authority")
@@ -49,21 +51,27 @@ def authority(
     data: DataOption,
     kek_file: KekOption = None,
     store: StoreOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Give up the authorities of an owner; the next start makes a new one."""
     from featward_ca.recover import new_authority
 
     keys = _keys(kek_file, data)
-    _perform(data, store, None, lambda at: new_authority(at, keys, owner))
+    _perform(data, store, None, output, lambda at: new_authority(at, keys, owner))
 
 
 @app.command("serving")
-def serving(data: DataOption, kek_file: KekOption = None, store: StoreOption = None) -> None:
+def serving(
+    data: DataOption,
+    kek_file: KekOption = None,
+    store: StoreOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """The same for the authority that the CA's own certificate is from."""
     from featward_ca.recover import serving as run
 
     keys = _keys(kek_file, data)
-    _perform(data, store, None, lambda at: run(at, keys))
+    _perform(data, store, None, output, lambda at: run(at, keys))
 
 
 @app.command("kek")
@@ -77,6 +85,7 @@ def kek(
     ] = None,
     store: StoreOption = None,
     tokens: TokensOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Change the key-encryption key, or begin with a new root if it is lost."""
     from featward_ca.keys import key_encryption_key
@@ -88,7 +97,7 @@ def kek(
     async def run(at: "Stopped") -> list[str]:
         return await (change_kek(at, old, new) if old else lost_kek(at, new))
 
-    _perform(data, store, tokens, run)
+    _perform(data, store, tokens, output, run)
 
 
 @app.command("tokens")
@@ -96,13 +105,14 @@ def tokens(
     data: DataOption,
     folder: Annotated[Path, typer.Option("--tokens", help="The folder to write them to.")],
     store: StoreOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Write a join token for each workload that came by one, as after a restore."""
 
     async def nothing(_: "Stopped") -> list[str]:
         return []
 
-    _perform(data, store, folder, nothing)
+    _perform(data, store, folder, output, nothing)
 
 
 @app.command("store")
@@ -117,6 +127,7 @@ def new_store(
         bool,
         typer.Option("--unsafe-short-lives", help="Allow lifetimes of seconds. For tests only."),
     ] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Begin anew with a new root, because the state is lost and there is no backup."""
     from featward_ca.clock import SystemClock
@@ -128,13 +139,16 @@ def new_store(
     directory = read_directory(manifests, environment)
     situation = Situation.of(directory, unsafe_short_lives=unsafe_short_lives)
     kek, _ = key_encryption_key(kek_file, data, first_start=True)
-    _say(asyncio.run(run(data, store, kek, situation, SystemClock(), tokens)))
+    before = _files(tokens)
+    said = asyncio.run(run(data, store, kek, situation, SystemClock(), tokens))
+    _say(said, _files(tokens) - before, output)
 
 
 def _perform(
     data: Path,
     store: str | None,
     tokens: Path | None,
+    output: Output,
     work: "Callable[[Stopped], Awaitable[list[str]]]",
 ) -> None:
     from featward_ca.clock import SystemClock
@@ -146,7 +160,9 @@ def _perform(
             said = await work(at)
             return said + (await write_tokens(at, tokens) if tokens else [])
 
-    _say(asyncio.run(run()))
+    before = _files(tokens)
+    said = asyncio.run(run())
+    _say(said, _files(tokens) - before, output)
 
 
 def _keys(kek_file: Path | None, data: Path) -> "EncryptedKeyStore":
@@ -155,5 +171,14 @@ def _keys(kek_file: Path | None, data: Path) -> "EncryptedKeyStore":
     return EncryptedKeyStore(key_encryption_key(kek_file, data, first_start=False)[0])
 
 
-def _say(lines: list[str]) -> None:
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+def _files(folder: Path | None) -> set[Path]:
+    """What is there; of what is made, nothing is written over."""
+    return set(folder.iterdir()) if folder and folder.is_dir() else set()
+
+
+def _say(lines: list[str], tokens: set[Path], output: Output) -> None:
+    """For programs also the files of the new join tokens."""
+    if output is Output.JSON:
+        print_json({"said": lines, "tokens": sorted(map(str, tokens))})
+    else:
+        console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featward.cli.console import console, fail
-from featward.cli.output import Output
+from featward.cli.output import Output, print_json
 from featward_ca.cli.connection import admin
 from featward_ca.cli.options import AdminOption, DataOption, KekOption, StoreOption, WhereOption
 
@@ -60,6 +60,7 @@ def restore(
         bool, typer.Option("--replace", help="Move the store that is there aside.")
     ] = False,
     store: StoreOption = None,
+    output: Annotated[Output, typer.Option(help="How to print what came of it.")] = Output.TABLE,
 ) -> None:
     """Put a backup in the place of the CA's state. Stop the CA, and all replicas, first."""
     from featward_ca.clock import SystemClock
@@ -75,6 +76,9 @@ def restore(
             "name either a file of featward ca backup, or with --store the database that pg_restore"
             " has filled"
         )
+    if output is Output.JSON:
+        print_json(vars(done) | {"aside": done.aside and str(done.aside)})
+        return
     console.print("\n".join(_said(done, store)), highlight=False, soft_wrap=True)
 
 
