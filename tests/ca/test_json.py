@@ -33,6 +33,7 @@ CEREMONY: dict[str, dict[str, Any]] = {
 }
 # What is asked of a running CA, in this order, and the fields that the answer has among others.
 ASKED: list[tuple[str, set[str]]] = [
+    ("authority rotate platform --wait", STEPS),
     (f"token create --workload {PRICING}", {"token", "spiffe_id", "expires_at", "warnings"}),
     ("fetch-svid --ca LISTEN --token-file FOLDER/token --out FOLDER/identity", {"spiffe_id"}),
     ("status", {"authorities", "runway_seconds", "warnings"}),
