@@ -42,15 +42,50 @@ async def said(*options: object) -> tuple[int, str]:
     return done.returncode, " ".join(done.stderr.replace("│", " ").split())
 
 
-async def serve(folder: Path, **options: str) -> tuple[int, str]:
+def unit_of(lifetime: str) -> str:
+    return f"""---
+apiVersion: featward.dev/v1alpha1
+kind: BusinessUnit
+metadata: {{name: prod.payments}}
+spec: {{authority: {{lifetime: {lifetime}}}}}
+"""
+
+
+async def serve(folder: Path, manifests: str = MANIFESTS, **options: str) -> tuple[int, str]:
     (folder / "manifests").mkdir(exist_ok=True)
-    (folder / "manifests" / "platform.yaml").write_text(MANIFESTS)
+    (folder / "manifests" / "platform.yaml").write_text(manifests)
     told = {"environment": "prod", "data": str(folder / "data"), "health": ""}
     told |= {"manifests": str(folder / "manifests"), "kek-file": str(folder / "kek")}
     told |= {"listen": "127.0.0.1:0"} | options
     return await said(
         "serve", *(part for key, value in told.items() for part in (f"--{key}", value))
     )
+
+
+@pytest.mark.parametrize(
+    ("environment", "unit", "sum_shown"),
+    [
+        ("svidTTL: 1h", "5h", "would live 5h, less than 6 x the SVID lifetime of 1h = 6h"),
+        ("svidTTL: 24h", "5d", "would live 5d, less than 6 x the SVID lifetime of 1d = 6d"),
+        ("svidTTL: 1h", "2000d", "would live 2000d, longer than the root's 1825d"),
+    ],
+)
+async def test_lifetimes_that_cannot_hold_end_the_start_with_the_sum(
+    tmp_path: Path, environment: str, unit: str, sum_shown: str
+) -> None:
+    code, text = await serve(
+        tmp_path, MANIFESTS.replace("example}", f"example, {environment}}}") + unit_of(unit)
+    )
+    assert code == 1
+    assert f"error: the authority of prod.payments {sum_shown}; " in text
+    assert "authority.lifetime" in text
+    assert not (tmp_path / "data").exists()
+
+
+async def test_an_svid_lifetime_below_the_floor_ends_the_start(tmp_path: Path) -> None:
+    code, text = await serve(tmp_path, MANIFESTS.replace("example}", "example, svidTTL: 1m}"))
+    assert code == 1
+    assert "error: an SVID lifetime of 1m is outside of 5m to 1d; change svidTTL" in text
 
 
 @pytest.mark.parametrize("option", ["listen", "health"])
