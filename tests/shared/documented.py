@@ -137,6 +137,10 @@ class Reader:
         """What the page calls port `said` is this one, and runs already."""
         self._free[said] = str(port)
 
+    def port(self, said: str) -> int:
+        """What the page's port `said` really is, for the reader of another page."""
+        return int(self._free[said])
+
     def stop(self) -> None:
         """Close all terminals, the newest first."""
         for terminal in reversed(self._terminals):
