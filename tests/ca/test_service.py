@@ -254,6 +254,7 @@ async def test_the_operator_may_rotate_and_may_not_force(served: Served) -> None
     operator = (
         ("featward-peer-spiffe-id", f"spiffe://{TRUST_DOMAIN}/featward/operator"),
         ("featward-peer-serial", "0f"),
+        ("featward-peer-key", "0f" * 32),
     )
     step = authority_pb2.StepRequest(authority="prod.payments")
     answer = await served.remote.Prepare(step, metadata=operator)
@@ -318,7 +319,11 @@ async def test_strangers_can_not_fill_the_audit_table(served: Served, clock: Fak
 
 
 def as_spiffe_id(spiffe_id: str) -> Metadata:
-    return (("featward-peer-spiffe-id", spiffe_id), ("featward-peer-serial", "0a"))
+    return (
+        ("featward-peer-spiffe-id", spiffe_id),
+        ("featward-peer-serial", "0a"),
+        ("featward-peer-key", "0a" * 32),
+    )
 
 
 async def test_the_operator_looks_after_the_ca_with_its_svid_and_nobody_else_does(

@@ -13,6 +13,7 @@ from featward_ca.errors import ConfigurationError, EvidenceNeededError, StoreErr
 from featward_ca.settings import DAY
 from featward_ca.store import audit, tables
 from featward_ca.store.engines import open_store
+from featward_ca.store.svids import Held
 
 UNITS = {"prod.payments": 7 * DAY}
 NAME = "prod.payments/pricing-api"
@@ -84,23 +85,23 @@ async def test_a_ca_goes_on_from_it(open_core: OpenCore, file: Path, clock: Fake
     assert core.trust.current.sequence >= clock.now()
     assert {row.replica for row in await core.store.read(audit.entries)} == {""}
     stored = sqlite3.connect(file)
-    (serial, spiffe_id) = rows(
+    first = rows(
         stored,
-        "SELECT serial, svid.spiffe_id FROM svid JOIN lineage ON lineage.id = lineage"
+        "SELECT serial, svid.spiffe_id, spki_sha256 FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NULL",
     )[0]
     key = key_of(ec.generate_private_key(ec.SECP256R1()))
     directory = core.situation.directory
-    proof = await core.renewals.attest(directory, str(spiffe_id), str(serial), key)
+    proof = await core.renewals.attest(directory, Held(*first), key)
     assert isinstance(proof, Attested)
-    assert (await issue(core, proof)).row.renewed_from == serial
-    (cloned,) = rows(
+    assert (await issue(core, proof)).row.renewed_from == first[0]
+    cloned = rows(
         stored,
-        "SELECT serial FROM svid JOIN lineage ON lineage.id = lineage"
+        "SELECT serial, svid.spiffe_id, spki_sha256 FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NOT NULL",
     )[0]
     with pytest.raises(EvidenceNeededError):
-        await core.renewals.attest(directory, str(spiffe_id), str(cloned), key)
+        await core.renewals.attest(directory, Held(*cloned), key)
 
 
 def _payments() -> dict[str, object]:
