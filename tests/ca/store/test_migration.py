@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +34,7 @@ def before(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
+def rows(connection: sqlite3.Connection, query: str) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
 
@@ -85,23 +86,23 @@ async def test_a_ca_goes_on_from_it(open_core: OpenCore, file: Path, clock: Fake
     assert core.trust.current.sequence >= clock.now()
     assert {row.replica for row in await core.store.read(audit.entries)} == {""}
     stored = sqlite3.connect(file)
-    first = rows(
+    serial, spiffe_id, key_digest = rows(
         stored,
         "SELECT serial, svid.spiffe_id, spki_sha256 FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NULL",
     )[0]
     key = key_of(ec.generate_private_key(ec.SECP256R1()))
     directory = core.situation.directory
-    proof = await core.renewals.attest(directory, Held(*first), key)
+    proof = await core.renewals.attest(directory, Held(serial, spiffe_id, key_digest), key)
     assert isinstance(proof, Attested)
-    assert (await issue(core, proof)).row.renewed_from == first[0]
-    cloned = rows(
+    assert (await issue(core, proof)).row.renewed_from == serial
+    cloned, spiffe_id, key_digest = rows(
         stored,
         "SELECT serial, svid.spiffe_id, spki_sha256 FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NOT NULL",
     )[0]
     with pytest.raises(EvidenceNeededError):
-        await core.renewals.attest(directory, Held(*cloned), key)
+        await core.renewals.attest(directory, Held(cloned, spiffe_id, key_digest), key)
 
 
 def _payments() -> dict[str, object]:
