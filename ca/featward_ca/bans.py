@@ -14,6 +14,7 @@ from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
 from featward_ca.errors import MalformedRequestError, NotPermittedError
+from featward_ca.store.svids import Held
 
 _HEX = frozenset(string.hexdigits)
 _SERIAL_DIGITS, _SHA256_DIGITS = 40, 64
@@ -67,19 +68,32 @@ class Bans:
     def __init__(self) -> None:
         self.current: tuple[Ban, ...] = ()
         self._identities: dict[str, Ban] = {}
+        self._serials: dict[int, Ban] = {}
 
     def replace(self, bans: Iterable[Ban]) -> None:
         """Use these and no others from now on."""
         self.current = tuple(bans)
-        self._identities = {ban.value: ban for ban in bans if ban.kind is BanKind.IDENTITY}
+        self._identities = {ban.value: ban for ban in self.current if ban.kind is BanKind.IDENTITY}
+        self._serials = {
+            int(ban.value, 16): ban for ban in self.current if ban.kind is BanKind.SERIAL
+        }
 
-    def check(self, spiffe_id: str, now: float) -> None:
-        """Raise NotPermittedError for an identity that gets no SVID. SVIDs and authorities that are
-        banned do not get as far as this: the Listener refuses them.
+    def check(self, spiffe_id: str, held: Held | None, now: float) -> None:
+        """Raise NotPermittedError for an identity that gets no SVID, and for who shows one of these
+        SVIDs. Authorities that are banned do not get as far as this: the Listener refuses them.
         """
         ban = self._identities.get(spiffe_id)
         if ban and ban.holds(now):
             raise NotPermittedError(f"{spiffe_id} is banned")
+        if held and self.takes(held, now):
+            raise NotPermittedError(f"the SVID {held.serial} of {spiffe_id} is banned")
+
+    def takes(self, held: Held, now: float) -> bool:
+        """Whether this very SVID is banned. The Listener sees the one that a connection began with,
+        and a stream may have come to another one since.
+        """
+        ban = self._serials.get(int(held.serial, 16))
+        return ban is not None and ban.holds(now)
 
 
 def read_value(kind: BanKind, text: str, trust_domain: str) -> str:

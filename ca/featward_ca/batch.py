@@ -65,6 +65,19 @@ class _Prepared:
     intents: list[Entry]
 
 
+@dataclass(frozen=True)
+class _GivenUp:
+    """Intents that nothing came of."""
+
+    serials: list[str]
+    failed: list[Entry]
+
+    def store(self, connection: Connection) -> None:
+        """Say so, and let what was to be renewed by them be renewed again."""
+        svids.release(connection, self.serials)
+        audit.append_all(connection, self.failed)
+
+
 # Its certificate (DER), or why there is none.
 Made = bytes | CaError
 
@@ -80,15 +93,21 @@ class Batch:
         self._clock = clock
         self._metrics = metrics
         self._halt = halt
+        # Failures that could not be recorded when they happened.
+        self._left: list[_GivenUp] = []
 
     async def run(self, leaves: list[Leaf], outcomes: dict[Leaf, Made]) -> None:
         """Make all of them; `outcomes` is filled as they are known. Never raises CaError."""
         # 1. Build and lint: what no profile allows leaves no intent.
         prepared = self._prepare(leaves, outcomes)
         # 2. The intents, and what the evidence costs, in one transaction.
+        left, self._left = self._left, []
         try:
-            refused = await self._store.run(lambda connection: self._intend(connection, prepared))
+            refused = await self._store.run(
+                lambda connection: self._intend(connection, prepared, left)
+            )
         except CaError as error:
+            self._left += left
             refused = {leaf: error for group in prepared for leaf in group.leaves}
         outcomes |= refused
         for group in prepared:
@@ -129,8 +148,12 @@ class Batch:
         ]
         return _Prepared(group, permission, intents)
 
-    def _intend(self, connection: Connection, prepared: list[_Prepared]) -> dict[Leaf, CaError]:
+    def _intend(
+        self, connection: Connection, prepared: list[_Prepared], left: list[_GivenUp]
+    ) -> dict[Leaf, CaError]:
         """Store the intents; returns those that were refused, of which nothing is stored."""
+        for one in left:
+            one.store(connection)
         leave = self._halt.enter(connection)
         refused: dict[Leaf, CaError] = {}
         pairs = [
@@ -185,8 +208,8 @@ class Batch:
         audit.append_all(connection, signed)
 
     async def _failed(self, group: _Prepared, error: CaError) -> None:
-        """Record that nothing came of intents; if even that fails, the next start finds them
-        interrupted.
+        """Record that nothing came of intents; if even that fails, the next batch does, and the next
+        start would find them interrupted.
         """
         for leaf in group.leaves:
             self._metrics.signatures.labels(leaf.purpose, "failed").inc()
@@ -197,9 +220,12 @@ class Batch:
             for intent in group.intents
         ]
         serials = [leaf.row.serial for leaf in group.leaves if leaf.row]
+        given_up = _GivenUp(serials, failed)
         try:
-            await self._store.run(lambda connection: _give_up(connection, serials, failed))
+            await self._store.run(given_up.store)
         except CaError:
+            # Else a renewal would stay under way, and its client could not come back.
+            self._left.append(given_up)
             _log.error("failed signing not recorded", extra=fields(leaves=len(group.leaves)))
 
     def _intent(self, leaf: Leaf, tbs_sha256: bytes) -> Entry:
@@ -244,8 +270,3 @@ def _kept(group: _Prepared, refused: dict[Leaf, CaError]) -> _Prepared | None:
         return None
     leaves = [group.leaves[place] for place in places]
     return _Prepared(leaves, group.permission, [group.intents[place] for place in places])
-
-
-def _give_up(connection: Connection, serials: list[str], failed: list[Entry]) -> None:
-    svids.release(connection, serials)
-    audit.append_all(connection, failed)

@@ -99,6 +99,11 @@ class Directory:
     # Whose a namespace without a label is, where that is clear.
     default_unit: str | None = None
 
+    def takes_jwt_of(self, workload: Workload) -> bool:
+        """Whether a JWT can still prove this workload: it says by which, and the issuer is known."""
+        rule = workload.jwt
+        return rule is not None and any(one.name == rule.issuer for one in self.jwt_issuers)
+
     def workload(self, name: str) -> Workload:
         """The workload of this name. Raises UnknownWorkloadError."""
         try:

@@ -119,11 +119,11 @@ class Listener:
     """Ends TLS for a gRPC server of ours and forwards HTTP/2 to its UNIX socket.
 
     Request headers starting with ``featward-peer-`` are dropped, then set: ``featward-peer-spiffe-id``,
-    ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-expired``
-    ("1" within the grace), ``featward-peer-address`` (the IP address, also without a certificate),
-    or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With
-    ``"far_connections": n`` in the configuration all callers share n connections to the server,
-    else each has its own.
+    ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-key``
+    (SPKI SHA-256 of the peer's own key, hex), ``featward-peer-expired`` ("1" within the grace),
+    ``featward-peer-address`` (the IP address, also without a certificate), or for a caller on a
+    UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With ``"far_connections": n`` in the
+    configuration all callers share n connections to the server, else each has its own.
     """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...

@@ -52,7 +52,7 @@ async def by_token(core: Core, token: JoinToken, csr: bytes | None = None) -> Is
 async def renew(core: Core, svid: IssuedSvid, csr: bytes | None = None) -> IssuedSvid:
     key = keys_of([csr or a_request()])[0]
     directory, row = core.situation.directory, svid.row
-    found = await core.renewals.attest(directory, row.spiffe_id, row.serial, key)
+    found = await core.renewals.attest(directory, row.held, key)
     return core.issuer.again(found) if isinstance(found, Stored) else await issue(core, found, csr)
 
 
@@ -160,10 +160,7 @@ async def test_two_keys_at_the_same_moment_are_a_clone_too(core: Core) -> None:
     first = await by_token(core, await a_token(core))
     directory, row = core.situation.directory, first.row
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    proofs = [
-        await core.renewals.attest(directory, row.spiffe_id, row.serial, key_of(key))
-        for key in keys
-    ]
+    proofs = [await core.renewals.attest(directory, row.held, key_of(key)) for key in keys]
     attempts = [
         issue(core, proof, a_request(key))
         for proof, key in zip(proofs, keys, strict=True)

@@ -93,7 +93,7 @@ async def test_two_renewals_of_one_serial_in_one_batch_are_judged(core: Core) ->
     directory, row = core.situation.directory, first.row
     orders = []
     for key in (keys[0], keys[0], keys[1]):
-        found = await core.renewals.attest(directory, row.spiffe_id, row.serial, key)
+        found = await core.renewals.attest(directory, row.held, key)
         assert isinstance(found, Attested)
         orders.append(wanted(found, key))
     made, same_key, other_key = await issue_many(core, orders)

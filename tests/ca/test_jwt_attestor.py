@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -13,11 +14,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestor_kit import AUDIENCE, by_jwt, renew, with_jwt
-from ca_kit import FakeClock, OpenCore, a_request
+from ca_kit import FakeClock, OpenCore, a_request, issue
 from featward.identity.v1 import identity_pb2
 from featward_ca.attest import jwks
 from featward_ca.directory import JwtIssuer
 from featward_ca.errors import LaterError, NotAttestedError
+from featward_ca.requests import keys_of as keys_of_requests
+from featward_ca.settings import DAY
 from featward_ca.store import audit
 from oidc_kit import Issuer, running_issuer
 from service_kit import Served, headers_of, refused, serving
@@ -100,7 +103,7 @@ async def test_claims_that_fit_two_workloads_need_a_name(served: Served, issuer:
     answer = await by_jwt(served, both, workload="prod.payments/train")
     assert answer.svid.spiffe_id.endswith("/ci/train")
     said = await reason_of_refusal(served, both, workload="prod.payments/pricing-api")
-    assert "no Workload prod.payments/pricing-api" in said
+    assert "no Workload 'prod.payments/pricing-api'" in said
 
 
 def forged(key: object, algorithm: str, claims: Mapping[str, object], **headers: str) -> str:
@@ -262,3 +265,28 @@ async def test_a_token_without_kid_needs_an_issuer_with_one_key(
     issuer.key("two")
     with pytest.raises(NotAttestedError):
         await keys_of(issuer, clock).key(None)
+
+
+async def test_a_token_that_ends_while_it_is_used_is_bound_to_no_second_key(
+    served: Served, issuer: Issuer, clock: FakeClock
+) -> None:
+    """Its use is forgotten when it ends, so from then on it must be good for nobody."""
+    core, key = served.core, keys_of_requests([a_request()])[0]
+    proof = await core.jwts.attest(core.situation.directory, issuer.token(NIGHTLY), "", key)
+    clock.advance(DAY)
+    with pytest.raises(NotAttestedError) as refusal:
+        await issue(core, proof)
+    assert refusal.value.reason == "the token has ended"
+
+
+async def test_an_identity_by_a_jwt_ends_when_no_jwt_proves_it_any_more(
+    served: Served, issuer: Issuer
+) -> None:
+    svid = (await by_jwt(served, issuer.token(NIGHTLY))).svid
+    core = served.core
+    core.take_over(replace(core.situation.directory, jwt_issuers=()))
+    stream = served.stub.WatchIdentity(metadata=headers_of(svid))
+    await stream.read()
+    await stream.write(identity_pb2.WatchIdentityRequest(csrs=[a_request()]))
+    code, said = await refused(stream.read())
+    assert (code, "by no JWT any more" in said) == (grpc.StatusCode.FAILED_PRECONDITION, True)

@@ -16,6 +16,7 @@ from featward.authority.v1 import authority_pb2
 from featward_ca.service.rpcs import RPCS
 from featward_ca.store import clients, tables
 from featward_ca.store.store import Connection
+from many_streams import KEY
 from service_kit import Served
 
 STREAMS = 10_000
@@ -68,7 +69,7 @@ def _enrol(served: Served) -> Callable[[Connection], None]:
     svid = {
         "spiffe_id": SPIFFE_ID,
         "authority": authority,
-        "spki_sha256": b"k",
+        "spki_sha256": KEY,
         "issued_at": now,
         "not_before": now,
         "not_after": now + 3600,

@@ -17,7 +17,7 @@ from featward_ca.core import Core, lock_data
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import key_encryption_key
 from featward_ca.requests import keys_of
-from featward_ca.store import audit
+from featward_ca.store import audit, svids
 from featward_ca.store.audit import Outcome
 from featward_ca.store.engines import open_store
 from featward_ca.store.threaded import ThreadStore
@@ -44,7 +44,7 @@ async def main():
     first = await issue(core, await core.tokens.attest(directory, token.evidence))
     print(first.row.serial, flush=True)
     proof = await core.renewals.attest(
-        directory, first.row.spiffe_id, first.row.serial, keys_of([a_request()])[0]
+        directory, first.row.held, keys_of([a_request()])[0]
     )
     EncryptedKeyStore.sign_leaves = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     await issue(core, proof)
@@ -81,8 +81,9 @@ async def test_a_renewal_that_was_cut_off_is_not_taken_for_a_clone(
     core = await open_core()
     await outlive_the_dead(core)
     key = keys_of([csr := a_request()])[0]
-    spiffe_id = str(core.situation.directory.workload("prod.payments/pricing-api").spiffe_id)
-    proof = await core.renewals.attest(core.situation.directory, spiffe_id, killed, key)
+    row = await core.store.read(lambda connection: svids.find(connection, killed))
+    assert row
+    proof = await core.renewals.attest(core.situation.directory, row.held, key)
     assert isinstance(proof, Attested)
     await issue(core, proof, csr)
 

@@ -166,8 +166,8 @@ async def test_a_workload_on_the_socket_renews_by_evidence_many_at_once(served: 
 async def test_a_change_of_trust_reaches_every_stream_and_their_acknowledgements_are_counted(
     served: Served,
 ) -> None:
-    svid = (await served.attest()).svid
-    opened = [served.stub.WatchIdentity(metadata=headers_of(svid)) for _ in range(10)]
+    given = [(await served.attest()).svid for _ in range(10)]
+    opened = [served.stub.WatchIdentity(metadata=headers_of(svid)) for svid in given]
     for stream in opened:
         await stream.read()
     units = dict(a_directory().business_units) | {"prod.fraud": 7 * DAY}
@@ -183,7 +183,7 @@ async def test_a_change_of_trust_reaches_every_stream_and_their_acknowledgements
         await stream.code()
     await served.service.drain()
     shown = await served.admin.Show(authority_pb2.ShowRequest())
-    assert (shown.streams, shown.streams_behind, shown.sequence) == (6, 0, sequence)
+    assert (shown.streams, shown.streams_behind, shown.sequence) == (6, 6, sequence)
     for stream in opened[4:]:
         stream.cancel()
 
@@ -254,6 +254,7 @@ async def test_the_operator_may_rotate_and_may_not_force(served: Served) -> None
     operator = (
         ("featward-peer-spiffe-id", f"spiffe://{TRUST_DOMAIN}/featward/operator"),
         ("featward-peer-serial", "0f"),
+        ("featward-peer-key", "0f" * 32),
     )
     step = authority_pb2.StepRequest(authority="prod.payments")
     answer = await served.remote.Prepare(step, metadata=operator)
@@ -318,7 +319,11 @@ async def test_strangers_can_not_fill_the_audit_table(served: Served, clock: Fak
 
 
 def as_spiffe_id(spiffe_id: str) -> Metadata:
-    return (("featward-peer-spiffe-id", spiffe_id), ("featward-peer-serial", "0a"))
+    return (
+        ("featward-peer-spiffe-id", spiffe_id),
+        ("featward-peer-serial", "0a"),
+        ("featward-peer-key", "0a" * 32),
+    )
 
 
 async def test_the_operator_looks_after_the_ca_with_its_svid_and_nobody_else_does(

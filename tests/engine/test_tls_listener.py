@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from certificates import CA, DOMAIN, PRICING, SCORING, Authority, Environment
+from certificates import CA, DOMAIN, PRICING, SCORING, Authority, Environment, spki_sha256
 from echo import channel, dialling, echo_server, listening, talk, unary, who
 from featward_engine import ConfigError, Listener
 
@@ -20,6 +20,8 @@ FORGED = (
     ("featward-peer-expired", "1"),
     ("featward-peer-uid", "0"),
     ("featward-peer-address", "192.0.2.1"),
+    ("featward-peer-key", "0" * 64),
+    ("featward-peer-key-bin", b"0" * 32),
     ("featward-peer-anything", "x"),
     ("harmless", "y"),
 )
@@ -59,7 +61,8 @@ async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
     environment: Environment, tmp_path: Path
 ) -> None:
     server = environment.process(environment.platform, CA)
-    client = environment.process(environment.payments, PRICING)
+    client = environment.credentials()
+    leaf = environment.payments.identify(client, PRICING)
     async with (
         echo_server(tmp_path) as (forward, _),
         listening(server, forward=forward) as (listener, address),
@@ -74,6 +77,7 @@ async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
         assert sorted(pair for pair in seen if pair[0].startswith("featward-")) == [
             ("featward-peer-address", "127.0.0.1"),
             ("featward-peer-authority", environment.payments.spki_sha256.hex()),
+            ("featward-peer-key", spki_sha256(leaf).hex()),
             ("featward-peer-serial", ours["serial"]),
             ("featward-peer-spiffe-id", PRICING),
         ]
@@ -156,7 +160,8 @@ async def test_a_certificate_is_optional_where_the_server_says_so(
         listening(server, forward=forward, client_certificate="optional") as (_, address),
         dialling(environment.credentials(), address=address, **far) as (_, opened),
     ):
-        told = {name for name in await who(opened) if name.startswith("featward-peer-")}
+        call = unary(opened, "/echo/Who")(b"", timeout=10, metadata=FORGED)
+        told = {name for name, _ in json.loads(await call) if name.startswith("featward-peer-")}
         assert told == {"featward-peer-address"}
 
 

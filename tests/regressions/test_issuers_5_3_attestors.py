@@ -138,7 +138,7 @@ async def test_no_address_in_a_token_is_ever_fetched(issuer: Issuer, tmp_path: P
             folder = tmp_path / str(number)
             folder.mkdir()
             async with a_ca(folder, with_jwt(issuer.address, str(both))) as served:
-                with pytest.raises(Exception, match="can't be fetched now"):
+                with pytest.raises(Exception, match="can't be judged now"):
                     await by_jwt(served, issuer.token(CLAIMS))
         assert [other.seen(path) for path in paths] == [0, 0, 0]
         assert issuer.seen("/elsewhere") == 0

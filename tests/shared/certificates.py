@@ -43,6 +43,13 @@ def der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
+def spki_sha256(certificate: x509.Certificate) -> bytes:
+    """The digest of a certificate's own public key."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    key = certificate.public_key()
+    return sha256(key.public_bytes(serialization.Encoding.DER, form)).digest()
+
+
 @dataclass(frozen=True)
 class Authority:
     """A certificate that signs others, with its key."""
@@ -66,8 +73,7 @@ class Authority:
     @property
     def spki_sha256(self) -> bytes:
         """The digest by which the scope table names this authority."""
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return sha256(self.key.public_key().public_bytes(serialization.Encoding.DER, form)).digest()
+        return spki_sha256(self.certificate)
 
     def leaf(
         self,
@@ -100,13 +106,16 @@ class Authority:
         )
         return builder.sign(self.key, hashes.SHA256())
 
-    def identify(self, credentials: Credentials, identity: str, **options: object) -> None:
-        """Give these credentials an identity, as the CA and the agent do together."""
+    def identify(
+        self, credentials: Credentials, identity: str, **options: object
+    ) -> x509.Certificate:
+        """Give these credentials an identity, as the CA and the agent do together; its leaf."""
         pending = credentials.new_identity()
         key = x509.load_der_x509_csr(pending.csr).public_key()
         assert isinstance(key, PublicKey)
         leaf = self.leaf(identity, key, **options)  # type: ignore[arg-type]
         credentials.set_identity(pending, [der(leaf), der(self.certificate)])
+        return leaf
 
     def write_identity(
         self, folder: Path, identity: str, *above: x509.Certificate, **options: object

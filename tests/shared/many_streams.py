@@ -14,6 +14,8 @@ from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 CHANNELS = 8
 # Handshakes under way at once.
 AT_ONCE = 200
+# The digest of the key that all their SVIDs are stored with.
+KEY = b"k"
 OPTIONS = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
 Stub: Any = identity_pb2_grpc.IdentityServiceStub
 
@@ -32,7 +34,11 @@ class Many:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int, serial: str) -> None:
-            metadata = (("featward-peer-spiffe-id", spiffe_id), ("featward-peer-serial", serial))
+            metadata = (
+                ("featward-peer-spiffe-id", spiffe_id),
+                ("featward-peer-serial", serial),
+                ("featward-peer-key", KEY.hex()),
+            )
             async with gate:
                 stub = Stub(self._channels[number % CHANNELS])
                 stream = stub.WatchIdentity(metadata=metadata)

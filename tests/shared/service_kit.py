@@ -5,12 +5,14 @@ set.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca_kit import TRUST_DOMAIN, a_request
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
@@ -89,10 +91,12 @@ async def serving(core: Core, clock: Clock, folder: Path) -> AsyncIterator[Serve
 
 def headers_of(svid: identity_pb2.Svid, expired: bool = False) -> Metadata:
     """What a Listener says of a peer with this SVID."""
-    serial = x509.load_der_x509_certificate(svid.chain[0]).serial_number
+    leaf = x509.load_der_x509_certificate(svid.chain[0])
+    key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     headers: Metadata = (
         ("featward-peer-spiffe-id", svid.spiffe_id),
-        ("featward-peer-serial", serial_text(serial)),
+        ("featward-peer-serial", serial_text(leaf.serial_number)),
+        ("featward-peer-key", sha256(key).hexdigest()),
     )
     return (*headers, ("featward-peer-expired", "1")) if expired else headers
 

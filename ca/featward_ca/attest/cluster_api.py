@@ -13,6 +13,7 @@ import aiohttp
 
 from featward.logs import fields
 from featward_ca.attest.kubeconfig import read_login
+from featward_ca.attest.tokens import CANNOT_JUDGE
 from featward_ca.errors import ConfigurationError, LaterError
 
 _log = logging.getLogger(__name__)
@@ -110,6 +111,4 @@ class ClusterApi:
     def _later(self, why: str) -> LaterError:
         """Log why the server is of no help, and tell the caller only that."""
         _log.error("cluster not asked", extra=fields(cluster=self.name, error=why))
-        return LaterError(
-            f"the cluster {self.name} can't be asked about the token now; try again", _RETRY_SECONDS
-        )
+        return LaterError(CANNOT_JUDGE, _RETRY_SECONDS)

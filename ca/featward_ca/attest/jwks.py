@@ -20,7 +20,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from featward.logs import fields
-from featward_ca.attest.tokens import shown
+from featward_ca.attest.tokens import CANNOT_JUDGE, shown
 from featward_ca.directory import JwtIssuer
 from featward_ca.errors import LaterError, NotAttestedError
 
@@ -79,10 +79,7 @@ class IssuerKeys:
             if self._is_due(kid):
                 await self._fetch()
             if not self._is_current():
-                raise LaterError(
-                    f"the keys of the issuer {self._issuer.name} can't be fetched now; try again",
-                    RETRY_SECONDS,
-                )
+                raise LaterError(CANNOT_JUDGE, RETRY_SECONDS)
         found = self._find(kid)
         if found is None:
             raise NotAttestedError(f"{self._issuer.name} has no key {shown(kid)} that we can use")

@@ -86,6 +86,9 @@ class JwtTokens:
 
         def claim(connection: Connection) -> None:
             now = self._clock.now()
+            if now >= ends:
+                # Whose use is forgotten from now on, so it might be bound to another key.
+                raise NotAttestedError("the token has ended")
             if not jwt_uses.use(connection, digest, key.sha256, ends, now):
                 raise NotAttestedError("the token was used before, for another key")
 
@@ -101,7 +104,7 @@ def _fitting(
         if name in ("", workload.name) and workload.fits(issuer.name, claims)
     ]
     if not fitting:
-        wanted = f"Workload {name}" if name else "Workload"
+        wanted = f"Workload {shown(name)}" if name else "Workload"
         raise NotAttestedError(
             f"no {wanted} is attested by this token of {issuer.name}, for"
             f" {shown(claims.get('sub'))}"

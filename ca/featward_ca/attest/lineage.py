@@ -15,7 +15,7 @@ from featward_ca.errors import EvidenceNeededError, NotAttestedError
 from featward_ca.requests import Key
 from featward_ca.store import svids
 from featward_ca.store.store import Connection, Store
-from featward_ca.store.svids import LineageRow
+from featward_ca.store.svids import Held, LineageRow
 
 
 class Lineages:
@@ -27,36 +27,42 @@ class Lineages:
         self._renewals = renewals
 
     async def continued(
-        self, directory: Directory, attested: Attested, serial: str, lineage: str | None, key: Key
+        self,
+        directory: Directory,
+        attested: Attested,
+        held: Held | None,
+        lineage: str | None,
+        key: Key,
     ) -> Attested | Stored:
-        """What was attested, as a renewal of the client that proved to hold the SVID `serial`, or to
-        be `lineage`, if it is of that one; else as it stands. What was issued for this key before
+        """What was attested, as a renewal of the client that holds this SVID, or proved to be
+        `lineage`, if it is of that one; else as it stands. What was issued for this key before
         is given again. Raises SvidClonedError and TooManyRequestsError as a renewal does.
         """
         if attested.method is Method.JOIN_TOKEN:
             # Somebody made it for a new beginning.
             return attested
-        row = await self._store.read(lambda c: self._row(c, serial, lineage))
+        row = await self._store.read(lambda c: self._row(c, held, lineage))
         if row is None or not _is_of(row, attested):
             return attested
         if row.method not in RENEWED_BY_SVID:
             return replace(attested, lineage=row.id)
-        if not serial:
+        if held is None:
             return attested
         # Another may renew this serial by itself; so it is renewed once, evidence or not.
-        identity = str(attested.workload.spiffe_id)
         try:
-            renewal = await self._renewals.attest(directory, identity, serial, key)
+            renewal = await self._renewals.attest(directory, held, key)
         except (EvidenceNeededError, NotAttestedError):
             return attested
         if isinstance(renewal, Stored):
             return renewal
         return replace(renewal, claim=attested.claim, cluster=attested.cluster)
 
-    def _row(self, connection: Connection, serial: str, lineage: str | None) -> LineageRow | None:
+    def _row(
+        self, connection: Connection, held: Held | None, lineage: str | None
+    ) -> LineageRow | None:
         """The lineage, if it is one that may go on."""
-        old = svids.find(connection, serial) if serial else None
-        known = old.lineage if old else lineage
+        old = svids.find(connection, held.serial) if held else None
+        known = old.lineage if old and old.held == held else lineage
         row = svids.find_lineage(connection, known) if known else None
         if row is None or row.tainted_at is not None:
             return None

@@ -27,7 +27,7 @@ from featward_ca.requests import Key
 from featward_ca.store import audit, svids
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
-from featward_ca.store.svids import SvidRow
+from featward_ca.store.svids import Held, SvidRow
 
 _log = logging.getLogger(__name__)
 _AGAIN = "the SVID of this workload can't be renewed by itself any more; attest again"
@@ -64,17 +64,18 @@ class Renewals:
         self._clock = clock
         self._metrics = metrics
 
-    async def attest(
-        self, directory: Directory, spiffe_id: str, serial: str, key: Key
-    ) -> Attested | Stored:
+    async def attest(self, directory: Directory, held: Held, key: Key) -> Attested | Stored:
         """The workload that an SVID proves, or what was issued for this key before.
 
         Raises EvidenceNeededError, NotAttestedError or TooManyRequestsError, and SvidClonedError
         after it has tainted the lineage.
         """
+        serial = held.serial
         found = await self._lookup.find(serial)
-        if found is None or found.svid.spiffe_id != spiffe_id:
-            raise NotAttestedError(f"no SVID with serial {serial} was issued for {spiffe_id}")
+        if found is None or found.svid.held != held:
+            raise NotAttestedError(
+                f"no SVID with serial {serial} and this key was issued for {held.spiffe_id}"
+            )
         old, lineage, successor = found.svid, found.lineage, found.successor
         if lineage.method not in RENEWED_BY_SVID:
             raise EvidenceNeededError(
@@ -82,8 +83,13 @@ class Renewals:
             )
         if lineage.tainted_at is not None or self._clock.now() >= old.not_after + self.grace():
             raise EvidenceNeededError(_AGAIN)
-        if lineage.workload not in directory.workloads:
+        workload = directory.workloads.get(lineage.workload)
+        if workload is None:
             raise NotAttestedError(f"{lineage.workload} is no longer in the manifests")
+        if lineage.method == Method.JWT and not directory.takes_jwt_of(workload):
+            raise EvidenceNeededError(
+                f"{lineage.workload} is attested by no JWT any more; attest in another way"
+            )
         digest = key.sha256
         match _compare(successor, digest):
             case _Found.OTHER_KEY:
@@ -103,7 +109,7 @@ class Renewals:
                     raise TooManyRequestsError("the same renewal is under way; ask again")
 
         return Attested(
-            directory.workload(lineage.workload),
+            workload,
             Method(lineage.method),
             nothing,
             lineage.id,

@@ -6,6 +6,7 @@ may be gone a second later.
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
+from featward.logs import fields
 from featward_ca.attest.cluster_api import ClusterApi
-from featward_ca.attest.tokens import shown
+from featward_ca.attest.tokens import CANNOT_JUDGE, shown
 from featward_ca.errors import NotAttestedError, TooManyRequestsError
 from featward_ca.metrics import Metrics
 
+_log = logging.getLogger(__name__)
 AT_ONCE = 8
 # Beside those under way so many wait; who comes then is sent away at once.
 LONGEST_QUEUE = 1024
@@ -113,9 +116,8 @@ class TokenReviewer:
                 async with self._turns:
                     return await asking
         except TimeoutError:
-            raise TooManyRequestsError(
-                f"the cluster {self._api.name} does not review tokens in time; try again", DEADLINE
-            ) from None
+            _log.warning("token not reviewed in time", extra=fields(cluster=self._api.name))
+            raise TooManyRequestsError(CANNOT_JUDGE, DEADLINE) from None
         finally:
             self._waiting -= 1
             asking.close()

@@ -17,6 +17,8 @@ from featward_ca.errors import NotAttestedError
 
 # A service account's token has some 1,000 characters, one of a CI system up to 3,000.
 LONGEST_TOKEN = 16 * 1024
+# Said to a stranger, who need not learn the names of our clusters and issuers; the log says them.
+CANNOT_JUDGE = "the token can't be judged now; try again"
 # Whoever made the token may have a clock that differs from ours by so many seconds.
 LEEWAY = 30.0
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)

@@ -3,6 +3,7 @@ user runs.
 """
 
 from featward_ca.attest import Attested, Method
+from featward_ca.attest.tokens import shown
 from featward_ca.directory import Directory
 from featward_ca.errors import NotAttestedError
 from featward_ca.recorded import nothing
@@ -17,7 +18,7 @@ def attest(directory: Directory, uid: int | None, name: str) -> Attested:
     candidates = [workload for workload in directory.run_by(uid) if name in ("", workload.name)]
     if not candidates:
         raise NotAttestedError(
-            f"no Workload{f' {name!r}' if name else ''} is attested by uid {uid}"
+            f"no Workload{f' {shown(name)}' if name else ''} is attested by uid {uid}"
         )
     if len(candidates) > 1:
         names = ", ".join(sorted(workload.name for workload in candidates))

@@ -24,11 +24,13 @@ from featward_ca.trust import Trust
 
 __all__ = ["LARGEST_DOCUMENT", "ForeignBundle", "document", "ends", "parse"]
 
-# A root takes about two kilobytes. Half of the largest message that a sidecar accepts, for there may
-# be several bundles in it.
+# Documents may hold keys that we don't use, such as those of JWT-SVIDs.
 LARGEST_DOCUMENT = 512 * 1024
 _MOST_KEYS = 1024
 _MOST_ROOTS = 64
+# A root takes one or two kilobytes. All of them go to every client at every change, beside those of
+# all other domains, in a message of 1 MiB at most: no partner may make it too large for us.
+_LARGEST_ROOTS = 32 * 1024
 # What both databases hold in a number; the standard asks for 64 bits.
 _LARGEST_NUMBER = 2**63 - 1
 _X509 = "x509-svid"
@@ -76,6 +78,9 @@ def parse(raw: bytes) -> ForeignBundle:
     roots = dict.fromkeys(root for n, key in enumerate(keys) if (root := _root(n, key)))
     if len(roots) > _MOST_ROOTS:
         raise _no_bundle(f"it has {len(roots)} roots, more than {_MOST_ROOTS}")
+    size = sum(map(len, roots))
+    if size > _LARGEST_ROOTS:
+        raise _no_bundle(f"its roots have {size} bytes together, more than {_LARGEST_ROOTS}")
     return ForeignBundle(
         _number(content, "spiffe_sequence"), _number(content, "spiffe_refresh_hint"), tuple(roots)
     )

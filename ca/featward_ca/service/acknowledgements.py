@@ -107,13 +107,13 @@ class AckBook:
 
     async def _resolve(self, news: dict[Stream, _News]) -> None:
         """Find out whose SVIDs those are that streams have proven to hold."""
-        unknown = [stream for stream in news if stream.lineage is None and stream.serial]
+        unknown = {stream: stream.held for stream in news if stream.lineage is None and stream.held}
         if not unknown:
             return
-        serials = [stream.serial for stream in unknown]
-        found = await self._store.read(lambda connection: clients.lineages(connection, serials))
-        for stream in unknown:
-            stream.lineage = found.get(stream.serial)
+        held = list(unknown.values())
+        found = await self._store.read(lambda connection: clients.lineages(connection, held))
+        for stream, one in unknown.items():
+            stream.lineage = found.get(one)
 
     def _told(self, attested: list[Told], news: dict[Stream, _News]) -> list[Told]:
         # The stream of before is closed after the one that follows it was opened.
@@ -147,5 +147,5 @@ def _serial(text: str) -> str | None:
 
 
 def _version(text: str) -> str | None:
-    plain = "".join(letter for letter in text if letter.isprintable())
-    return plain[:_LONGEST_VERSION] or None
+    plain = (letter for letter in text[:_LONGEST_VERSION] if letter.isprintable())
+    return "".join(plain) or None

@@ -22,14 +22,16 @@ from featward_ca import errors
 from featward_ca.clock import Clock
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance, Request
-from featward_ca.service.limits import Allowance
+from featward_ca.service.limits import Allowance, Buckets
 from featward_ca.service.peers import Peer, peer_of
-from featward_ca.service.rpcs import Rpc, rows_of
+from featward_ca.service.rpcs import Rate, Rpc, rows_of
 from featward_ca.store.audit import Outcome
 
 _log = logging.getLogger(__name__)
 # How many milliseconds a client had better wait before it comes again.
 _RETRY_AFTER = "featward-retry-after-ms"
+# Refusals of one source that the log says in full; all of them are counted. Anybody may cause them.
+_LOGGED = Rate(100, 1)
 _CUT_OFF = "the CA has ended this call; connect again"
 
 # First match counts, so the narrow come first.
@@ -88,6 +90,7 @@ class Guard:
         self._clock = clock
         self._metrics = metrics
         self._issuance = issuance
+        self._logged = Buckets(_LOGGED)
 
     def service(
         self, descriptor: ServiceDescriptor, handlers: dict[str, Handler], fixed: Peer | None = None
@@ -138,17 +141,19 @@ class Guard:
     async def _run(
         self, row: Rpc, allowance: Allowance, handler: Handler, message: Any, call: Call
     ) -> Any:
-        if not call.peer.kinds & row.callers:
-            raise errors.NotPermittedError(
-                f"{call.peer.kind} callers may not call {row.audit_kind}"
-            )
-        allowance.enter(call.peer.source, self._clock.now())
+        # First, because to be refused costs us something too.
+        serial = call.peer.held.serial if call.peer.held else None
+        allowance.enter(call.peer.source, self._clock.now(), serial)
         try:
+            if not call.peer.kinds & row.callers:
+                raise errors.NotPermittedError(
+                    f"{call.peer.kind} callers may not call {row.audit_kind}"
+                )
             if row.changes:
                 return await self._recorded(handler, message, call)
             return await handler(message, call)
         finally:
-            allowance.leave()
+            allowance.leave(serial)
 
     async def _recorded(self, handler: Handler, message: Any, call: Call) -> Any:
         """A change with its rows in the audit table; without the first one nothing is changed."""
@@ -167,17 +172,10 @@ class Guard:
 
     async def _refuse(self, name: str, call: Call, error: errors.CaError) -> NoReturn:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        log = _log.warning if isinstance(error, errors.RequestError) else _log.error
-        log(
-            "call refused",
-            extra=fields(
-                rpc=name,
-                caller=str(call.peer),
-                status=status.name,
-                reason=_reason(error),
-                request=call.request.id,
-            ),
-        )
+        if not isinstance(error, errors.RequestError):
+            self._log(logging.ERROR, name, call, status, error)
+        elif not self._logged.take(str(call.peer.source), self._clock.now()):
+            self._log(logging.WARNING, name, call, status, error)
         self._metrics.refusals.labels(name, status.name).inc()
         if isinstance(error, errors.LaterError):
             after = max(1, round(error.retry_after * 1000))
@@ -188,6 +186,21 @@ class Guard:
             else "the CA could not do it; its log says why"
         )
         await call.context.abort(status, f"{told} (request {call.request.id})")
+
+    def _log(
+        self, level: int, name: str, call: Call, status: grpc.StatusCode, error: errors.CaError
+    ) -> None:
+        _log.log(
+            level,
+            "call refused",
+            extra=fields(
+                rpc=name,
+                caller=str(call.peer),
+                status=status.name,
+                reason=_reason(error),
+                request=call.request.id,
+            ),
+        )
 
 
 def _reason(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TypeVar
 
 from featward.identity.v1 import identity_pb2
-from featward_ca.attest import Attested
+from featward_ca.attest import Attested, Method
 from featward_ca.attest.renewal import Stored
 from featward_ca.core import Core
 from featward_ca.errors import (
@@ -21,8 +21,8 @@ from featward_ca.errors import (
 from featward_ca.issuer import IssuedSvid, Wanted
 from featward_ca.requests import Key
 from featward_ca.service.guard import Call
-from featward_ca.service.limits import Allowance
-from featward_ca.service.peers import Peer, PeerKind
+from featward_ca.service.limits import Allowance, Buckets
+from featward_ca.service.peers import Peer
 from featward_ca.service.rpcs import Limit, Rate
 from featward_ca.service.streams import Stream
 from featward_ca.store import svids
@@ -30,9 +30,13 @@ from featward_ca.store.audit import Outcome
 
 _Result = TypeVar("_Result")
 _Keys = Sequence[Key]
-# Refusals of callers without identity that get a row in the audit table, which nobody can prune:
-# anybody may cause them. All of them are counted and logged.
-_NOTED = Limit(Rate(100, 1), at_once=1)
+# Refusals of one source, and of all, that get a row in the audit table, which nobody can prune:
+# anybody may cause them. All of them are counted.
+_NOTED = Limit(Rate(100, 1), at_once=1, together=Rate(1000, 10))
+# SVIDs of one identity: what a store grows by without end is bounded, and never what a workload
+# needs. As many replicas may all be new at once, and be renewed at half of their lives.
+_REPLICAS = 36_000
+_NEW_AT_ONCE = 100_000
 
 
 class Issuing:
@@ -40,7 +44,9 @@ class Issuing:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._strangers = Allowance(_NOTED)
+        self._noted = Allowance(_NOTED)
+        lifetimes = core.situation.lifetimes
+        self._svids = Buckets(Rate(_NEW_AT_ONCE, _REPLICAS * 2 / lifetimes.renewal_life))
 
     async def by_evidence(
         self,
@@ -61,7 +67,9 @@ class Issuing:
         if peer.uid is None:
             return None
         row = await self._core.store.read(lambda c: svids.find_lineage(c, lineage))
-        workload = row and self._core.situation.directory.workloads.get(row.workload)
+        if row is None or row.method != Method.UNIX:
+            return None
+        workload = self._core.situation.directory.workloads.get(row.workload)
         return lineage if workload and workload.runs_as(peer.uid) else None
 
     async def by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
@@ -78,7 +86,9 @@ class Issuing:
         stream: Stream | None,
     ) -> list[IssuedSvid]:
         attested = await self._core.attestors.attest(evidence, call.peer, keys)
-        self._core.bans.check(str(attested.workload.spiffe_id), self._core.clock.now())
+        identity, held = str(attested.workload.spiffe_id), stream.held if stream else None
+        self._core.bans.check(identity, held, self._core.clock.now())
+        self._take(identity, len(keys))
         if stream is not None and len(keys) == 1:
             return [await self._again(attested, keys[0], stream, call)]
         orders = [Wanted(call.request, attested, key) for key in keys]
@@ -90,39 +100,46 @@ class Issuing:
     async def _again(self, attested: Attested, key: Key, stream: Stream, call: Call) -> IssuedSvid:
         """Evidence of a client that may be known already."""
         found = await self._core.lineages.continued(
-            self._core.situation.directory, attested, stream.serial, stream.lineage, key
+            self._core.situation.directory, attested, stream.held, stream.lineage, key
         )
         if isinstance(found, Stored):
             issued = self._core.issuer.again(found)
         else:
             issued = await self._renew(found, key, stream, call)
-        stream.serial = issued.row.serial
+        stream.held = issued.row.held
         return issued
 
     async def _by_svid(self, keys: _Keys, stream: Stream, call: Call) -> list[IssuedSvid]:
-        if call.peer.kind is PeerKind.UNIX:
+        held = stream.held
+        if held is None:
             raise EvidenceNeededError(
                 "a workload on the CA's socket shows its evidence at every renewal"
             )
         if len(keys) != 1:
             raise MalformedRequestError("one SVID is renewed by one certificate request")
-        self._core.bans.check(call.peer.spiffe_id, self._core.clock.now())
-        found = await self._core.renewals.attest(
-            self._core.situation.directory, call.peer.spiffe_id, stream.serial, keys[0]
-        )
+        self._core.bans.check(held.spiffe_id, held, self._core.clock.now())
+        self._take(held.spiffe_id, 1)
+        found = await self._core.renewals.attest(self._core.situation.directory, held, keys[0])
         if isinstance(found, Stored):
             issued = self._core.issuer.again(found)
         else:
             issued = await self._renew(found, keys[0], stream, call)
-        stream.serial = issued.row.serial
+        stream.held = issued.row.held
         return [issued]
 
     async def _renew(self, attested: Attested, key: Key, stream: Stream, call: Call) -> IssuedSvid:
         try:
             return await self._issue(call, attested, key)
         except SvidClonedError:
-            await self._core.renewals.taint_for(stream.serial)
+            if stream.held:
+                await self._core.renewals.taint_for(stream.held.serial)
             raise
+
+    def _take(self, identity: str, amount: int) -> None:
+        if wait := self._svids.take(identity, self._core.clock.now(), amount):
+            raise TooManyRequestsError(
+                f"{identity} asks for more SVIDs than {_REPLICAS} replicas need", wait
+            )
 
     async def _issue(self, call: Call, attested: Attested, key: Key) -> IssuedSvid:
         lifetimes = self._core.situation.lifetimes
@@ -139,11 +156,9 @@ class Issuing:
             raise
 
     def _is_noted(self, peer: Peer) -> bool:
-        if peer.kind is not PeerKind.ANONYMOUS:
-            return True
         try:
-            self._strangers.enter(peer.kind, self._core.clock.now())
+            self._noted.enter(peer.source or peer.kind, self._core.clock.now())
         except TooManyRequestsError:
             return False
-        self._strangers.leave()
+        self._noted.leave()
         return True

@@ -1,6 +1,6 @@
 """Allowances per caller, in bounded memory."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from featward_ca.errors import TooManyRequestsError
@@ -20,13 +20,20 @@ class Allowance:
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
         self._at_once = 0
-        self._each = _Buckets(limit.each)
-        self._together = _Buckets(limit.together) if limit.together else None
+        self._of_svid: Counter[str] = Counter()
+        self._each = Buckets(limit.each)
+        self._together = Buckets(limit.together) if limit.together else None
 
-    def enter(self, caller: str | None, now: float) -> None:
+    def enter(self, caller: str | None, now: float, serial: str | None = None) -> None:
         """Count one call in; pair it with `leave`. None: nobody can tell these callers apart, so
-        what they do together is all that is limited. Raises TooManyRequestsError.
+        what they do together is all that is limited. `serial`: of the SVID that is shown. Raises
+        TooManyRequestsError.
         """
+        most = self._limit.each_svid_at_once
+        if serial is not None and most is not None and self._of_svid[serial] >= most:
+            raise TooManyRequestsError(
+                f"{most} calls of this kind are under way with this SVID, which is the most; end one"
+            )
         if self._at_once >= self._limit.at_once:
             raise TooManyRequestsError(
                 "too many calls of this kind are under way; try again in a second"
@@ -39,10 +46,16 @@ class Allowance:
                 "there are too many calls of this kind; come back later", wait
             )
         self._at_once += 1
+        if serial is not None:
+            self._of_svid[serial] += 1
 
-    def leave(self) -> None:
+    def leave(self, serial: str | None = None) -> None:
         """The call is over."""
         self._at_once -= 1
+        if serial is not None:
+            self._of_svid[serial] -= 1
+            if not self._of_svid[serial]:
+                del self._of_svid[serial]
 
 
 @dataclass(slots=True)
@@ -56,15 +69,16 @@ class _Bucket:
     awaited: float = 0.0
 
 
-class _Buckets:
+class Buckets:
     """One token bucket for each caller."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self._of: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def take(self, caller: str, now: float) -> float:
-        """Take one; 0 if there was one, else the seconds after which it makes sense to come back.
+    def take(self, caller: str, now: float, amount: int = 1) -> float:
+        """Take so many, at most the burst; 0 if they were there, else the seconds after which it
+        makes sense to come back.
         Each who is sent away is told a later moment, so that they do not come back together.
         """
         rate = self._rate
@@ -76,8 +90,8 @@ class _Buckets:
         bucket.left = min(rate.burst, bucket.left + fresh)
         bucket.awaited = max(0.0, bucket.awaited - fresh)
         bucket.then = now
-        if bucket.left >= 1:
-            bucket.left -= 1
+        if bucket.left >= amount:
+            bucket.left -= amount
             return 0.0
-        bucket.awaited += 1
+        bucket.awaited += amount
         return min(_LONGEST_WAIT, bucket.awaited / rate.per_second)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from featward.identity.spiffe import SpiffeId
+from featward_ca.store.svids import Held
 
 _PREFIX = "featward-peer-"
 # Whoever has an IPv6 address has the 2^64 of its network too.
@@ -33,19 +34,20 @@ class PeerKind(StrEnum):
 
 @dataclass(frozen=True)
 class Peer:
-    """One caller; `spiffe_id` and `serial` for SVIDs, `uid` for the workload socket, `address`
-    where it came over a network and the Listener said so.
+    """One caller; `held` for SVIDs, `uid` for the workload socket, `address` where it came over a
+    network and the Listener said so.
     """
 
     kind: PeerKind
-    spiffe_id: str = ""
-    serial: str = ""
+    held: Held | None = None
     uid: int | None = None
     address: str = ""
     operator: bool = False
 
     def __str__(self) -> str:
-        return self.spiffe_id or (f"uid {self.uid}" if self.uid is not None else self.kind)
+        if self.held:
+            return self.held.spiffe_id
+        return f"uid {self.uid}" if self.uid is not None else self.kind
 
     @property
     def kinds(self) -> frozenset[PeerKind]:
@@ -56,7 +58,7 @@ class Peer:
     def source(self) -> str | None:
         """Whose allowance its calls use up; None: it can't be told from others of its kind."""
         if self.kind is not PeerKind.ANONYMOUS:
-            return self.serial or str(self)
+            return self.held.serial if self.held else str(self)
         return network(self.address) if self.address else None
 
 
@@ -70,11 +72,12 @@ def peer_of(metadata: Iterable[tuple[str, str | bytes]], trust_domain: str) -> P
     }
     address = said.get("address", "")
     if "spiffe-id" in said:
-        serial = said["serial"].lower()
+        key = bytes.fromhex(said["key"])
+        held = Held(said["serial"].lower(), said["spiffe-id"], key)
         if said.get("expired") == "1":
-            return Peer(PeerKind.EXPIRED_SVID, said["spiffe-id"], serial, address=address)
-        operator = said["spiffe-id"] == str(SpiffeId.operator(trust_domain))
-        return Peer(PeerKind.SVID, said["spiffe-id"], serial, address=address, operator=operator)
+            return Peer(PeerKind.EXPIRED_SVID, held, address=address)
+        operator = held.spiffe_id == str(SpiffeId.operator(trust_domain))
+        return Peer(PeerKind.SVID, held, address=address, operator=operator)
     if "uid" in said:
         return Peer(PeerKind.UNIX, uid=int(said["uid"]))
     return Peer(PeerKind.ANONYMOUS, address=address)

@@ -24,12 +24,14 @@ class Rate:
 @dataclass(frozen=True)
 class Limit:
     """`each`: of one caller; `at_once`: under way, of all callers; `together`: the rate of all
-    callers.
+    callers; `each_svid_at_once`: under way with one SVID. (A uid may be all workloads of a machine;
+    the Listener bounds its connections.)
     """
 
     each: Rate
     at_once: int
     together: Rate | None = None
+    each_svid_at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class Rpc:
 # Guessing a secret of 256 bits does not get through any rate, so the limits are about load. One
 # source may be a network of a thousand workloads behind one address that all restart.
 _ATTEST = Limit(Rate(200, 50), at_once=256, together=Rate(2000, 600))
-# Every workload holds one stream and opens it anew at most when its connection is cut.
-_WATCH = Limit(Rate(64, 4), at_once=50_000)
+# Every workload holds one stream and opens it anew at most when its connection is cut; the one that
+# was cut may be noticed later.
+_WATCH = Limit(Rate(64, 4), at_once=50_000, each_svid_at_once=4)
 _LOOK = Limit(Rate(200, 50), at_once=32)
 _STEP = Limit(Rate(60, 5), at_once=4)
 _RARE = Limit(Rate(30, 2), at_once=2)

@@ -13,13 +13,15 @@ from featward.identity.v1 import identity_pb2
 from featward.logs import fields
 from featward_ca.clock import milliseconds
 from featward_ca.core import Core
-from featward_ca.errors import MalformedRequestError, StoppingError
+from featward_ca.errors import MalformedRequestError, StoppingError, TooManyRequestsError
 from featward_ca.issuer import IssuedSvid
 from featward_ca.pacing import splay
 from featward_ca.requests import keys_of
 from featward_ca.service.acknowledgements import AckBook
 from featward_ca.service.guard import Call
 from featward_ca.service.issuing import Issuing
+from featward_ca.service.limits import Buckets
+from featward_ca.service.rpcs import Rate
 from featward_ca.service.streams import Stream, Streams
 from featward_ca.trust import Trust
 
@@ -27,6 +29,8 @@ _log = logging.getLogger(__name__)
 # An agent that serves a node has all its workloads at hand after a restart; twenty fill one group
 # commit.
 CSRS_PER_MESSAGE = 20
+# Messages of one caller: ten thousand are nothing, and a flood without end is not.
+_MESSAGES = Rate(20_000, 100)
 
 
 class Watching:
@@ -38,6 +42,7 @@ class Watching:
         self._issuing = issuing
         self._book = book
         self._stopping = False
+        self._said = Buckets(_MESSAGES)
         # Only so that they are not collected while they run.
         self._pushes: set[asyncio.Task[None]] = set()
         core.trust.subscribe(self._push_all)
@@ -51,7 +56,7 @@ class Watching:
 
     async def watch(self, _: object, call: Call) -> None:
         """One stream; ends with the client, or with the server."""
-        stream = Stream(call, call.peer.serial)
+        stream = Stream(call, call.peer.held)
         try:
             with self._streams.hold(stream):
                 self._book.changed(stream)
@@ -68,6 +73,8 @@ class Watching:
             self._book.changed(stream)
 
     async def _answer(self, message: identity_pb2.WatchIdentityRequest, stream: Stream) -> None:
+        if wait := self._said.take(stream.call.peer.source or "", self._core.clock.now()):
+            raise TooManyRequestsError("this caller says more than anybody has to say", wait)
         if stream.lineage is None and message.lineage:
             stream.lineage = await self._issuing.own_lineage(message.lineage, stream.call.peer)
         self._book.heard(stream, message)
@@ -95,8 +102,12 @@ class Watching:
     def _push_all(self, before: Trust, trust: Trust) -> None:
         """Bans and the like at once; what is only added spread over a moment."""
         longest = 0.0 if trust.is_urgent_after(before) else splay(len(self._streams))
-        loop = asyncio.get_running_loop()
+        loop, now = asyncio.get_running_loop(), self._core.clock.now()
         for stream in self._streams:
+            if stream.handler and stream.held and self._core.bans.takes(stream.held, now):
+                # It has to show this SVID when it connects again, and the Listener refuses that.
+                stream.handler.cancel()
+                continue
             delay = random.uniform(0, longest)  # noqa: S311  # spreads load, hides nothing
             loop.call_later(delay, self._start_push, stream)
 

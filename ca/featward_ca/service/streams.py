@@ -11,19 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from featward_ca.service.guard import Call
+from featward_ca.store.svids import Held
 
 
 @dataclass(eq=False, slots=True)
 class Stream:
     """One open stream.
 
-    `serial` is the newest SVID that this stream has proven or been given, and `lineage` the client
+    `held` is the newest SVID that this stream has proven or been given, and `lineage` the client
     that it belongs to, once known. `sent` is the newest sequence that went out, `claimed` the
     newest that the client said to use; only what was sent counts.
     """
 
     call: Call
-    serial: str
+    held: Held | None
     lineage: str | None = None
     sent: int = 0
     claimed: int = 0

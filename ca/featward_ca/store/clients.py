@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from featward_ca.store import tables
-from featward_ca.store.svids import OWN_METHOD
+from featward_ca.store.svids import OWN_METHOD, Held
 
 # A client that has been answered with a new SVID uses it within this time, even if it says nothing.
 ANSWERED_SECONDS = 60
@@ -86,16 +86,15 @@ class Counts:
         return None if end is None else end - now
 
 
-def lineages(connection: Connection, serials: Sequence[str]) -> dict[str, str]:
-    """The lineages of these SVIDs, by serial; what was never issued is absent."""
-    found: dict[str, str] = {}
-    table = tables.svid
-    for start in range(0, len(serials), _CHUNK):
-        some = serials[start : start + _CHUNK]
-        rows = connection.execute(
-            select(table.c.serial, table.c.lineage).where(table.c.serial.in_(some))
-        )
-        found |= {row.serial: row.lineage for row in rows}
+def lineages(connection: Connection, held: Sequence[Held]) -> dict[Held, str]:
+    """The lineages of these SVIDs; what was never issued so is absent."""
+    found: dict[Held, str] = {}
+    table = tables.svid.c
+    wanted = select(table.serial, table.spiffe_id, table.spki_sha256, table.lineage)
+    for start in range(0, len(held), _CHUNK):
+        some = [one.serial for one in held[start : start + _CHUNK]]
+        rows = connection.execute(wanted.where(table.serial.in_(some)))
+        found |= {Held(row.serial, row.spiffe_id, row.spki_sha256): row.lineage for row in rows}
     return found
 
 

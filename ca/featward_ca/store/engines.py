@@ -2,11 +2,9 @@
 answered in the module of each.
 """
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from featward_ca.errors import ConfigurationError
 from featward_ca.store import postgresql, sqlite
+from featward_ca.store.address import parsed
 from featward_ca.store.store import Store
 from featward_ca.store.threaded import ThreadStore
 from featward_ca.store.writer import LoopStore
@@ -16,16 +14,13 @@ def open_store(url: str) -> Store:
     """Open or create the store, with the newest schema: ``sqlite:////var/lib/featward/ca.sqlite3``
     or ``postgresql+psycopg://user@host/database``. Raises ConfigurationError or StoreError.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigurationError(f"the store's address can't be read: {error}") from error
-    match parsed.get_backend_name():
-        case "sqlite" if parsed.database:
-            return LoopStore(sqlite.open_engine(parsed))
+    address = parsed(url)
+    match address.get_backend_name():
+        case "sqlite" if address.database:
+            return LoopStore(sqlite.open_engine(address))
         case "postgresql":
-            engine = postgresql.open_engine(parsed)
-            return ThreadStore(engine, postgresql.Notifications(parsed))
+            engine = postgresql.open_engine(address)
+            return ThreadStore(engine, postgresql.Notifications(address))
         case name:
             raise ConfigurationError(
                 f"a store of the kind {name!r} is not known; write sqlite:////PATH or"

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from featward_ca.errors import ConfigurationError, StoreError
 from featward_ca.store import postgresql
+from featward_ca.store.address import parsed
 from featward_ca.store.faults import explain
 
 
@@ -22,7 +23,7 @@ def read_only(where: Path | str) -> Iterator[Connection]:
     if isinstance(where, Path):
         name, engine = str(where), _embedded(where)
     else:
-        url = _parsed(where)
+        url = _database(where)
         name, engine = url.render_as_string(hide_password=True), postgresql.open_reader(url)
     try:
         with engine.connect() as connection:
@@ -44,11 +45,8 @@ def _embedded(file: Path) -> Engine:
     return create_engine(f"sqlite:///file:{file.absolute()}?mode=ro&uri=true")
 
 
-def _parsed(address: str) -> URL:
-    try:
-        url = make_url(address)
-    except ArgumentError as error:
-        raise ConfigurationError(f"the store's address can't be read: {error}") from error
+def _database(address: str) -> URL:
+    url = parsed(address)
     if url.get_backend_name() != "postgresql":
         raise ConfigurationError(
             f"a store of the kind {url.get_backend_name()!r} is not read by its address; write"

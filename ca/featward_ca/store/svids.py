@@ -49,6 +49,18 @@ class Cap(StrEnum):
 
 
 @dataclass(frozen=True)
+class Held:
+    """An SVID whose key a caller has proven to hold. Its serial and SPIFFE ID are read from a
+    certificate that any of our authorities may have signed, and whoever stole one writes there what
+    he likes: it is what was issued under this serial only if the key is the same too.
+    """
+
+    serial: str
+    spiffe_id: str
+    spki_sha256: bytes
+
+
+@dataclass(frozen=True)
 class SvidRow:
     """One SVID; `certificate` is None between the intent and the outcome."""
 
@@ -66,6 +78,11 @@ class SvidRow:
     superseded_at: float | None = None
     certificate: bytes | None = None
     renewed_from: str | None = None
+
+    @property
+    def held(self) -> Held:
+        """What its holder proves."""
+        return Held(self.serial, self.spiffe_id, self.spki_sha256)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def with_key(**changes: Any) -> bytes:
     return changed(keys=[{name: value for name, value in (key | changes).items() if value != ...}])
 
 
-def self_signed(key: Any, algorithm: Any) -> bytes:
+def self_signed(key: Any, algorithm: Any, serial: int = 1) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")])
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -49,7 +49,7 @@ def self_signed(key: Any, algorithm: Any) -> bytes:
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(1)
+        .serial_number(serial)
         .not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -156,6 +156,15 @@ def test_there_is_an_end_to_the_number_of_roots() -> None:
     roots = [der(Authority.root().certificate) for _ in range(65)]
     assert len(parse(ours(*roots[:64])).roots) == 64
     with pytest.raises(FederationError, match="65 roots, more than 64"):
+        parse(ours(*roots))
+
+
+def test_there_is_an_end_to_the_size_of_all_roots() -> None:
+    """They go to every client, in one message with all else that it has to know."""
+    key = rsa.generate_private_key(65537, 4096)
+    roots = [self_signed(key, hashes.SHA256(), serial) for serial in range(1, 31)]
+    assert len(set(parse(ours(*roots[:20])).roots)) == 20
+    with pytest.raises(FederationError, match=r"bytes together, more than 32768"):
         parse(ours(*roots))
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,6 +14,7 @@ from featward_ca.errors import ConfigurationError, EvidenceNeededError, StoreErr
 from featward_ca.settings import DAY
 from featward_ca.store import audit, tables
 from featward_ca.store.engines import open_store
+from featward_ca.store.svids import Held
 
 UNITS = {"prod.payments": 7 * DAY}
 NAME = "prod.payments/pricing-api"
@@ -32,7 +34,7 @@ def before(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
+def rows(connection: sqlite3.Connection, query: str) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
 
@@ -84,23 +86,23 @@ async def test_a_ca_goes_on_from_it(open_core: OpenCore, file: Path, clock: Fake
     assert core.trust.current.sequence >= clock.now()
     assert {row.replica for row in await core.store.read(audit.entries)} == {""}
     stored = sqlite3.connect(file)
-    (serial, spiffe_id) = rows(
+    serial, spiffe_id, key_digest = rows(
         stored,
-        "SELECT serial, svid.spiffe_id FROM svid JOIN lineage ON lineage.id = lineage"
+        "SELECT serial, svid.spiffe_id, spki_sha256 FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NULL",
     )[0]
     key = key_of(ec.generate_private_key(ec.SECP256R1()))
     directory = core.situation.directory
-    proof = await core.renewals.attest(directory, str(spiffe_id), str(serial), key)
+    proof = await core.renewals.attest(directory, Held(serial, spiffe_id, key_digest), key)
     assert isinstance(proof, Attested)
     assert (await issue(core, proof)).row.renewed_from == serial
-    (cloned,) = rows(
+    cloned, spiffe_id, key_digest = rows(
         stored,
-        "SELECT serial FROM svid JOIN lineage ON lineage.id = lineage"
+        "SELECT serial, svid.spiffe_id, spki_sha256 FROM svid JOIN lineage ON lineage.id = lineage"
         " WHERE renewed_from IS NOT NULL AND tainted_at IS NOT NULL",
     )[0]
     with pytest.raises(EvidenceNeededError):
-        await core.renewals.attest(directory, str(spiffe_id), str(cloned), key)
+        await core.renewals.attest(directory, Held(cloned, spiffe_id, key_digest), key)
 
 
 def _payments() -> dict[str, object]:

@@ -27,9 +27,7 @@ async def test_an_svid_goes_a_day_after_nobody_can_renew_it(core: Core, clock: F
     clock.advance(HOUR + DAY - 1)
     await core.prune()
     key = key_of(ec.generate_private_key(ec.SECP256R1()))
-    assert isinstance(
-        await core.renewals.attest(directory, first.spiffe_id, first.serial, key), Attested
-    )
+    assert isinstance(await core.renewals.attest(directory, first.held, key), Attested)
     clock.advance(DAY)
     await core.prune()
     assert (await count(core, "svid"), await count(core, "lineage")) == (1, 1)
@@ -45,7 +43,7 @@ async def test_a_lineage_stays_as_long_as_one_svid_of_it(core: Core, clock: Fake
     row = (await issue(core, await core.tokens.attest(directory, token.evidence))).row
     clock.advance(DAY)
     key = key_of(ec.generate_private_key(ec.SECP256R1()))
-    proof = await core.renewals.attest(directory, row.spiffe_id, row.serial, key)
+    proof = await core.renewals.attest(directory, row.held, key)
     assert isinstance(proof, Attested)
     await issue(core, proof)
     clock.advance(DAY + 2 * HOUR)

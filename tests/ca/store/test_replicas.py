@@ -107,7 +107,7 @@ async def test_one_svid_renewed_at_two_replicas_for_two_keys_is_a_clone(
     row = (await issue(pair[0], await pair[0].tokens.attest(directory, token.evidence))).row
     requests = [a_request() for _ in pair]
     proofs = [
-        await core.renewals.attest(directory, row.spiffe_id, row.serial, keys_of([csr])[0])
+        await core.renewals.attest(directory, row.held, keys_of([csr])[0])
         for core, csr in zip(pair, requests, strict=True)
     ]
     attempts = [

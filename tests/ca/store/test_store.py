@@ -67,6 +67,13 @@ def test_an_address_of_no_known_store_is_refused(address: str) -> None:
         open_store(address)
 
 
+@pytest.mark.parametrize("address", ["postgresql://u@h:port/d", "postgresql://h/d?password=s3cret"])
+def test_an_address_that_can_not_be_used_is_refused_without_its_secret(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="store's address") as refusal:
+        open_store(address)
+    assert "s3cret" not in str(refusal.value)
+
+
 async def test_neighbours_of_work_that_fails_are_committed_once(store: Store) -> None:
     pieces = [raise_sequence, refuse, raise_sequence]
     outcomes = await asyncio.gather(*map(store.run, pieces), return_exceptions=True)

@@ -17,6 +17,7 @@ pub(super) fn of_peer(address: IpAddr, peer: Option<&Peer>) -> Stamp {
         headers.push(header("featward-peer-spiffe-id", peer.id().as_str()));
         headers.push(header("featward-peer-serial", peer.serial()));
         headers.push(header("featward-peer-authority", peer.authority()));
+        headers.push(header("featward-peer-key", peer.key()));
         if peer.expired() {
             headers.push(header("featward-peer-expired", "1"));
         }

@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 pub use watch::{PeerWatch, Verdict};
 
 use crate::hex;
-use crate::verify::{Issued, Svid};
+use crate::verify::{Issued, Svid, sha256};
 
 /// The certificates that a peer sent, leaf first, not judged yet. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,6 +71,7 @@ struct Facts {
     id: SpiffeId,
     serial: String,
     authority: String,
+    key: String,
     not_before: i64,
     not_after: i64,
     expired: bool,
@@ -91,6 +92,7 @@ impl Peer {
                 id: svid.id,
                 serial: svid.serial,
                 authority: hex::encode(&issued.authority()),
+                key: hex::encode(&sha256(&svid.spki)),
                 not_before: svid.not_before,
                 not_after: svid.not_after.min(issued.not_after),
                 expired,
@@ -113,6 +115,12 @@ impl Peer {
     /// SHA-256 of the public key that really signed the certificate, lower-case hexadecimal.
     pub fn authority(&self) -> &str {
         &self.facts.authority
+    }
+
+    /// SHA-256 of the certificate's own public key (its SubjectPublicKeyInfo), lower-case hexadecimal. Whoever holds
+    /// an authority's key can write any serial and any identity into a certificate, but not this one's key.
+    pub fn key(&self) -> &str {
+        &self.facts.key
     }
 
     /// The first second of the certificate's life (Unix time).
