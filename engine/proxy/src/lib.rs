@@ -35,6 +35,7 @@ mod relay;
 mod request_id;
 pub mod runtime;
 mod serve;
+mod sources;
 mod state;
 mod strangers;
 mod tally;

@@ -13,7 +13,8 @@ use tokio::sync::Semaphore;
 
 use crate::drain::Draining;
 use crate::metrics::Socket;
-use crate::serve::{Answer, Serving, Sources};
+use crate::serve::{Answer, Serving};
+use crate::sources::Sources;
 use crate::state::State;
 
 /// A bound socket.

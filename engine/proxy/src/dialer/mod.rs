@@ -42,6 +42,7 @@ const LIMITS: Limits = Limits {
     header_bytes: 64 * 1024,
     first_request: Duration::from_secs(60),
     idle: Duration::from_secs(600),
+    haste: None,
 };
 
 /// Near connections at once; our own channels are a handful.

@@ -4,23 +4,24 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::far::FarSide;
+use super::guests::{Guests, TooMany};
 use super::{Limits, Tally, stamp};
 use crate::credentials::Credentials;
 use crate::drain::Draining;
 use crate::peer::PeerWatch;
-use crate::relay::{self, Near, Stamp};
+use crate::relay::Near;
 use crate::tls::Acceptor;
 
 /// The accepting side of one listener.
 pub(super) struct Front {
     pub(super) credentials: Credentials,
     pub(super) far: FarSide,
+    pub(super) guests: Guests,
     pub(super) limits: Limits,
     pub(super) tally: Arc<Tally>,
 }
@@ -44,9 +45,11 @@ impl Front {
             match accepted {
                 Ok((stream, from)) => {
                     let (front, acceptor, draining) = (front.clone(), acceptor.clone(), draining.clone());
+                    let free = room.available_permits();
                     tokio::spawn(async move {
                         let caller = (stream, from.ip());
-                        front.serve_tls_stream(caller, &acceptor, draining).await;
+                        let served = front.serve_tls_stream(caller, free, &acceptor, draining).await;
+                        front.turned_away(served);
                         drop(permit);
                     });
                 }
@@ -71,7 +74,8 @@ impl Front {
                 Ok((stream, _)) => {
                     let (front, draining) = (front.clone(), draining.clone());
                     tokio::spawn(async move {
-                        front.serve_unix_stream(stream, draining).await;
+                        let served = front.serve_unix_stream(stream, draining).await;
+                        front.turned_away(served);
                         drop(permit);
                     });
                 }
@@ -83,53 +87,61 @@ impl Front {
     async fn serve_tls_stream(
         &self,
         (stream, address): (TcpStream, IpAddr),
+        free: usize,
         acceptor: &Acceptor,
         mut draining: Draining,
-    ) {
+    ) -> Result<(), TooMany> {
+        let handshaking = self.guests.handshake(address, free)?;
         // Without it answers wait for acknowledgements; where it fails the connection is gone anyway.
         let _ = stream.set_nodelay(true);
         let handshake = tokio::select! {
             handshake = acceptor.accept(stream) => handshake,
-            () = draining.begun() => return,
+            () = draining.begun() => return Ok(()),
         };
+        drop(handshaking);
         match handshake {
             Ok(accepted) => {
-                self.tally.accepted();
                 let peer = accepted.peer.as_ref();
-                let watch = peer.map(|peer| PeerWatch::new(&self.credentials, peer));
-                let stamp = stamp::of_peer(address, peer);
-                self.relay(accepted.stream, stamp, watch, draining).await;
+                let _guest = self.guests.peer(address, peer)?;
+                self.tally.accepted();
+                let near = Near {
+                    lane: self.far.lane(),
+                    limits: match peer {
+                        Some(_) => self.limits.of_peers(),
+                        None => self.limits.of_strangers(),
+                    },
+                    stamp: stamp::of_peer(address, peer),
+                    watch: peer.map(|peer| PeerWatch::new(&self.credentials, peer)),
+                    draining,
+                };
+                near.serve(accepted.stream).await;
             }
             Err(error) => self.tally.refused(&error),
         }
+        Ok(())
     }
 
-    async fn serve_unix_stream(&self, stream: UnixStream, draining: Draining) {
+    async fn serve_unix_stream(&self, stream: UnixStream, draining: Draining) -> Result<(), TooMany> {
         // A peer whose process cannot be told is nobody, and nobody is served here.
-        let Ok(process) = stream.peer_cred() else { return };
-        self.relay(stream, stamp::of_process(process), None, draining)
-            .await;
+        let Ok(process) = stream.peer_cred() else {
+            return Ok(());
+        };
+        let _guest = self.guests.user(process.uid())?;
+        let near = Near {
+            lane: self.far.lane(),
+            limits: self.limits.of_users(),
+            stamp: stamp::of_process(process),
+            watch: None,
+            draining,
+        };
+        near.serve(stream).await;
+        Ok(())
     }
 
-    async fn relay<IO>(&self, io: IO, stamp: Stamp, watch: Option<PeerWatch>, draining: Draining)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let limits = relay::Limits {
-            streams: self.limits.streams,
-            header_bytes: self.limits.header_bytes,
-            first_request: Duration::from_secs_f64(self.limits.header_seconds),
-            idle: Duration::from_secs_f64(self.limits.idle_seconds),
-        };
-        Near {
-            lane: self.far.lane(),
-            limits,
-            stamp,
-            watch,
-            draining,
+    fn turned_away(&self, served: Result<(), TooMany>) {
+        if let Err(word) = served {
+            self.tally.turned_away(word);
         }
-        .serve(io)
-        .await;
     }
 }
 

@@ -5,6 +5,7 @@
 mod config;
 mod far;
 mod front;
+mod guests;
 mod stamp;
 mod tally;
 
@@ -25,6 +26,7 @@ use crate::runtime;
 use crate::tls::{Acceptor, GRPC};
 use far::FarSide;
 use front::Front;
+use guests::Guests;
 
 /// A TLS or UNIX front of one gRPC server.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl Listener {
         runtime::handle().block_on(running.drain.end(grace));
     }
 
-    /// Handshakes so far, accepted and by cause of refusal.
+    /// Handshakes so far, accepted and by cause of refusal; and connections that were turned away for their number.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -97,6 +99,7 @@ impl Listener {
         Front {
             credentials: self.credentials.clone(),
             far: FarSide::new(self.config.forward.clone(), self.config.far_connections),
+            guests: Guests::new(&self.config.limits),
             limits: self.config.limits.clone(),
             tally: self.tally.clone(),
         }

@@ -24,6 +24,11 @@ impl Tally {
         self.count(error.cause());
     }
 
+    /// One of too many; nothing was wrong with it.
+    pub(super) fn turned_away(&self, word: &'static str) {
+        self.count(word);
+    }
+
     /// Every outcome that occurred, with its count; `accepted` or the cause of refusal.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.counts.lock().clone()

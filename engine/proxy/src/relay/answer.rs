@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 
+use super::asked::Late;
 use super::state::State;
 use crate::tls::ConnectError;
 
@@ -67,21 +68,37 @@ impl Body for Carried {
 
 /// gRPC's status for a server that cannot be reached now.
 const UNAVAILABLE: &str = "14";
+/// gRPC's status for a call that took too long.
+const DEADLINE_EXCEEDED: &str = "4";
 
 /// The request could not be carried. The word of the cause comes as metadata, for callers that act on it.
 pub(super) fn unavailable(error: &ConnectError) -> Response<AnswerBody> {
+    refusal(status(error))
+}
+
+/// The caller was too slow.
+pub(super) fn late(late: Late) -> Response<AnswerBody> {
+    refusal(words(DEADLINE_EXCEEDED, &late.to_string()))
+}
+
+fn refusal(headers: HeaderMap) -> Response<AnswerBody> {
     let mut response = Response::new(Either::Right(Empty::new()));
-    *response.headers_mut() = status(error);
+    *response.headers_mut() = headers;
     let grpc = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(CONTENT_TYPE, grpc);
     response
 }
 
 fn status(error: &ConnectError) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("grpc-status", HeaderValue::from_static(UNAVAILABLE));
-    headers.insert("grpc-message", percent_encoded(&error.to_string()));
+    let mut headers = words(UNAVAILABLE, &error.to_string());
     headers.insert("featward-cause", HeaderValue::from_static(error.cause()));
+    headers
+}
+
+fn words(status: &'static str, message: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("grpc-status", HeaderValue::from_static(status));
+    headers.insert("grpc-message", percent_encoded(message));
     headers
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::answer::Carried;
+use super::asked::Asked;
 use super::state::{Overheard, State};
 use crate::peer::{PeerWatch, Verdict};
 use crate::tls::ConnectError;
@@ -42,7 +42,7 @@ const SHARED_CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// A connection to the far side.
 #[derive(Debug)]
 pub(super) struct Far {
-    sender: SendRequest<Incoming>,
+    sender: SendRequest<Asked>,
     generation: u64,
     state: Arc<State>,
 }
@@ -115,18 +115,18 @@ impl Far {
 
 /// Carries one request over a connection.
 pub(super) struct Handle {
-    sender: SendRequest<Incoming>,
+    sender: SendRequest<Asked>,
     state: Arc<State>,
 }
 
 /// A request that failed; it is given back when it provably never left.
 pub(super) struct Failed {
-    pub(super) unsent: Option<Request<Incoming>>,
+    pub(super) unsent: Option<Request<Asked>>,
     pub(super) why: ConnectError,
 }
 
 impl Handle {
-    pub(super) async fn send(mut self, request: Request<Incoming>) -> Result<Response<Carried>, Failed> {
+    pub(super) async fn send(mut self, request: Request<Asked>) -> Result<Response<Carried>, Failed> {
         let sent = self.sender.try_send_request(request).await;
         match sent {
             Ok(response) => Ok(response.map(|body| Carried::new(body, self.state))),

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
 use super::answer::Carried;
+use super::asked::Asked;
 use super::far::{Far, Handle, Windows};
 use crate::credentials::Credentials;
 use crate::peer::PeerWatch;
@@ -102,14 +102,14 @@ impl Lane {
     }
 
     /// Carry one request.
-    pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Carried>, ConnectError> {
+    pub(super) async fn send(&self, request: Request<Asked>) -> Result<Response<Carried>, ConnectError> {
         let outcome = self.attempts(self.target.readdressed(request)).await;
         self.last_error
             .set(outcome.as_ref().err().map(ToString::to_string));
         outcome
     }
 
-    async fn attempts(&self, mut request: Request<Incoming>) -> Result<Response<Carried>, ConnectError> {
+    async fn attempts(&self, mut request: Request<Asked>) -> Result<Response<Carried>, ConnectError> {
         let mut why = ConnectError::Unreachable("the far side closes every connection at once".into());
         for _ in 0..ATTEMPTS {
             let failed = match self.handle().await?.send(request).await {
@@ -203,7 +203,7 @@ impl Target {
     }
 
     /// A request as it is sent on: the near client's idea of the server's name ends here.
-    fn readdressed(&self, mut request: Request<Incoming>) -> Request<Incoming> {
+    fn readdressed(&self, mut request: Request<Asked>) -> Request<Asked> {
         let path = request
             .uri()
             .path_and_query()

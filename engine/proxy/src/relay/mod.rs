@@ -2,11 +2,13 @@
 //! and the Dialer are both this relay with TLS on one side of it: [`serve`] is the near side, [`Lane`] the far one.
 
 mod answer;
+mod asked;
 mod far;
 mod lane;
 mod near;
 mod open;
 mod state;
 
+pub(crate) use asked::Haste;
 pub(crate) use lane::{Lane, LastError, Opened, Target};
 pub(crate) use near::{Limits, Near, Stamp};

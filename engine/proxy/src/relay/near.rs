@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::answer::{self, AnswerBody};
+use super::asked::{Asked, Haste};
 use super::lane::Lane;
 use super::open::{Counted, OpenStreams};
 use crate::drain::Draining;
@@ -33,6 +34,8 @@ pub(crate) struct Limits {
     pub(crate) first_request: Duration,
     /// How long a connection may stay without an open stream.
     pub(crate) idle: Duration,
+    /// What callers who have proven nothing must keep to as well.
+    pub(crate) haste: Option<Haste>,
 }
 
 /// What a request's headers must say about the peer; whatever the client itself wrote there is dropped.
@@ -64,12 +67,14 @@ impl Near {
             lane: self.lane.clone(),
             stamp: self.stamp.clone(),
             streams: streams.clone(),
+            haste: self.limits.haste,
         };
         let service = service_fn(move |request| carry.clone().answer(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(io), service));
         let mut silence = pin!(silent(streams.watch(), self.limits.clone()));
         let (mut begun, mut leaving) = (self.draining.clone(), false);
-        let mut drained = false;
+        let mut life = pin!(after(self.limits.haste.and_then(|haste| haste.connection)));
+        let (mut drained, mut over) = (false, false);
         loop {
             tokio::select! {
                 // Whatever broke the connection, its streams have been told.
@@ -85,6 +90,14 @@ impl Near {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
                     silence.set(silent(streams.watch(), self.limits.leaving()));
+                }
+                () = life.as_mut() => {
+                    if over {
+                        return;
+                    }
+                    over = true;
+                    connection.as_mut().graceful_shutdown();
+                    life.set(after(Some(GOODBYE)));
                 }
                 () = begun.begun(), if !drained => {
                     drained = true;
@@ -125,6 +138,13 @@ async fn next(watch: &mut Option<PeerWatch>) -> Verdict {
     }
 }
 
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Wait until the connection has been without a stream for too long.
 async fn silent(mut streams: watch::Receiver<usize>, limits: Limits) {
     let mut patience = limits.first_request;
@@ -145,6 +165,7 @@ struct Carry {
     lane: Arc<Lane>,
     stamp: Stamp,
     streams: OpenStreams,
+    haste: Option<Haste>,
 }
 
 impl Carry {
@@ -155,9 +176,13 @@ impl Carry {
         let stream = self.streams.open();
         let response = if request.method() == Method::POST {
             stamp(request.headers_mut(), &self.stamp);
-            match self.lane.send(request).await {
-                Ok(response) => response.map(Either::Left),
-                Err(error) => answer::unavailable(&error),
+            let (request, begun) = Asked::watched(request);
+            tokio::select! {
+                sent = self.lane.send(request) => match sent {
+                    Ok(response) => response.map(Either::Left),
+                    Err(error) => answer::unavailable(&error),
+                },
+                late = Haste::late(self.haste, begun) => answer::late(late),
             }
         } else {
             answer::not_grpc()

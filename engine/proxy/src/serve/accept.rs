@@ -9,12 +9,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Ended, Serving};
-use super::sources::Sources;
 use super::{exchange, note};
 use crate::credentials::Shown;
 use crate::drain::Draining;
 use crate::metrics::Socket;
 use crate::peer::{Peer, PeerWatch};
+use crate::sources::{Sources, part};
 use crate::state::State;
 use crate::tls::{Acceptor, HandshakeError, Http};
 use crate::visitor::Visitor;
@@ -32,9 +32,6 @@ pub(crate) struct Door {
 
 /// Accepting fails when file descriptors run out; trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Where there are so few places that half of them would hinder one honest caller, it may have this many.
-const LEAST: usize = 16;
 
 impl Door {
     pub(crate) fn new(state: Arc<State>, name: &'static str, acceptor: Option<Acceptor>) -> Door {
@@ -132,7 +129,7 @@ impl Door {
             .map(|peer| PeerWatch::new(&self.state.credentials, peer));
         let visitor = Arc::new(Visitor::new(peer, from.ip(), self.name, &self.state.callers));
         // The other half is for other callers, however many connections this one opens and keeps.
-        let half = (self.state.config.limits.connections / 2).max(LEAST);
+        let half = part(self.state.config.limits.connections, 2);
         let Some(_connected) = visitor.caller.connect(half) else {
             return self.state.metrics.unwelcome(self.name, "too-many-of-one-caller");
         };

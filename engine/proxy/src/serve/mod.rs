@@ -17,7 +17,6 @@ mod framing;
 mod judge;
 mod note;
 mod refuse;
-mod sources;
 
 pub(crate) use accept::Door;
 pub(crate) use answer::Answer;
@@ -25,4 +24,3 @@ pub(crate) use body::{Unread, discard, read as read_body};
 pub(crate) use connection::Serving;
 pub(crate) use framing::check as check_framing;
 pub(crate) use refuse::problem_answer;
-pub(crate) use sources::Sources;
