@@ -37,12 +37,16 @@ class Server:
     _count: Iterator[int] = field(default_factory=itertools.count)
 
     @contextlib.contextmanager
-    def database(self, options: str = "") -> Iterator[str]:
+    def database(self) -> Iterator[str]:
         """The address of an empty database, which ends with the context."""
         name = f"test_{next(self._count)}"
-        self.execute(f"CREATE DATABASE {name} {options}")
-        yield f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
+        self.execute(f"CREATE DATABASE {name}")
+        yield self.address(name)
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def address(self, database: str) -> str:
+        """Of a database of this name."""
+        return f"postgresql+psycopg://{_USER}@/{database}?host={self.folder}"
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run one statement as the superuser."""

@@ -169,6 +169,7 @@ class Replica:
 
     def __init__(self, folder: Path, name: str, url: str) -> None:
         self.data = folder / name
+        self._url = url
         program = "import sys; from featward.cli import main; sys.argv[0] = 'featward'; main()"
         self._command = [sys.executable, "-c", program, "ca"]
         serve = ["serve", "--environment", "prod", "--data", str(self.data), "--store", url]
@@ -185,10 +186,35 @@ class Replica:
                 raise AssertionError(self.log.read_text())
 
     def status(self) -> dict[str, object]:
-        command = [*self._command, "status", "--data", str(self.data), "--output", "json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        shown: dict[str, object] = json.loads(done.stdout)
+        told = self._run("status", "--data", str(self.data), "--output", "json")
+        shown: dict[str, object] = json.loads(told)
         return shown
+
+    def address(self) -> str:
+        """Where it listens, which it says as it starts."""
+        lines = self.log.read_text().splitlines()
+        return next(line.split()[1] for line in lines if line.startswith("listen: "))
+
+    def svid(self, folder: Path) -> x509.Certificate:
+        """Attest as a workload without a sidecar does, over mTLS, with a token of this replica."""
+        token = folder / "token"
+        create = ["token", "create", "--workload", NAME, "--data", str(self.data)]
+        token.write_text(self._run(*create))
+        out = folder / "svid"
+        self._run("fetch-svid", "--ca", self.address(), "--token-file", str(token), "--out", str(out))
+        return x509.load_pem_x509_certificate((out / "svid.pem").read_bytes())
+
+    def findings(self) -> list[object]:
+        """What the checker finds in all that is stored."""
+        told = json.loads(self._run("check-issued", "--store", self._url, "--output", "json"))
+        found: list[object] = told["findings"]
+        return found
+
+    def _run(self, *arguments: str) -> str:
+        command = [*self._command, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
 
     def generation(self) -> int:
         """The newest of the business unit's authorities."""
