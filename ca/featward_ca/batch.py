@@ -185,8 +185,8 @@ class Batch:
         audit.append_all(connection, signed)
 
     async def _failed(self, group: _Prepared, error: CaError) -> None:
-        """Record that nothing came of intents; if even that fails, the next start finds them
-        interrupted.
+        """Record that nothing came of intents; if even that fails, or another replica has done it,
+        the next start finds them interrupted.
         """
         for leaf in group.leaves:
             self._metrics.signatures.labels(leaf.purpose, "failed").inc()
@@ -247,5 +247,6 @@ def _kept(group: _Prepared, refused: dict[Leaf, CaError]) -> _Prepared | None:
 
 
 def _give_up(connection: Connection, serials: list[str], failed: list[Entry]) -> None:
+    replica_rows.fence(connection, failed[0].replica)
     svids.release(connection, serials)
     audit.append_all(connection, failed)
