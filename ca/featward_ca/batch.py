@@ -73,7 +73,11 @@ class _GivenUp:
     failed: list[Entry]
 
     def store(self, connection: Connection) -> None:
-        """Say so, and let what was to be renewed by them be renewed again."""
+        """Say so, and let what was to be renewed by them be renewed again; unless another replica
+        has taken this one for dead, and so done it already.
+        """
+        if not replica_rows.is_here(connection, self.failed[0].replica):
+            return
         svids.release(connection, self.serials)
         audit.append_all(connection, self.failed)
 

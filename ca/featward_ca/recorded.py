@@ -164,14 +164,14 @@ class RecordedIssuance:
         )
 
     async def _failed(self, intent: Entry, abandon: _Step, error: CaError) -> None:
-        """Record that nothing came of an intent; if even that fails, the next start finds it
-        interrupted.
+        """Record that nothing came of an intent; if even that fails, or another replica has done
+        it, the next start finds it interrupted.
         """
         self._metrics.signatures.labels(intent.profile, "failed").inc()
         _log.error("signing failed", extra=fields(serial=intent.serial, error=str(error)))
         failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
         try:
-            await self._store.run(lambda connection: _both(connection, abandon, failed))
+            await self._store.run(lambda connection: _outcome(connection, abandon, failed))
         except StoreError:
             _log.error("failed signing not recorded", extra=fields(serial=intent.serial))
 

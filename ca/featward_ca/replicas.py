@@ -1,6 +1,7 @@
 """This process among those on the same store: says that it lives, and cleans up after the dead.
 
-Death is judged by what is seen: a replica whose heartbeat did not change at three looks in a row.
+Death is judged by what is seen: a replica whose heartbeat did not change at three looks in a row,
+which are five seconds apart, however often there is something to say meanwhile.
 Clocks of several machines are not compared, and a database that was away makes nobody dead, because
 nobody looks meanwhile. One that was taken for dead and comes back gets a new name, and what it had
 begun under the old one can't be completed (`replica_rows.fence`).
@@ -64,23 +65,31 @@ class Replicas:
 
     async def beat(self) -> None:
         """Say that this process lives, and look after the others. Raises StoreError."""
+        await self._live()
+        if self._store.shared:
+            await self._bury(self._dead(await self._store.read(replica_rows.everybody)))
+
+    async def _live(self) -> None:
         row = self._row()
         if not await self._store.run(lambda c: replica_rows.beat(c, row)):
             self._store.rename()
             _log.error("taken for dead by another replica", extra=fields(name=self._store.replica))
             await self.join()
-        if self._store.shared:
-            await self._bury(self._dead(await self._store.read(replica_rows.everybody)))
 
     def soon(self) -> None:
         """Beat now: the Listeners use another sequence."""
         self._soon.set()
 
     async def keep_beating(self) -> None:
-        """Beat every five seconds until cancelled."""
+        """Beat every five seconds, and when there is something new to say, until cancelled."""
+        look_at = self._clock.now()
         while True:
             try:
-                await self.beat()
+                if self._clock.now() < look_at:
+                    await self._live()
+                else:
+                    look_at = self._clock.now() + BEAT_SECONDS
+                    await self.beat()
             except StoreError as error:
                 _log.error("no heartbeat", extra=fields(error=str(error)))
             await self._wait()

@@ -85,7 +85,6 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         identity = IdentityService(core, streams)
         looked_after = admin.handlers(core, streams)
         stack.push_async_callback(identity.drain)
-        core.metrics.streams.set_function(lambda: len(streams))
         # The operator comes over the network, with an SVID; whoever else does is refused by the
         # table of calls.
         await _serve(

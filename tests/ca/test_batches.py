@@ -1,6 +1,7 @@
 """SVIDs in batches: one of them may fail, and none is without its rows."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Engine, event
 
-from ca_kit import TRUST_DOMAIN, FakeClock, a_request, attested, issue, key_of
+from ca_kit import TRUST_DOMAIN, FakeClock, a_request, attested, issue, key_of, killed
 from featward_ca.attest import Attested, Method
 from featward_ca.core import Core
 from featward_ca.errors import (
@@ -23,8 +24,11 @@ from featward_ca.errors import (
     TooManyRequestsError,
 )
 from featward_ca.issuer import IssuedSvid, Wanted
+from featward_ca.profile import Order, Purpose, SubjectName
 from featward_ca.recorded import Request
 from featward_ca.requests import Key, keys_of
+from featward_ca.rotation.known import ROOT
+from featward_ca.settings import DAY
 from featward_ca.store import audit
 from featward_ca.store.audit import Outcome
 
@@ -172,3 +176,44 @@ async def test_the_own_svid_starts_a_lineage_of_its_own(core: Core, clock: FakeC
     svid = await issue(core, proof)
     assert svid.row.issued_at == clock.now()
     assert svid.row.lineage != (await issue(core, proof)).row.lineage
+
+
+def counted(core: Core, purpose: str) -> dict[str, float]:
+    """What came of signatures so far, as the metrics show it."""
+    pattern = rf'^featward_ca_signatures_total{{purpose="{purpose}",result="(\w+)"}} (\S+)$'
+    shown = re.findall(pattern, core.metrics.render().decode(), re.MULTILINE)
+    return {result: float(value) for result, value in shown}
+
+
+async def test_svids_that_are_signed_refused_and_failed_are_counted(core: Core) -> None:
+    proof = attested(core, PRICING)
+    stray = replace(proof, workload=replace(proof.workload, business_unit="prod.risk"))
+    await issue_many(core, [wanted(one) for one in (proof, stray, proof)])
+    assert counted(core, "svid") == {"signed": 2, "refused": 1}
+    await killed(core)
+    with pytest.raises(StoreError):
+        await issue(core, PRICING)
+    assert counted(core, "svid") == {"signed": 2, "refused": 1, "failed": 1}
+
+
+async def test_authorities_that_are_signed_refused_and_failed_are_counted(core: Core) -> None:
+    before = counted(core, "authority")
+    assert before == {"signed": 3}, "the platform's and two business units'"
+    now = int(core.clock.now())
+    ends_in_time = Order(
+        purpose=Purpose.AUTHORITY,
+        public_key=ec.generate_private_key(ec.SECP256R1()).public_key(),
+        serial=2**100,
+        not_before=now,
+        not_after=now + int(DAY),
+        subject=SubjectName("prod.payments", "f00d"),
+    )
+    outlives = replace(ends_in_time, not_after=now + 20 * 365 * int(DAY))
+    signer, request = core.authorities.active(ROOT).signer, Request("test", "test")
+    with pytest.raises(LintError, match="outlives"):
+        await core.issuance.issue(request, outlives, signer)
+    assert counted(core, "authority") == before | {"refused": 1}
+    await killed(core)
+    with pytest.raises(StoreError):
+        await core.issuance.issue(request, ends_in_time, signer)
+    assert counted(core, "authority") == before | {"refused": 1, "failed": 1}

@@ -210,10 +210,13 @@ async def test_a_client_is_connected_until_its_last_stream_ends(served: Served) 
     first, _ = await watch(served, svid)
     second, _ = await watch(served, svid)
     assert (await stored(served, svid.lineage)).connected
+    assert b"\nfeatward_ca_streams 2.0\n" in served.core.metrics.render()
     await end(first)
     assert (await stored(served, svid.lineage)).connected
+    assert b"\nfeatward_ca_streams 1.0\n" in served.core.metrics.render()
     await end(second)
     assert not (await stored(served, svid.lineage)).connected
+    assert b"\nfeatward_ca_streams 0.0\n" in served.core.metrics.render()
 
 
 async def test_who_was_connected_to_a_ca_that_was_killed_is_not(

@@ -108,6 +108,17 @@ class Envoy(_Process):
             leaf = x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
             return format(leaf.serial_number, "x")
 
+    def uses(self) -> set[str]:
+        """Serials of the certificates that new handshakes are made with, as its admin port tells them."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
+        try:
+            connection.request("GET", "/certs")
+            told = json.loads(connection.getresponse().read())["certificates"]
+        finally:
+            connection.close()
+        chains = [chain for one in told for chain in one.get("cert_chain", [])]
+        return {format(int(one["serial_number"], 16), "x") for one in chains}
+
     def _configuration(self, sds: Path, trust: str, plain: bool) -> dict[str, Any]:
         cluster = {"name": "itself", "type": "STATIC", "connect_timeout": "5s"}
         return {
@@ -286,7 +297,7 @@ class Traffic:
         while not self._over.is_set():
             try:
                 status = self._ask()
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 self.failed.append(error)
             else:
                 self.answered += status == 200

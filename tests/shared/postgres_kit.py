@@ -11,11 +11,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pwd import getpwnam
 
 import psycopg
+
+from full_disk import mounted
 
 _USER = "postgres"
 _MISSING = (
@@ -30,6 +33,7 @@ class Server:
 
     folder: Path
     process: subprocess.Popen[bytes]
+    has_disk: bool = False
     _count: Iterator[int] = field(default_factory=itertools.count)
 
     @contextlib.contextmanager
@@ -37,8 +41,12 @@ class Server:
         """The address of an empty database, which ends with the context."""
         name = f"test_{next(self._count)}"
         self.execute(f"CREATE DATABASE {name}")
-        yield f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
+        yield self.address(name)
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def address(self, database: str) -> str:
+        """Of a database of this name."""
+        return f"postgresql+psycopg://{_USER}@/{database}?host={self.folder}"
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run one statement as the superuser."""
@@ -69,8 +77,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """A server on an empty folder, for as long as the context lasts."""
+def running(disk: str = "") -> Iterator[Server]:
+    """A server on an empty folder, for as long as the context lasts; `disk`: the size of a disk that
+    nobody but the server sees, at `disk` in its folder, where something can be mounted.
+    """
     folder = Path(tempfile.mkdtemp(prefix="featward-postgresql-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _USER, _USER)
@@ -82,7 +92,8 @@ def running() -> Iterator[Server]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        server = Server(folder, _process(folder))
+        start = _with_disk(folder, disk) if disk else None
+        server = Server(folder, _process(folder, start or []), has_disk=start is not None)
         server.wait()
         try:
             yield server
@@ -93,8 +104,15 @@ def running() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def _process(folder: Path) -> subprocess.Popen[bytes]:
-    command = [*_as_user(), _program("postgres"), "-D", f"{folder}/data", "-k", str(folder)]
+def _with_disk(folder: Path, size: str) -> list[str] | None:
+    """What starts a program that sees a disk of its user's there. Only root becomes that user."""
+    place = folder / "disk"
+    place.mkdir()
+    return None if os.geteuid() else mounted(place, size, f"uid={getpwnam(_USER).pw_uid}")
+
+
+def _process(folder: Path, start: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    command = [*start, *_as_user(), _program("postgres"), "-D", f"{folder}/data", "-k", str(folder)]
     settings = {"listen_addresses": "", "fsync": "on", "max_connections": "200"}
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]

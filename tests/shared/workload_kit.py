@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from spiffe import WorkloadApiClient
 from spiffe.workloadapi.workload_api_client import RetryPolicy
 
@@ -147,8 +149,10 @@ class PyClient:
                 "spiffe_id": str(svid.spiffe_id),
                 "serial": format(svid.leaf.serial_number, "x"),
                 "chain": len(svid.cert_chain),
+                "authority": _name(svid.cert_chain[1]),
                 "bundles": sorted(bundle.trust_domain.name for bundle in bundles),
                 "roots": sum(len(bundle.x509_authorities) for bundle in bundles),
+                "trusted": sorted(_name(root) for one in bundles for root in one.x509_authorities),
             }
         )
 
@@ -159,6 +163,13 @@ class PyClient:
     def close(self) -> None:
         self._cancel.cancel()
         self._client.close()
+
+
+def _name(certificate: x509.Certificate) -> str:
+    """What the CA calls the authority of this certificate."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    spki = certificate.public_key().public_bytes(serialization.Encoding.DER, form)
+    return hashlib.sha256(spki).hexdigest()[:16]
 
 
 class GoClient:
@@ -176,7 +187,8 @@ class GoClient:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
-            event["bundles"] = sorted(event.get("bundles", []))
+            for name in ("bundles", "trusted"):
+                event[name] = sorted(event.get(name, []))
             self.events.put(event)
 
     def close(self) -> None:

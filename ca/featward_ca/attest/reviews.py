@@ -107,7 +107,7 @@ class TokenReviewer:
 
     async def _in_turn(self, asking: Coroutine[Any, Any, _Result]) -> _Result:
         """The answer, when its turn has come. Raises LaterError."""
-        if self._waiting >= LONGEST_QUEUE:
+        if self._waiting >= AT_ONCE + LONGEST_QUEUE:
             asking.close()
             raise TooManyRequestsError("too many tokens are being reviewed; try again", DEADLINE)
         self._waiting += 1

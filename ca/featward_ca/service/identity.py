@@ -19,6 +19,7 @@ class IdentityService:
         self._issuing = Issuing(core)
         self._book = AckBook(core.store, streams, core.clock)
         self._watching = Watching(core, streams, self._issuing, self._book)
+        core.metrics.streams.set_function(lambda: len(streams))
 
     @property
     def handlers(self) -> dict[str, Handler]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, Row, bindparam, insert, select, text
 
 from featward_ca.store import tables
+from featward_ca.store.words import word
 
 
 class Outcome(StrEnum):
@@ -94,5 +95,5 @@ def close_interrupted(connection: Connection, now: float, alive: Collection[str]
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
     values = dict(row._mapping)
-    del values["id"]
-    return Entry(**{**values, "outcome": Outcome(values["outcome"])})
+    outcome = word(Outcome, values["outcome"], "audit", values.pop("id"))
+    return Entry(**{**values, "outcome": outcome})

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from featward_ca.bans import Ban, BanKind
 from featward_ca.store import tables
+from featward_ca.store.words import word
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class BanRow:
     @property
     def ban(self) -> Ban:
         """What of it is announced."""
-        return Ban(BanKind(self.kind), self.value, self.expires_at)
+        return Ban(word(BanKind, self.kind, "ban", self.id), self.value, self.expires_at)
 
 
 def put(connection: Connection, row: BanRow) -> BanRow:

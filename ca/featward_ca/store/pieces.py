@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, NestedTransaction
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from featward.logs import fields
@@ -68,7 +68,7 @@ def _attempt(connection: Connection, work: Work, again: bool = True) -> Any:
     except SQLAlchemyError as error:
         if isinstance(error, DBAPIError) and (was_overtaken(error) or error.connection_invalidated):
             raise
-        savepoint.rollback()
+        _undo(savepoint, error)
         if isinstance(error, IntegrityError) and again:
             # Another replica's row came between what the work looked at and what it wrote. It is
             # to be seen now, so that the work judges by it, as it would have a moment later.
@@ -78,3 +78,13 @@ def _attempt(connection: Connection, work: Work, again: bool = True) -> Any:
         savepoint.rollback()
         return error
     return result
+
+
+def _undo(savepoint: NestedTransaction, error: SQLAlchemyError) -> None:
+    """Take back what the piece wrote. Raises the error where the database has taken back the whole
+    transaction because of it, as SQLite does when its disk is full.
+    """
+    try:
+        savepoint.rollback()
+    except SQLAlchemyError:
+        raise error from None

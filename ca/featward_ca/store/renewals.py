@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from featward_ca.store import tables
 from featward_ca.store.svids import Cap, LineageRow, SvidRow
+from featward_ca.store.words import word
 
 _SUCCESSOR = tables.svid.alias("successor")
 # Made once: to build a statement costs more than to run it.
@@ -51,4 +52,4 @@ def _renewable(row: Row[Any]) -> Renewable:
 
 def _svid(values: tuple[Any, ...]) -> SvidRow:
     row = dict(zip(_SVID, values, strict=True))
-    return SvidRow(**{**row, "cap": Cap(row["cap"])})
+    return SvidRow(**{**row, "cap": word(Cap, row["cap"], "svid", row["serial"])})

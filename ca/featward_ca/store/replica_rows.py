@@ -56,12 +56,18 @@ def fence(connection: Connection, name: str) -> None:
     """Let nobody remove this process before the transaction has ended. Raises StoreError if
     somebody has: what it had begun is closed.
     """
-    here = select(tables.replica.c.id).where(tables.replica.c.id == name)
-    if connection.execute(here.with_for_update(read=True, key_share=True)).first() is None:
+    if not is_here(connection, name):
         raise StoreError(
             "the CA was silent for so long that another replica took it for dead and closed what"
             " it had begun; ask again"
         )
+
+
+def is_here(connection: Connection, name: str) -> bool:
+    """Whether nobody has removed this process, nor will before the transaction has ended."""
+    here = select(tables.replica.c.id).where(tables.replica.c.id == name)
+    found = connection.execute(here.with_for_update(read=True, key_share=True)).first()
+    return found is not None
 
 
 def close_interrupted(connection: Connection, now: float) -> int:

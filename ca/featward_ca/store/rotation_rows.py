@@ -1,6 +1,7 @@
 """Statements over the journal of rotations and over what happened in each."""
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -9,6 +10,7 @@ from featward_ca.errors import StoreError
 from featward_ca.rotation.known import Rotation
 from featward_ca.rotation.states import OPEN, Kind, Progress, Step
 from featward_ca.store import tables
+from featward_ca.store.words import word
 
 # What an event is called whose step was taken although somebody stood in its way.
 FORCED = "forced"
@@ -33,7 +35,8 @@ def add(connection: Connection, rotation: Rotation) -> None:
 def opened(connection: Connection) -> list[Rotation]:
     """All that are not over, oldest first. Raises StoreError for a row that no version wrote."""
     table = tables.rotation
-    query = select(table).where(table.c.state.in_(sorted(OPEN)))
+    # And not those that are open, so that such a row is not passed over.
+    query = select(table).where(table.c.state.not_in(sorted(set(Progress) - OPEN)))
     return [_rotation(row) for row in connection.execute(query.order_by(table.c.started_at))]
 
 
@@ -80,7 +83,7 @@ def events(connection: Connection, rotation: str) -> list[Event]:
     rows = connection.execute(
         select(table).where(table.c.rotation == rotation).order_by(table.c.id)
     )
-    return [Event(row.rotation, row.time, Step(row.step), row.what, row.detail) for row in rows]
+    return [_event(row) for row in rows]
 
 
 def forced_since(connection: Connection, since: float) -> list[tuple[str, Event]]:
@@ -92,10 +95,12 @@ def forced_since(connection: Connection, since: float) -> list[tuple[str, Event]
         .where((table.c.what == FORCED) & (table.c.time > since))
         .order_by(table.c.id)
     )
-    return [
-        (row.owner, Event(row.rotation, row.time, Step(row.step), row.what, row.detail))
-        for row in connection.execute(query)
-    ]
+    return [(row.owner, _event(row)) for row in connection.execute(query)]
+
+
+def _event(row: Row[Any]) -> Event:
+    step = word(Step, row.step, "rotation_event", row.id)
+    return Event(row.rotation, row.time, step, row.what, row.detail)
 
 
 def _values(rotation: Rotation) -> dict[str, Any]:
@@ -103,17 +108,8 @@ def _values(rotation: Rotation) -> dict[str, Any]:
 
 
 def _rotation(row: Row[Any]) -> Rotation:
-    values = dict(row._mapping)
-    try:
-        values |= {
-            "kind": Kind(row.kind),
-            "step": Step(row.step),
-            "state": Progress(row.state),
-            "forced": bool(row.forced),
-        }
-    except ValueError as error:
-        raise StoreError(
-            f"the journal row {row.id} of the table rotation can't be read ({error}); stop the CA"
-            " and bring the store back from a backup: featward ca restore"
-        ) from error
-    return Rotation(**values)
+    kinds: dict[str, type[StrEnum]] = {"kind": Kind, "step": Step, "state": Progress}
+    values = {
+        name: word(kind, row._mapping[name], "rotation", row.id) for name, kind in kinds.items()
+    }
+    return Rotation(**{**row._mapping, **values, "forced": bool(row.forced)})

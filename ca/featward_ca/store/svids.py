@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Executable, Row, bindparam, func, insert, sel
 from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
+from featward_ca.store.words import word
 
 
 @dataclass(frozen=True)
@@ -265,4 +266,4 @@ def tainted_lineages(connection: Connection) -> int:
 
 
 def _svid(row: Row[tuple[object, ...]]) -> SvidRow:
-    return SvidRow(**{**row._mapping, "cap": Cap(row.cap)})
+    return SvidRow(**{**row._mapping, "cap": word(Cap, row.cap, "svid", row.serial)})

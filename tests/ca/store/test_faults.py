@@ -1,13 +1,11 @@
 """What goes wrong with a store is said in a sentence that tells what to do, and loses no record."""
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -23,36 +21,6 @@ from featward_ca.store.engines import open_store
 
 NAME = "prod.payments/pricing-api"
 
-# Issues until the file may not grow any more, says why it stopped, and goes on when it may.
-FULL = """
-import asyncio, resource, signal, sys
-from ca_kit import KEK, FakeClock, a_directory, issue
-from featward_ca.core import Core
-from featward_ca.errors import StoreError
-from featward_ca.keys import EncryptedKeyStore
-from featward_ca.situation import Situation
-from featward_ca.store.engines import open_store
-
-async def main():
-    situation = Situation.of(a_directory(), unsafe_short_lives=False)
-    core = await Core.open(open_store(sys.argv[1]), EncryptedKeyStore(KEK), situation, FakeClock())
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, most))
-    answered = []
-    try:
-        while True:
-            answered.append((await issue(core, "prod.payments/pricing-api")).row.serial)
-    except StoreError as error:
-        print(error)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    answered.append((await issue(core, "prod.payments/pricing-api")).row.serial)
-    await core.close()
-    print(*answered)
-
-asyncio.run(main())
-"""
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -63,26 +31,6 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def store_url(data: Path) -> str:
     return embedded_store(data)
-
-
-def test_a_full_disk_stops_issuing_until_there_is_room_and_loses_nothing(
-    data: Path, store_url: str
-) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", FULL, store_url]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said, answered = done.stdout.strip().splitlines()
-    assert "the disk" in said
-    serials = answered.split()
-    assert len(serials) > 10
-    stored = sqlite3.connect(embedded_file(data))
-    known = dict(stored.execute("SELECT serial, certificate FROM svid"))
-    assert all(known[serial] for serial in serials)
-    signed = {row[0] for row in stored.execute("SELECT serial FROM audit WHERE outcome = 'signed'")}
-    assert signed >= set(serials)
-    assert stored.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    stored.close()
 
 
 @pytest.fixture
@@ -144,3 +92,30 @@ async def test_a_server_that_is_gone_fails_what_waits_and_is_found_again(tmp_pat
         assert await store.read(lambda c: c.execute(look).scalar_one()) == 0
         assert await store.run(lambda c: c.execute(raised).rowcount) == 1
         store.close()
+
+
+async def test_a_replica_that_hangs_in_a_rotation_is_named_and_holds_up_nothing_else(
+    postgresql: postgres_kit.Server, postgresql_url: str
+) -> None:
+    # Ours comes first, so that a test, or a user, may wait for less.
+    store = open_store(f"{postgresql_url}&options=-c%20lock_timeout%3D300ms")
+    plain = postgresql_url.replace("+psycopg", "")
+    raised = text("UPDATE trust SET sequence = sequence + 1")
+    counted = text("UPDATE issuance SET clock_high = clock_high + 1")
+    with psycopg.connect(plain) as hanging:
+        hanging.execute("SELECT sequence FROM trust FOR UPDATE")
+        with pytest.raises(
+            StoreError, match="another replica has held the rotation's lock for 10 s"
+        ):
+            await store.exclusive(lambda c: c.execute(raised).rowcount)
+        assert await store.run(lambda c: c.execute(counted).rowcount) == 1
+        hanging.rollback()
+    assert await store.exclusive(lambda c: c.execute(raised).rowcount) == 1
+    store.close()
+
+
+async def test_that_lock_is_waited_for_ten_seconds(postgresql_url: str) -> None:
+    store = open_store(postgresql_url)
+    shown = await store.read(lambda c: c.execute(text("SHOW lock_timeout")).scalar_one())
+    assert shown == "10s"
+    store.close()

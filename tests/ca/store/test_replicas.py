@@ -1,19 +1,18 @@
 """Several CAs on one database: they rotate once, hear of each other, and outlive each other."""
 
 import asyncio
-import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ca_kit import FakeClock, OpenCore, a_directory, a_request, issue
 from featward_ca.attest import Attested
+from featward_ca.check_issued import check
 from featward_ca.core import Core
 from featward_ca.errors import StoreError, SvidClonedError
 from featward_ca.issuer import IssuedSvid
@@ -22,24 +21,9 @@ from featward_ca.requests import keys_of
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import audit, replica_rows
 from featward_ca.store.audit import Entry, Outcome
-
-NAME = "prod.payments/pricing-api"
-MANIFESTS = """
-apiVersion: featward.dev/v1alpha1
-kind: Environment
-metadata: {name: prod}
-spec: {trustDomain: prod.acme.example, svidTTL: 2s}
----
-apiVersion: featward.dev/v1alpha1
-kind: BusinessUnit
-metadata: {name: prod.payments}
-spec: {authority: {lifetime: 12s}}
----
-apiVersion: featward.dev/v1alpha1
-kind: Workload
-metadata: {name: pricing-api}
-spec: {businessUnit: prod.payments, name: pricing-api}
-"""
+from featward_ca.store.replica_rows import everybody
+from featward_ca.store.store import Connection
+from replica_kit import NAME, RenewingClient, Replica, lay_out
 
 
 @pytest.fixture
@@ -145,7 +129,7 @@ async def test_a_replica_closes_the_intents_of_the_dead_and_of_nobody_else(
         clock.advance(5)
         await other.replicas.beat()
     assert await outcomes(other) == [Outcome.INTENT, Outcome.INTERRUPTED]
-    (left,) = await other.store.read(replica_rows.everybody)
+    (left,) = await other.store.read(everybody)
     assert left.id == other.store.replica
 
 
@@ -159,51 +143,62 @@ async def test_who_was_taken_for_dead_completes_nothing_and_goes_on_under_a_new_
         await other.replicas.beat()
     with pytest.raises(StoreError, match="took it for dead"):
         await issue(silent, NAME)
+    units = dict(a_directory().business_units) | {"prod.fraud": 7 * DAY}
+    silent.take_over(a_directory(business_units=units))
+    await silent.tend()
     await silent.replicas.beat()
     assert silent.store.replica != name
     await issue(silent, NAME)
+    await silent.tend()
+    assert "prod.fraud" in {owner for owner, _, _ in generations(silent)}
+    # Each intent has one outcome, whoever wrote it.
+    checked = await other.store.read(lambda connection: check(connection, now=clock.now() + HOUR))
+    assert checked.findings == []
 
 
-class Replica:
-    """One `featward ca serve` in a process of its own."""
+async def test_what_another_replica_has_closed_gets_no_second_outcome(
+    pair: tuple[Core, Core], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is buried between its intent and its outcome, where it signs."""
+    silent, other = pair
+    name, sign = silent.store.replica, silent.keys.sign_leaves
 
-    def __init__(self, folder: Path, name: str, url: str) -> None:
-        self.data = folder / name
-        program = "import sys; from featward.cli import main; sys.argv[0] = 'featward'; main()"
-        self._command = [sys.executable, "-c", program, "ca"]
-        serve = ["serve", "--environment", "prod", "--data", str(self.data), "--store", url]
-        serve += ["--manifests", str(folder / "manifests"), "--kek-file", str(folder / "kek")]
-        serve += ["--listen", "127.0.0.1:0", "--health", "", "--unsafe-short-lives"]
-        self.log = folder / f"{name}.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen([*self._command, *serve], stderr=log)
+    def bury(connection: Connection) -> None:
+        replica_rows.remove(connection, [name])
+        replica_rows.close_interrupted(connection, clock.now())
 
-    def wait(self) -> None:
-        while "the CA is ready" not in self.log.read_text():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.1)
-                raise AssertionError(self.log.read_text())
+    def sign_slowly(*arguments: Any) -> Any:
+        burial = threading.Thread(target=lambda: asyncio.run(other.store.exclusive(bury)))
+        burial.start()
+        burial.join()
+        return sign(*arguments)
 
-    def status(self) -> dict[str, object]:
-        command = [*self._command, "status", "--data", str(self.data), "--output", "json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        shown: dict[str, object] = json.loads(done.stdout)
-        return shown
+    monkeypatch.setattr(silent.keys, "sign_leaves", sign_slowly)
+    with pytest.raises(StoreError, match="took it for dead"):
+        await issue(silent, NAME)
+    checked = await other.store.read(lambda connection: check(connection, now=clock.now()))
+    assert checked.findings == []
 
-    def generation(self) -> int:
-        """The newest of the business unit's authorities."""
-        rows = self.status()["authorities"]
-        assert isinstance(rows, list)
-        return max(int(row["generation"]) for row in rows if row["owner"] == "prod.payments")
+
+async def test_a_replica_that_has_much_to_say_takes_nobody_for_dead(
+    pair: tuple[Core, Core], clock: FakeClock
+) -> None:
+    """As every rotation makes it, several times within a second."""
+    busy, other = pair
+    beating = asyncio.create_task(busy.replicas.keep_beating())
+    for _ in range(3 * DEAD_LOOKS):
+        clock.advance(0.5)
+        busy.replicas.soon()
+        while clock.now() not in {row.seen_at for row in await other.store.read(everybody)}:
+            pass
+    beating.cancel()
+    assert len(await other.store.read(everybody)) == 2
 
 
 @pytest.fixture
 def served(postgresql_url: str, tmp_path: Path) -> Iterator[list[Replica]]:
     """Two, started at the same moment on an empty database."""
-    (tmp_path / "manifests").mkdir()
-    (tmp_path / "manifests" / "all.yaml").write_text(MANIFESTS)
-    (tmp_path / "kek").write_text("k" * 44)
-    (tmp_path / "kek").chmod(0o600)
+    lay_out(tmp_path)
     replicas = [Replica(tmp_path, name, postgresql_url) for name in ("one", "two")]
     try:
         for replica in replicas:
@@ -219,17 +214,22 @@ def served(postgresql_url: str, tmp_path: Path) -> Iterator[list[Replica]]:
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("dies", [0, 1])
 def test_either_of_two_replicas_may_be_killed_and_the_other_goes_on(
-    served: list[Replica], dies: int
+    served: list[Replica], tmp_path: Path, dies: int
 ) -> None:
     killed, left = served[dies], served[1 - dies]
     while min(replica.generation() for replica in served) < 2:
         pass
+    client = RenewingClient(killed.token())
+    first = asyncio.run(client.attest(killed.address))
     os.kill(killed.process.pid, signal.SIGKILL)
     killed.process.wait()
+    # The one who is left renews what the dead one signed, and attests others.
+    assert asyncio.run(client.renew(left.address)) != first
+    assert left.fetch_svid(tmp_path / "svid")
     reached = left.generation()
-    while left.generation() < reached + 2:
+    while left.generation() == reached:
         pass
-    while len(left.status()["replicas"]) > 1:  # type: ignore[arg-type]
+    while len(left.status()["replicas"]) > 1:
         pass
     assert "replicas are dead" in left.log.read_text()
     made = [
@@ -239,3 +239,8 @@ def test_either_of_two_replicas_may_be_killed_and_the_other_goes_on(
         if '"authority made"' in line and '"prod.payments"' in line
     ]
     assert len(made) <= left.generation(), made
+    assert asyncio.run(client.renew(left.address))
+    assert left.fetch_svid(tmp_path / "svid")
+    checked = left.check_issued()
+    assert checked["findings"] == []
+    assert checked["certificates"] > 4

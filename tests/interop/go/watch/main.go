@@ -4,6 +4,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"os"
@@ -18,8 +21,10 @@ type line struct {
 	ID      string   `json:"spiffe_id,omitempty"`
 	Serial  string   `json:"serial,omitempty"`
 	Chain   int      `json:"chain,omitempty"`
+	Signer  string   `json:"authority,omitempty"`
 	Bundles []string `json:"bundles,omitempty"`
 	Roots   int      `json:"roots,omitempty"`
+	Trusted []string `json:"trusted,omitempty"`
 	Code    string   `json:"code,omitempty"`
 	Error   string   `json:"error,omitempty"`
 }
@@ -43,11 +48,23 @@ func (w *watcher) OnX509ContextUpdate(found *workloadapi.X509Context) {
 		Kind: "update", ID: svid.ID.String(), Serial: svid.Certificates[0].SerialNumber.Text(16),
 		Chain: len(svid.Certificates),
 	}
+	if len(svid.Certificates) > 1 {
+		told.Signer = name(svid.Certificates[1])
+	}
 	for _, bundle := range found.Bundles.Bundles() {
 		told.Bundles = append(told.Bundles, bundle.TrustDomain().Name())
 		told.Roots += len(bundle.X509Authorities())
+		for _, root := range bundle.X509Authorities() {
+			told.Trusted = append(told.Trusted, name(root))
+		}
 	}
 	w.write(told)
+}
+
+// name is what the CA calls the authority of this certificate.
+func name(certificate *x509.Certificate) string {
+	digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(digest[:8])
 }
 
 func (w *watcher) OnX509ContextWatchError(err error) {
