@@ -91,7 +91,7 @@ class Mesh:
         self.ca.stop()
 
     def _write_manifests(self, clients: list[str]) -> None:
-        self.manifests.mkdir(parents=True)
+        self.manifests.mkdir(parents=True, exist_ok=True)
         self.write("platform.yaml", *self._platform(["feast", *clients]))
         address = f"{HOST}:{self.server.listen}"
         import_feature_set(SET, self.feast.repository, self.manifests, address, self.feast.port)
