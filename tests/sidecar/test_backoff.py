@@ -2,6 +2,7 @@
 
 import heapq
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from featward_ca.errors import TooManyRequestsError
 from featward_ca.service import limits
 from featward_ca.service.limits import Allowance
 from featward_ca.service.rpcs import RPCS
-from featward_sidecar.backoff import Backoff, renewal_time
+from featward_sidecar.backoff import Backoff, renewal_time, some_time_within
 
 CLIENTS = 10_000
 # Of the minute after the CA's return, what is left for handshakes, signatures and answers.
@@ -116,6 +117,16 @@ def test_renewals_spread_a_tenth_of_their_interval_around_the_given_time(
 def test_a_renewal_is_never_planned_for_the_last_tenth_of_a_life(life: float, share: float) -> None:
     for dice in (low, high):
         assert renewal_time(100, 100 + life * share, 100 + life, dice) <= 100 + life * 0.9 + 1e-6
+
+
+def test_what_all_are_told_to_do_at_once_is_spread_evenly() -> None:
+    dice = random.Random(4).uniform
+    moments = [some_time_within(40, dice) for _ in range(CLIENTS)]
+    assert 0 <= min(moments) <= max(moments) <= 40
+    # Of 4 s each, so that no second sees much more than the CA's 250 renewals.
+    tenths = Counter(int(moment / 4) for moment in moments)
+    assert sorted(tenths) == list(range(10))
+    assert all(900 <= count <= 1100 for count in tenths.values())
 
 
 def test_a_ca_that_asks_for_time_gets_it_and_never_more_than_the_identity_has() -> None:
