@@ -26,7 +26,14 @@ from featward_ca.rotation import actions
 from featward_ca.rotation.carry_out import By, CarryOut
 from featward_ca.rotation.known import PLATFORM, ROOT
 from featward_ca.rotation.plan import Terms
-from featward_ca.settings import DAY, HOUR, REATTEST_GRACE, Lifetimes, embedded_file, embedded_store
+from featward_ca.settings import (
+    DAY,
+    HOUR,
+    Lifetimes,
+    embedded_file,
+    embedded_store,
+    reattest_grace,
+)
 from featward_ca.situation import Situation
 from featward_ca.stopped import Stopped
 from featward_ca.store import authority_rows, svids, tokens
@@ -125,7 +132,9 @@ async def write_tokens(at: Stopped, folder: Path) -> list[str]:
     if root is None:
         raise ConfigurationError("there is no root to make tokens for: featward ca recover root")
     ended = await at.store.read(svids.last_end)
-    since = min(at.clock.now(), ended or 0) - REATTEST_GRACE
+    # The manifests are not read here: what lives longest says which grace they had.
+    grace = reattest_grace(await at.store.read(svids.longest_life))
+    since = min(at.clock.now(), ended or 0) - grace
     clients = await at.store.read(lambda c: svids.by_join_token(c, since))
     return await _tokens(
         at.store, at.clock, at.trust_domain, root.der, [one.workload for one in clients], folder

@@ -31,13 +31,14 @@ AUTHORITY_TTLS = 6
 # A new authority is prepared when this part of the life is left; with 7 days that is two days
 # before the end.
 PREPARE_AT_LEFT = 2 / 7
-# How long after its end an SVID of a join-token workload may still be renewed.
-REATTEST_GRACE = DAY
+# How long after its end an SVID of a join-token workload may still be renewed: a night, and a CA that is
+# away for three lives of SVIDs, in which those that it signed last have been over for almost as long.
+REATTEST_GRACE, REATTEST_LIVES = DAY, 3
 # With short lives that many of them, so that scope rows do not pile up over a day of tests; and two
 # minutes at the least, in which the sidecars of a slow machine come back.
 SHORT_GRACE_TTLS, SHORT_GRACE = 20, 2 * MINUTE
 # How long clients whose SVIDs ended while the CA was away have to come back after its start: a
-# sidecar tries once a minute, and a busy CA may turn it away once.
+# sidecar tries every 20 s, and a busy CA may turn it away; nearly all are back within one minute.
 RETURN = 2 * MINUTE
 # How often federated peers are told to look at our bundle. A root is revoked five of these after its
 # successor was announced, so it bounds the end of a root's compromise too.
@@ -77,8 +78,9 @@ class Lifetimes:
     def reattest_grace(self) -> float:
         """How long after its end an SVID may still be renewed by itself."""
         if not self.unsafe_short:
-            return REATTEST_GRACE
-        return min(REATTEST_GRACE, max(SHORT_GRACE, SHORT_GRACE_TTLS * self.svid))
+            return reattest_grace(self.svid)
+        short = max(SHORT_GRACE, SHORT_GRACE_TTLS * self.svid)
+        return min(reattest_grace(self.svid), short)
 
     @property
     def return_time(self) -> float:
@@ -160,6 +162,15 @@ class ServeSettings:
     def identity_socket(self) -> Path:
         """Where the gRPC server waits for its Listeners; nobody else may reach it."""
         return self.data.absolute() / "identity.sock"
+
+
+def reattest_grace(svid: float) -> float:
+    """How long after its end an SVID that lives for so many seconds may still be renewed by itself.
+
+    >>> reattest_grace(HOUR) / DAY, reattest_grace(DAY) / DAY
+    (1.0, 3.0)
+    """
+    return max(REATTEST_GRACE, REATTEST_LIVES * svid)
 
 
 def embedded_file(data: Path) -> Path:

@@ -19,7 +19,8 @@ class Sidecar:
     workload: str
     ca: str
     manifests: Path
-    token: Path
+    # None: the kernel tells the CA who it is.
+    token: Path | None
     folder: Path
     log: Path
     health: int
@@ -84,11 +85,12 @@ class Sidecar:
             "workload": self.workload,
             "manifests": str(self.manifests),
             "ca": self.ca,
-            "joinTokenFile": str(self.token),
             "state": str(self.folder),
             "health": f"{HOST}:{self.health}",
             "log": {"format": "json"},
         }
+        if self.token is not None:
+            settings["joinTokenFile"] = str(self.token)
         if self.listen is not None:
             settings["server"] = {"listen": f"{HOST}:{self.listen}"}
             settings["record"] = str(self.record)

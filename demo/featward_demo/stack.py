@@ -208,7 +208,8 @@ class Stack:
     def _start_sidecars(self) -> None:
         for sidecar in self.sidecars:
             authority = self.dev_ca if sidecar.workload.startswith("dev.") else self.ca
-            authority.token(sidecar.workload, sidecar.token)
+            if sidecar.token is not None:
+                authority.token(sidecar.workload, sidecar.token)
             sidecar.start()
 
     @property

@@ -17,6 +17,13 @@ FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 60.0
 """A CA that is back is noticed within a minute; ten thousand sidecars make 170 attempts a second by then."""
 
+LONGEST_EXPIRED_SECONDS = 20.0
+"""The same for an identity that has ended, since every request is refused meanwhile.
+
+It has to be back within 60 s of the CA: 20 s until it tries, 30 s if the CA sends it away once (it asks for
+20 s at most, which we spread over half as much again), 10 s for the answer. Ten thousand make 670 attempts a
+second, which the CA answers as they come."""
+
 LONGEST_WITHOUT_SECONDS = 10.0
 """The same before the first identity: an app waits for it, and a refused connection costs the CA little."""
 
@@ -45,11 +52,13 @@ class Backoff:
 
         `life` is how long our identity lives in all (None: we have none yet), and `left` what remains of
         it. A tenth of the life and a quarter of the rest bound the wait, so that short lives get several
-        attempts, and an identity that has expired comes back soon after the CA. `asked` is how long the
-        other side wants us to stay away; it knows its queue, so it is obeyed, spread over half as much again,
-        unless our identity would end.
+        attempts; an identity that has expired waits for LONGEST_EXPIRED_SECONDS at most, so that it comes
+        back soon after the CA. `asked` is how long the other side wants us to stay away; it knows its queue,
+        so it is obeyed, spread over half as much again, unless our identity would end.
         """
         longest = LONGEST_WITHOUT_SECONDS if life is None else min(LONGEST_SECONDS, life / 10)
+        if left is not None and left <= 0:
+            longest = min(longest, LONGEST_EXPIRED_SECONDS)
         delay = min(max(FIRST_SECONDS, longest), FIRST_SECONDS * 2 ** min(self.failures, 10))
         self.failures += 1
         if left is not None and left > 0:

@@ -180,19 +180,27 @@ async def test_one_key_twice_at_the_same_moment_gets_one_svid(core: Core) -> Non
     assert sum(isinstance(outcome, TooManyRequestsError) for outcome in outcomes) == 4
 
 
+# A day, or three lives where those are longer.
+GRACES = [(HOUR, DAY), (8 * HOUR, DAY), (DAY, 3 * DAY)]
+
+
+@pytest.mark.parametrize(("life", "grace"), GRACES)
 async def test_a_svid_that_expired_within_the_grace_is_renewed(
-    core: Core, clock: FakeClock
+    open_core: OpenCore, clock: FakeClock, life: float, grace: float
 ) -> None:
+    core = await open_core(a_directory(svid_lifetime=life))
     first = await by_token(core, await a_token(core))
-    clock.advance(HOUR + DAY - 1)
+    clock.advance(life + grace - 1)
     await renew(core, first)
 
 
+@pytest.mark.parametrize(("life", "grace"), GRACES)
 async def test_a_svid_that_expired_before_the_grace_is_not_renewed(
-    core: Core, clock: FakeClock
+    open_core: OpenCore, clock: FakeClock, life: float, grace: float
 ) -> None:
+    core = await open_core(a_directory(svid_lifetime=life))
     first = await by_token(core, await a_token(core))
-    clock.advance(HOUR + DAY)
+    clock.advance(life + grace)
     with pytest.raises(EvidenceNeededError, match="attest again"):
         await renew(core, first)
 

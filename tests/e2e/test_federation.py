@@ -44,6 +44,7 @@ class Partner:
     def start(self) -> None:
         self.ca.restart()
         for sidecar in self.apps.values():
+            assert sidecar.token is not None
             self.ca.token(sidecar.workload, sidecar.token)
             sidecar.start()
 

@@ -5,9 +5,9 @@ changes it.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,19 @@ class Mesh:
     svid_ttl: str
     short_lives: bool
     clients: dict[str, Sidecar] = field(default_factory=dict)
+    # Clients that the CA knows by the user that they run as, not by a join token.
+    by_kernel: Container[str] = ()
 
     def __post_init__(self) -> None:
         self._ports = ports(None)
         self.manifests = self.folder / "manifests"
+        self._socket = self.folder / "ca" / "w.sock"
         log = self.folder / "logs" / "ca.log"
         ca_ports = (next(self._ports), next(self._ports))
         self.ca = Authority(
             "prod", self.folder / "ca", self.manifests, log, *ca_ports, short_lives=self.short_lives
         )
+        self.ca.options = ["--workload-socket", str(self._socket)]
         self.server = self._sidecar("feast", listen=next(self._ports), plain=next(self._ports))
 
     def start(self, clients: Iterable[str], mode: str = "enforce") -> None:
@@ -66,13 +70,17 @@ class Mesh:
     def client(self, name: str) -> Sidecar:
         """A running sidecar beside a client, with an outbound port for the feature set."""
         if name not in self.clients:
-            self.clients[name] = self._sidecar(name, outbound={SET: next(self._ports)})
-            self.run(self.clients[name])
+            client = self._sidecar(name, outbound={SET: next(self._ports)})
+            if name in self.by_kernel:
+                client = replace(client, ca=f"unix:{self._socket}", token=None)
+            self.clients[name] = client
+            self.run(client)
         return self.clients[name]
 
     def run(self, sidecar: Sidecar) -> None:
-        """Start a sidecar with a fresh token and wait until it is ready."""
-        self.ca.token(sidecar.workload, sidecar.token)
+        """Start a sidecar, with a fresh token if it needs one, and wait until it is ready."""
+        if sidecar.token is not None:
+            self.ca.token(sidecar.workload, sidecar.token)
         sidecar.start()
         sidecar.ready()
 
@@ -83,11 +91,28 @@ class Mesh:
         self.ca.stop()
 
     def _write_manifests(self, clients: list[str]) -> None:
-        self.manifests.mkdir(parents=True)
-        self.write("platform.yaml", *_platform(self.svid_ttl, ["feast", *clients]))
+        self.manifests.mkdir(parents=True, exist_ok=True)
+        self.write("platform.yaml", *self._platform(["feast", *clients]))
         address = f"{HOST}:{self.server.listen}"
         import_feature_set(SET, self.feast.repository, self.manifests, address, self.feast.port)
         self.write("bindings.yaml", binding("clients", clients))
+
+    def _platform(self, workloads: Iterable[str]) -> Iterator[dict[str, Any]]:
+        spec = {"trustDomain": "prod.acme.example", "svidTTL": self.svid_ttl}
+        yield _document("Environment", "prod", spec)
+        yield _document("BusinessUnit", "prod.payments", {})
+        labels = {"featward.dev/business-unit": "prod.payments"}
+        yield {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": NAMESPACE, "labels": labels},
+        }
+        user = {"attest": {"unix": {"user": str(os.getuid())}}}
+        for name in workloads:
+            told = user if name in self.by_kernel else {}
+            yield _document(
+                "Workload", name, {"businessUnit": "prod.payments", "name": name, **told}
+            )
 
     def _sidecar(self, name: str, **listening: Any) -> Sidecar:
         return Sidecar(
@@ -129,21 +154,6 @@ def binding(
         "expires": day(NEXT_QUARTER),
     }
     return _document("FeatureBinding", name, spec, namespace=NAMESPACE)
-
-
-def _platform(svid_ttl: str, workloads: Iterable[str]) -> Iterator[dict[str, Any]]:
-    yield _document(
-        "Environment", "prod", {"trustDomain": "prod.acme.example", "svidTTL": svid_ttl}
-    )
-    yield _document("BusinessUnit", "prod.payments", {})
-    labels = {"featward.dev/business-unit": "prod.payments"}
-    yield {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": NAMESPACE, "labels": labels},
-    }
-    for name in workloads:
-        yield _document("Workload", name, {"businessUnit": "prod.payments", "name": name})
 
 
 def _document(kind: str, name: str, spec: dict[str, Any], **metadata: str) -> dict[str, Any]:

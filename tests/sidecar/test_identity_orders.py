@@ -6,6 +6,7 @@ on demand.
 
 import json
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -248,6 +249,23 @@ def test_an_order_and_a_tainted_authority_bring_renewal_forward(
         ca.say(trust=ca.trusting(11, tainted=True, reissue_within_ms=500))
     assert ca.told(lambda request: request.csrs, 3).serial_in_use
     wait_for(lambda: keeping.status["identity"]["renewals"] == 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_renewal_for_a_taint_falls_anywhere_within_the_time_that_the_ca_gives(
+    ca: ScriptedCa, keep: Callable[..., Keeping], monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    keeping = keep()
+    ca.told(lambda request: True)
+    monkeypatch.setattr(random, "uniform", lambda low, high: low + share * (high - low))
+    told_at = time.time()
+    ca.say(trust=ca.trusting(11, tainted=True, reissue_within_ms=400_000))
+    ca.told(lambda request: request.acknowledged_sequence == 11)
+    after = keeping.status["identity"]["renew_at"] - told_at
+    if share:
+        assert share * 400 <= after < share * 400 + 5
+    else:
+        wait_for(lambda: keeping.status["identity"]["renewals"] == 1)
 
 
 def test_another_authority_that_is_tainted_is_none_of_our_business(

@@ -255,6 +255,16 @@ def last_end(connection: Connection) -> int | None:
     return last
 
 
+def longest_life(connection: Connection) -> int:
+    """How many seconds that of all SVIDs is issued for which lives longest; 0: there are none."""
+    table = tables.svid
+    query = select(func.max(table.c.not_after - table.c.issued_at)).where(
+        table.c.certificate.is_not(None)
+    )
+    longest: int | None = connection.execute(query).scalar_one()
+    return longest or 0
+
+
 def tainted_lineages(connection: Connection) -> int:
     """How many lineages were tainted."""
     query = (

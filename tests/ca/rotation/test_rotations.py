@@ -1,5 +1,6 @@
 """Whole rotations on a store: what waits for whom, what is taken away, what a root takes along."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -39,6 +40,26 @@ async def find(core: Core, authority: str) -> AuthorityRow:
     found = await core.store.read(lambda c: authority_rows.find(c, authority))
     assert found
     return found
+
+
+@pytest.mark.parametrize(("count", "milliseconds"), [(3, 1000), (400, 1600), (600, 2400)])
+async def test_a_taint_tells_clients_to_renew_over_a_time_that_grows_with_their_number(
+    core: Core, count: int, milliseconds: int
+) -> None:
+    clients = await asyncio.gather(*(issue(core, WORKLOAD) for _ in range(count)))
+
+    async def all_acknowledge() -> None:
+        await asyncio.gather(*(acknowledge(core, client) for client in clients))
+        await core.tend()
+
+    await all_acknowledge()
+    await begin(core, UNIT)
+    # Nothing has to be renewed yet.
+    assert core.trust.current.message().reissue_within_ms == 0
+    await all_acknowledge()
+    told = core.trust.current.message()
+    assert any(scope.tainted for scope in told.scopes)
+    assert told.reissue_within_ms == milliseconds
 
 
 async def test_a_rotation_takes_every_step_as_clients_acknowledge(

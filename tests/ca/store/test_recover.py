@@ -87,6 +87,29 @@ async def test_an_expired_root_is_replaced_and_who_came_by_token_gets_another(
     await issue(again, proof)
 
 
+@pytest.mark.parametrize(
+    ("life", "left_before", "tokens"),
+    [(HOUR, 0.9 * DAY, 2), (HOUR, 1.1 * DAY, 1), (DAY, 2.9 * DAY, 2), (DAY, 3.1 * DAY, 1)],
+)
+async def test_who_left_before_the_grace_of_the_last_lives_gets_no_new_token(
+    open_core: OpenCore,
+    run: Recover,
+    clock: FakeClock,
+    tmp_path: Path,
+    life: float,
+    left_before: float,
+    tokens: int,
+) -> None:
+    core = await open_core(a_directory(svid_lifetime=life))
+    await enrolled(core)
+    clock.advance(left_before)
+    await enrolled(core)
+    await core.close()
+    clock.advance(life)
+    said = await run(lambda at: recover.write_tokens(at, tmp_path / "tokens"))
+    assert said[0].startswith(f"{tokens} join tokens")
+
+
 async def test_a_root_in_force_is_replaced_by_force_alone(
     open_core: OpenCore, run: Recover
 ) -> None:

@@ -13,9 +13,10 @@ use tokio::time::sleep;
 use crate::options::Options;
 use crate::stream::{Ended, Stream};
 
-/// The sidecar's first delay and its longest, which double from one to the other (featward_sidecar.backoff).
+/// The sidecar's first delay and the longest of one whose identity has ended, which double from one to the other
+/// (featward_sidecar.backoff): all renew, as after an outage of more than a life.
 const FIRST: f64 = 0.5;
-const LONGEST: f64 = 60.0;
+const LONGEST: f64 = 20.0;
 /// Before the CA goes away there is no storm to be measured, and no reason to make one.
 const OPENED_AT_ONCE: usize = 200;
 
