@@ -94,6 +94,8 @@ class Core:
         self.endpoints = Endpoints(self.metrics)
         # Set by every edit of the manifests, for who keeps the foreign bundles.
         self.relations_edited = asyncio.Event()
+        # The first and the newest since the last that was taken over: when, and why.
+        self.refused_edits: list[tuple[float, str]] = []
         self._edited = asyncio.Event()
         self._due = 0.0
         self._closed = False
@@ -246,8 +248,14 @@ class Core:
         changes.
         """
         self.situation.replace(directory)
+        self.refused_edits.clear()
         self._edited.set()
         self.relations_edited.set()
+
+    def refuse(self, why: str) -> None:
+        """An edit of the manifests can't be used; none that follows is, until all is right again."""
+        self.refused_edits.append((self.clock.now(), why))
+        del self.refused_edits[1:-1]
 
     def _root(self) -> tuple[AuthorityRow, Signer]:
         root = self.authorities.root

@@ -269,6 +269,7 @@ async def _follow_manifests(settings: ServeSettings, core: Core) -> None:
                 extra=fields(workloads=len(core.situation.directory.workloads)),
             )
         except ConfigurationError as error:
+            core.refuse(str(error))
             core.metrics.manifest_errors.inc()
             _log.error("edit of the manifests not taken over", extra=fields(error=str(error)))
 

@@ -334,6 +334,7 @@ async def _renew_once(stub: Any, credentials: Credentials) -> bytes:
 
 async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
     shown = await ca.admin.Show(authority_pb2.ShowRequest())
+    before = (ca.settings.manifests / "all.yaml").read_text()
     (ca.settings.manifests / "all.yaml").write_text("kind: Environment\n")
     async with aiohttp.ClientSession(f"http://{ca.addresses.health}") as http:
         while True:
@@ -341,8 +342,17 @@ async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
                 if "featward_ca_manifest_errors_total 1.0" in await answer.text():
                     break
             await asyncio.sleep(0.05)
-    assert (await ca.admin.Show(authority_pb2.ShowRequest())).sequence == shown.sequence
+    after = await ca.admin.Show(authority_pb2.ShowRequest())
+    assert after.sequence == shown.sequence
+    (warning,) = after.warnings
+    assert (warning.code, "all.yaml" in warning.text) == ("edits-refused", True)
     await ca.token()
+    (ca.settings.manifests / "all.yaml").write_text(before)
+    while True:
+        after = await ca.admin.Show(authority_pb2.ShowRequest())
+        if not after.warnings:
+            break
+        await asyncio.sleep(0.05)
 
 
 async def test_manifests_without_the_environment_stop_the_start(settings: ServeSettings) -> None:

@@ -64,7 +64,7 @@ async def _show(
         foreign=foreign,
         warnings=[
             authority_pb2.Warning(code=one.code, text=one.text, remedy=one.remedy, due=int(one.due))
-            for one in (*ending, *foreign_troubles, *await _forced(core, now))
+            for one in (*_refused(core), *ending, *foreign_troubles, *await _forced(core, now))
         ],
         replicas=[
             authority_pb2.Replica(
@@ -81,6 +81,20 @@ def _root(core: Core) -> bytes:
         return core.authorities.root_sha256
     except CaError:
         return b""
+
+
+def _refused(core: Core) -> list[Trouble]:
+    """One bad file holds up the edits of everybody, so it must not go by unseen."""
+    if not core.refused_edits:
+        return []
+    (since, _), (_, why) = core.refused_edits[0], core.refused_edits[-1]
+    return [
+        Trouble(
+            "edits-refused",
+            f"no edit of the manifests is taken over since {readable(since)}: {why}",
+            "mend the manifests; featward check finds the place",
+        )
+    ]
 
 
 async def _forced(core: Core, now: float) -> list[Trouble]:
