@@ -10,14 +10,22 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca_kit import TRUST_DOMAIN
+from attestor_kit import AUDIENCE
+from ca_kit import TRUST_DOMAIN, a_request
+from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 from featward_ca.keys import EncryptedKeyStore
 from featward_ca.store import authority_rows
 from featward_ca.store.read_only import read_only
+from kubernetes_kit import ISSUER, Kubernetes
+from kubernetes_programs import BUILD_SECONDS
+from oidc_kit import Issuer, running_issuer
 
 FEATWARD = str(Path(sys.executable).with_name("featward"))
 MANIFESTS = f"""
@@ -35,6 +43,13 @@ kind: Workload
 metadata: {{name: pricing-api}}
 spec: {{businessUnit: prod.payments, name: pricing-api}}
 """
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Iterator[Issuer]:
+    (tmp_path / "issuer").mkdir()
+    with running_issuer(tmp_path / "issuer") as running:
+        yield running
 
 
 @contextmanager
@@ -139,3 +154,84 @@ def _fetch(folder: Path, address: str, token: str, number: int) -> Path:
     for _ in range(2):
         _run("ca", "fetch-svid", "--ca", address, *arguments)
     return out
+
+
+EVIDENCE = """
+apiVersion: featward.dev/v1alpha1
+kind: Environment
+metadata: {name: prod}
+spec:
+  trustDomain: %s
+  clusters: [{name: eu1, issuer: "%s"}]
+  jwtIssuers: [{name: gitlab, issuer: "%s", caFile: "%s"}]
+---
+apiVersion: featward.dev/v1alpha1
+kind: BusinessUnit
+metadata: {name: prod.payments}
+---
+apiVersion: featward.dev/v1alpha1
+kind: Workload
+metadata: {name: nightly}
+spec:
+  businessUnit: prod.payments
+  name: nightly
+  role: ci
+  attest: {jwt: {issuer: gitlab, claims: {sub: nightly}}}
+"""
+PASSWORD = "p%40ss-4f0c1e"
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+def test_logs_hold_no_evidence_and_no_password_of_the_database(
+    kubernetes: Kubernetes, issuer: Issuer, postgresql_url: str, tmp_path: Path
+) -> None:
+    """A CA at level debug on PostgreSQL, with tokens that are good, refused, and used for another key."""
+    store = postgresql_url.replace("postgres@", f"postgres:{PASSWORD}@")
+    pod = kubernetes.pod(kubernetes.namespace("prod.payments"))
+    account = kubernetes.token(pod, AUDIENCE)
+    job = issuer.token({"sub": "nightly", "aud": AUDIENCE})
+    other = issuer.token({"sub": "nobody", "aud": AUDIENCE})
+    forged = [token.rpartition(".")[0] + ".QUFBQQ" for token in (account, job)]
+    manifests, log = tmp_path / "manifests", tmp_path / "ca.log"
+    manifests.mkdir()
+    told = (TRUST_DOMAIN, ISSUER, issuer.address, issuer.ca_file)
+    (manifests / "all.yaml").write_text(EVIDENCE % told)
+    serve = ["ca", "serve", "--environment", "prod", "--data", str(tmp_path / "data")]
+    serve += ["--manifests", str(manifests), "--kek-file", str(tmp_path / "kek"), "--health", ""]
+    serve += ["--listen", "127.0.0.1:0", "--workload-socket", str(tmp_path / "w.sock")]
+    serve += ["--cluster", f"eu1={kubernetes.ca_kubeconfig()}", "--store", store]
+    with _program(log, "the CA is ready", *serve, "--log-level", "debug"):
+        by_account = [_attested(tmp_path, kubernetes=token) for token in (account, forged[0])]
+        by_job = [_attested(tmp_path, jwt=token) for token in (job, forged[1], other, job)]
+    assert by_account == [True, False]
+    assert by_job == [True, False, False, False]
+    said = [_run("ca", "check-issued", "--store", one) for one in (store, f"{store}&port=1")]
+    text = "".join([log.read_text(), *said])
+    assert "0 findings" in said[0]
+    assert "can't be reached" in said[1]
+    assert text.count("the evidence was not accepted") + text.count("refused") >= 4
+    tokens = [account, job, other, *forged]
+    secrets = {part for token in tokens for part in token.split(".")[1:]} | {
+        PASSWORD,
+        "p@ss-4f0c1e",
+    }
+    assert not [secret for secret in secrets if secret in text], text
+
+
+def _attested(folder: Path, **tokens: str) -> bool:
+    """Whether evidence was accepted, for a fresh key."""
+    kinds: dict[str, Any] = {
+        "kubernetes": identity_pb2.KubernetesEvidence,
+        "jwt": identity_pb2.JwtEvidence,
+    }
+    shown = {kind: kinds[kind](token=token) for kind, token in tokens.items()}
+    request = identity_pb2.AttestRequest(evidence=identity_pb2.Evidence(**shown), csr=a_request())
+    options = [("grpc.default_authority", "localhost")]
+    with grpc.insecure_channel(f"unix:{folder}/w.sock", options) as channel:
+        stub: Any = identity_pb2_grpc.IdentityServiceStub(channel)
+        try:
+            return bool(stub.Attest(request, timeout=20).svid.chain)
+        except grpc.RpcError as error:
+            refusal: Any = error
+            assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED, refusal
+            return False

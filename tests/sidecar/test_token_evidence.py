@@ -76,9 +76,18 @@ def manifests(scene: Any, namespace: str = "pricing", **spec: object) -> None:
 def started(scene: Any, **told: object) -> Any:
     """A sidecar that serves its identity to apps, configured by a file."""
     config = scene.folder / "sidecar.json"
-    config.write_text(json.dumps({"workloadSocket": str(scene.folder / "w.sock")} | told))
+    log = {"level": "debug", "format": "json"}
+    config.write_text(
+        json.dumps({"workloadSocket": str(scene.folder / "w.sock"), "log": log} | told)
+    )
     workload = told["workload"]
     return scene.run("agent", config=config, workload=workload)
+
+
+def says_nothing_of(sidecar: Any, *tokens: str) -> None:
+    """Neither claims nor signature of a token are in the log, whatever became of it."""
+    said = json.dumps(sidecar.lines)
+    assert not [part for token in tokens for part in token.split(".")[1:] if part in said]
 
 
 def root_of(scene: Any) -> str:
@@ -118,6 +127,7 @@ def test_a_pods_sidecar_gets_and_keeps_its_identity(
     assert commanded(scene, *move)["changed"] is True
     assert commanded(scene, *move)["changed"] is False
     sidecar.logged("CA refused us")
+    says_nothing_of(sidecar, token.read_text())
 
 
 def test_a_jobs_sidecar_gets_an_identity_and_renews_it_by_itself(
@@ -127,7 +137,8 @@ def test_a_jobs_sidecar_gets_an_identity_and_renews_it_by_itself(
     manifests(scene, jwtIssuers=[told])
     scene.start_ca()
     token = tmp_path / "token"
-    token.write_text(issuer.token({"sub": "nightly", "aud": AUDIENCE}))
+    text = issuer.token({"sub": "nightly", "aud": AUDIENCE})
+    token.write_text(text)
     sidecar = started(
         scene,
         workload="prod.payments/nightly",
@@ -141,6 +152,7 @@ def test_a_jobs_sidecar_gets_an_identity_and_renews_it_by_itself(
     sidecar.wait(lambda status: status["agent"]["identity"]["renewals"] >= 2)
     (client,) = commanded(scene, "clients")["clients"]
     assert client["method"] == "jwt"
+    says_nothing_of(sidecar, text)
 
 
 def test_a_token_is_shown_to_no_other_ca(scene: Any, issuer: Issuer, tmp_path: Path) -> None:
@@ -158,6 +170,7 @@ def test_a_token_is_shown_to_no_other_ca(scene: Any, issuer: Issuer, tmp_path: P
     assert "can't be read" in sidecar.logged("no evidence for an identity")["error"]
     token.write_text(issuer.token({"sub": "nightly", "aud": AUDIENCE}))
     sidecar.logged("CA not reached")
+    says_nothing_of(sidecar, token.read_text())
     assert issuer.seen() == 0
 
 
