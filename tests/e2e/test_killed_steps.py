@@ -1,9 +1,7 @@
 """kill -9 of the CA at every step of a rotation, a new root and a compromise, under load: nobody notices."""
 
 import contextlib
-import json
 import signal
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,9 +11,8 @@ import pytest
 
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward_demo.feast_server import FeastServer
-from featward_demo.load import Load
-from mesh import QUESTION, SET, Mesh, running
-from mortal_authority import DIES_SECONDS, MortalAuthority
+from mesh import Mesh, running
+from mortal_authority import DIES_SECONDS, MortalAuthority, begin
 
 
 def _of(owner: str, *steps: str) -> set[str]:
@@ -51,74 +48,51 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, feast: FeastServer) -> Iterat
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_ca_killed_at_every_step_of_a_rotation_costs_no_request(mesh: Mesh, when: str) -> None:
-    with _no_request_lost(mesh):
+    with mesh.no_request_lost():
         _survive(mesh, MANUAL, when, _rotate(UNIT))
-    assert _states(mesh, UNIT) == ["revoked", "active"]
+    assert mesh.states(UNIT) == ["revoked", "active"]
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_ca_killed_at_every_step_of_a_compromise_costs_no_request(mesh: Mesh, when: str) -> None:
-    (stolen,) = [row for row in _query(mesh, "SELECT id, owner FROM authority") if row[1] == UNIT]
-    with _no_request_lost(mesh):
+    (stolen,) = [row for row in mesh.query("SELECT id, owner FROM authority") if row[1] == UNIT]
+    with mesh.no_request_lost():
         _survive(mesh, COMPROMISE, when, _compromise(stolen[0]))
-    assert _states(mesh, UNIT) == ["revoked", "active"]
-    assert len(_query(mesh, "SELECT * FROM ban WHERE kind = 'authority'")) == 1
+    assert mesh.states(UNIT) == ["revoked", "active"]
+    assert len(mesh.query("SELECT * FROM ban WHERE kind = 'authority'")) == 1
 
 
 @pytest.mark.timeout(600)
-def test_a_ca_killed_at_every_step_of_a_new_root_costs_no_request(mesh: Mesh) -> None:
-    with _no_request_lost(mesh):
-        _survive(mesh, ROOT, "after", _rotate("root"))
-    assert _states(mesh, "root") == ["revoked", "active"]
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_ca_killed_at_every_step_of_a_new_root_costs_no_request(mesh: Mesh, when: str) -> None:
+    with mesh.no_request_lost():
+        _survive(mesh, ROOT, when, _rotate("root"))
+    assert mesh.states("root") == ["revoked", "active"]
     for owner in MOVED:
-        assert _states(mesh, owner) == ["revoked", "active"]
-
-
-@contextlib.contextmanager
-def _no_request_lost(mesh: Mesh) -> Iterator[None]:
-    """Steady load: every request is answered, every handshake done, and no gate is forced meanwhile."""
-    load = Load(mesh.clients["pricing-api"].outbound[SET], QUESTION)
-    load.start()
-    try:
-        yield
-    finally:
-        load.stop()
-    assert not load.failures, list(load.failures)
-    assert load.answered > 500
-    records = [json.loads(line) for line in mesh.server.record.read_text().splitlines()]
-    assert [one for one in records if one["kind"] == "handshake"] == []
-    assert _query(mesh, "SELECT * FROM rotation_event WHERE what = 'forced'") == []
+        assert mesh.states(owner) == ["revoked", "active"]
 
 
 def _survive(mesh: Mesh, steps: set[str], when: str, order: Order) -> None:
     """Let the CA die at every step; nothing but its restart helps it on."""
     left = set(steps)
     while left:
-        ca = _begin(mesh, ",".join(sorted(left)), when)
+        ca = begin(mesh, ",".join(sorted(left)), when)
         _ordered(mesh, order)
         died = ca.program.wait(DIES_SECONDS)
         assert died == -signal.SIGKILL, f"it ended with {died} before it came to {left}"
         left.remove(ca.died_of)
-    _begin(mesh, "0", when)
+    begin(mesh, "0", when)
     _ordered(mesh, order)
     end = time.monotonic() + DIES_SECONDS
-    while _query(mesh, "SELECT * FROM rotation WHERE state NOT IN ('done', 'cancelled')"):
+    while mesh.query("SELECT * FROM rotation WHERE state NOT IN ('done', 'cancelled')"):
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.2)
 
 
-def _begin(mesh: Mesh, fatal: str, when: str) -> MortalAuthority:
-    assert isinstance(mesh.ca, MortalAuthority)
-    mesh.ca.fatal, mesh.ca.when = fatal, when
-    mesh.ca.start()
-    mesh.ca.lives()
-    return mesh.ca
-
-
 def _ordered(mesh: Mesh, order: Order) -> None:
     """Ask for it unless it is under way or done; the CA may die of it, or be dead by now."""
-    if _query(mesh, "SELECT * FROM rotation"):
+    if mesh.query("SELECT * FROM rotation"):
         return
     with (
         grpc.insecure_channel(f"unix:{mesh.ca.data}/admin.sock") as channel,
@@ -135,15 +109,3 @@ def _rotate(owner: str) -> Order:
 def _compromise(authority: str) -> Order:
     request = authority_pb2.CompromiseRequest(authority=authority, within_seconds=WITHIN_SECONDS)
     return lambda stub: stub.Compromise(request, timeout=60)
-
-
-def _states(mesh: Mesh, owner: str) -> list[str]:
-    rows = _query(mesh, "SELECT owner, state FROM authority ORDER BY generation")
-    return [state for of, state in rows if of == owner]
-
-
-def _query(mesh: Mesh, query: str) -> list[Any]:
-    """Read beside the CA, whether it lives or not."""
-    address = f"file:{mesh.ca.data}/ca.sqlite3?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
-        return store.execute(query).fetchall()

@@ -4,9 +4,11 @@ The parts are the demo's, so that a test starts what a user starts. Feast itself
 changes it.
 """
 
+import json
 import os
+import sqlite3
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import yaml
 from featward_demo.authority import Authority
 from featward_demo.documents import NAMESPACE, NEXT_QUARTER, day, import_feature_set, set_mode
 from featward_demo.feast_server import FeastServer
+from featward_demo.load import Load
 from featward_demo.ports import HOST, ports
 from featward_demo.sidecar import Sidecar
 
@@ -83,6 +86,34 @@ class Mesh:
             self.ca.token(sidecar.workload, sidecar.token)
         sidecar.start()
         sidecar.ready()
+
+    @contextmanager
+    def no_request_lost(self) -> Iterator[Load]:
+        """Steady load of `pricing-api` meanwhile: every request is answered, every handshake is done, and no
+        gate is forced.
+        """
+        load = Load(self.clients["pricing-api"].outbound[SET], QUESTION)
+        load.start()
+        try:
+            yield load
+        finally:
+            load.stop()
+        assert not load.failures, list(load.failures)
+        assert load.answered > 500
+        records = [json.loads(line) for line in self.server.record.read_text().splitlines()]
+        assert [one for one in records if one["kind"] == "handshake"] == []
+        assert self.query("SELECT * FROM rotation_event WHERE what = 'forced'") == []
+
+    def query(self, query: str) -> list[Any]:
+        """Read the CA's store beside it, whether it lives or not."""
+        address = f"file:{self.ca.data}/ca.sqlite3?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as store:
+            return store.execute(query).fetchall()
+
+    def states(self, owner: str) -> list[str]:
+        """Those of an owner's authorities, oldest first."""
+        rows = self.query("SELECT owner, state FROM authority ORDER BY generation")
+        return [state for of, state in rows if of == owner]
 
     def stop(self) -> None:
         """End every program."""

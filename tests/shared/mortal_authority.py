@@ -8,6 +8,7 @@ from featward_demo.authority import Authority
 from featward_demo.errors import ProgramError
 from featward_demo.ports import HOST
 from featward_demo.program import Program
+from mesh import Mesh
 from mortal_ca import DIED
 
 PROGRAM = Path(__file__).with_name("mortal_ca.py")
@@ -49,3 +50,12 @@ class MortalAuthority(Authority):
             if self.program.alive():
                 raise
         return self.program.alive()
+
+
+def begin(mesh: Mesh, fatal: str, when: str) -> MortalAuthority:
+    """The mesh's CA, started again to die at these steps; it may be dead when this returns."""
+    assert isinstance(mesh.ca, MortalAuthority)
+    mesh.ca.fatal, mesh.ca.when = fatal, when
+    mesh.ca.start()
+    mesh.ca.lives()
+    return mesh.ca

@@ -1,11 +1,12 @@
 """A real CA that kills itself (SIGKILL) just before or just after a commit: a program of its own.
 
-    python mortal_ca.py DATA MANIFESTS KEK FATAL before|after [LISTEN HEALTH]
+    python mortal_ca.py DATA MANIFESTS KEK FATAL before|after [LISTEN HEALTH [STORE]]
 
 FATAL is the number of a commit, which count from the moment at which the file `armed` stands in the data
 folder (0 never kills), or OWNER:STEP,…: the first commit that brings the newest rotation of one of these owners
-to this step; which it was is written to `died`. The product has no hook for this: its store is wrapped from
-outside.
+to this step; which it was is written to `died`. STORE is a store's address; without it all is in the data
+folder. With it heartbeats are short, since who comes after one that was killed waits for its burial. The
+product has no hook for this: its store is wrapped from outside.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from featward_ca import server
+from featward_ca import replicas, server
 from featward_ca.settings import ServeSettings
 from featward_ca.store import pruning, replica_rows
 from featward_ca.store.engines import open_store
@@ -27,6 +28,7 @@ from featward_ca.store.store import Connection, Store
 _Result = TypeVar("_Result")
 COUNTED = "commits"
 DIED = "died"
+BEAT_SECONDS = 0.3
 
 
 @dataclass
@@ -133,7 +135,8 @@ def main() -> None:
     """Serve until SIGTERM, or until the fatal commit."""
     data, manifests, kek = (Path(argument) for argument in sys.argv[1:4])
     fatal, when = sys.argv[4:6]
-    listen, health = sys.argv[6:8] or ("127.0.0.1:0", None)
+    listen, health = sys.argv[6:8] or ("127.0.0.1:0", "")
+    address = sys.argv[8] if len(sys.argv) > 8 else None
     stores: list[MortalStore] = []
 
     def mortal(url: str) -> MortalStore:
@@ -145,6 +148,8 @@ def main() -> None:
             store.beating = True
         return replica_rows_beat(connection, row)
 
+    if address:
+        replicas.BEAT_SECONDS = BEAT_SECONDS
     setattr(server, "open_store", mortal)  # noqa: B010  # not the module's to export
     # There is nothing to prune, and it would be counted when it came to it.
     setattr(pruning, "prune", _nothing)  # noqa: B010  # mypy wants the same signature
@@ -157,8 +162,9 @@ def main() -> None:
         listen=listen,
         workload_socket=None,
         admin_socket=data / "admin.sock",
-        health=health,
+        health=health or None,
         unsafe_short_lives=True,
+        store_address=address,
     )
     asyncio.run(server.serve(settings, lambda _: print("ready", flush=True)))
 
