@@ -117,6 +117,26 @@ fn a_host_that_differs_from_the_authority_is_refused() {
 }
 
 #[test]
+fn an_answer_to_head_says_what_get_would_be_told_and_has_no_content() {
+    let scene = Scene::new(|_| {});
+    let mut client = pricing(&scene);
+    let mut ask = |method: &str| {
+        let request = Request::builder().method(method).uri("https://features/unknown");
+        let request = request.body(Full::default()).unwrap();
+        runtime::handle().block_on(async {
+            let (head, body) = client.send_request(request).await.unwrap().into_parts();
+            (head, body.collect().await.unwrap().to_bytes())
+        })
+    };
+    let (got, content) = ask("GET");
+    let (told, nothing) = ask("HEAD");
+    assert!(!content.is_empty());
+    assert_eq!((told.status, nothing), (got.status, Bytes::new()));
+    assert_eq!(told.headers["content-type"], got.headers["content-type"]);
+    assert_eq!(told.headers["content-length"], content.len().to_string());
+}
+
+#[test]
 fn stopping_says_goaway_and_finishes_what_is_under_way() {
     let scene = Scene::new(|_| {});
     scene.far.answer(|_| {

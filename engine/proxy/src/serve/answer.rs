@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::upstream::{Cut, Streamed};
@@ -21,6 +23,17 @@ impl Answer {
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Answer {
         Answer::Whole(Some(bytes.into()))
     }
+}
+
+/// The answer to a HEAD request: what a GET would be told, without content (RFC 9110 section 9.3.2). Over HTTP/1 hyper
+/// sees to that itself; over HTTP/2 it sends what it is given. A feature server's own answer to HEAD has none.
+pub(crate) fn without_content(mut answer: Response<Answer>) -> Response<Answer> {
+    if let Answer::Whole(Some(bytes)) = answer.body() {
+        let length = HeaderValue::from(bytes.len());
+        answer.headers_mut().insert(CONTENT_LENGTH, length);
+        *answer.body_mut() = Answer::Whole(None);
+    }
+    answer
 }
 
 impl Body for Answer {

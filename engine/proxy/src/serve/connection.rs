@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
 use super::activity::{Activity, Told};
-use super::answer::Answer;
+use super::answer::{Answer, without_content};
 use super::conversation::{Conversation, either, one, two};
 use crate::config::{Limits, seconds};
 use crate::credentials::Shown;
@@ -64,11 +64,14 @@ impl<L: Fn()> Serving<'_, L> {
         let activity = Activity::new();
         let io = Told::new(TokioIo::new(io), &activity);
         let service = service_fn(|request: Request<Incoming>| {
-            let in_flight = activity.request(request.version() == Version::HTTP_2);
+            let over_two = request.version() == Version::HTTP_2;
+            let in_flight = activity.request(over_two);
+            let bare = over_two && request.method() == Method::HEAD;
             let answering = handle(request);
             async move {
                 let _in_flight = in_flight;
-                Ok::<_, Infallible>(answering.await)
+                let answer = answering.await;
+                Ok::<_, Infallible>(if bare { without_content(answer) } else { answer })
             }
         });
         let limits = self.limits;
