@@ -122,7 +122,7 @@ async def test_ten_thousand_streams_idle_for_nothing_and_hear_of_a_ban_in_second
     idle = time.process_time() - used
 
     started = time.monotonic()
-    answer = await served.admin.AddBan(authority_pb2.AddBanRequest(serial="0a", reason="test"))
+    answer = await served.admin.AddBan(authority_pb2.AddBanRequest(serial="f" * 32, reason="test"))
     assert await crowd.tell(f"receive {answer.sequence}") == STREAMS
     pushed = time.monotonic() - started
     await asyncio.wait_for(_all_acknowledged(served, answer.sequence), 60)
