@@ -3,6 +3,7 @@ process.
 """
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,11 +13,38 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+# Outcome to number.
+Counts = Callable[[], dict[str, int]]
 # Twice the series for a moment that nobody asks for.
 disable_created_metrics()
 # From a commit without a disk to one that somebody will ask about.
 _STORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Connections(Collector):
+    """What became of connections, as the Listeners count it themselves."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, Counts] = {}
+
+    def add(self, listener: str, counts: Counts) -> None:
+        """Ask this one too."""
+        self._listeners[listener] = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus."""
+        family = CounterMetricFamily(
+            "featward_ca_connections",
+            "Connections to the CA: accepted, or by the reason for which they were refused.",
+            labels=["listener", "outcome"],
+        )
+        for listener, counts in self._listeners.items():
+            for outcome, number in counts().items():
+                family.add_metric([listener, outcome], number)
+        yield family
 
 
 class Metrics:
@@ -24,6 +52,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.connections = Connections()
+        self._registry.register(self.connections)
         self.signatures = Counter(
             "featward_ca_signatures",
             "Certificates that were to be signed, by purpose and by what came of it.",

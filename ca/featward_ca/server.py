@@ -190,6 +190,7 @@ def _listen(
     """One way in for workloads: TLS for ``host:port``, peer credentials for ``unix:``. Raises
     ConfigurationError.
     """
+    name = "workload-socket" if address.startswith("unix:") else "listen"
     config = {
         "listen": address,
         "forward": str(settings.identity_socket),
@@ -203,8 +204,8 @@ def _listen(
         listener = Listener(credentials, json.dumps(config).encode())
         bound: str = listener.start()
     except ConfigError as error:
-        option = "--workload-socket" if address.startswith("unix:") else "--listen"
-        raise ConfigurationError(not_listening(option, str(error))) from error
+        raise ConfigurationError(not_listening(f"--{name}", str(error))) from error
+    core.metrics.connections.add(name, lambda: json.loads(listener.handshakes()))
     # It waits for open calls, and those need this loop to end.
     stack.push_async_callback(asyncio.to_thread, listener.stop, _STOP_GRACE)
     return bound

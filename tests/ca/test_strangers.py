@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from cryptography import x509
@@ -77,7 +78,7 @@ async def ca(tmp_path: Path) -> AsyncIterator[Addresses]:
         listen="127.0.0.1:0",
         workload_socket=tmp_path / "w.sock",
         admin_socket=tmp_path / "admin.sock",
-        health=None,
+        health="127.0.0.1:0",
     )
     async with running(settings, SystemClock()) as addresses:
         yield addresses
@@ -194,6 +195,12 @@ async def test_strangers_that_say_nothing_keep_no_workload_from_its_stream(
             ends = await asyncio.gather(*(stranger.end() for stranger in strangers))
         assert sorted(ends) == [""] * MORE + ["4"] * OF_ONE_SOURCE
         stream.cancel()
+    async with (
+        aiohttp.ClientSession(f"http://{ca.health}") as http,
+        http.get("/metrics") as answer,
+    ):
+        outcome = 'listener="listen",outcome="too-many-of-one-source"'
+        assert f"featward_ca_connections_total{{{outcome}}} {MORE}.0" in await answer.text()
     await fetched(ca, tmp_path / "after")
 
 
