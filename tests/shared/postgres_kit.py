@@ -1,7 +1,7 @@
 """A real PostgreSQL, started and ended by the tests: on a UNIX socket alone, with nothing kept.
 
 The program is Debian's. It refuses to run as root, so for root it becomes its package's user, whose
-folder cannot lie in pytest's own, which that user can't enter.
+folder can neither lie in pytest's own nor in a TMPDIR of root's, which that user can't enter.
 """
 
 import contextlib
@@ -21,6 +21,8 @@ import psycopg
 from full_disk import mounted
 
 _USER = "postgres"
+# Where any user can enter a folder of its own, whatever TMPDIR says.
+_OPEN = "/tmp"  # noqa: S108  # mkdtemp's names can't be guessed
 _MISSING = (
     "these tests need PostgreSQL's server programs and there are none: on Debian, apt install"
     " postgresql"
@@ -81,8 +83,9 @@ def running(disk: str = "") -> Iterator[Server]:
     """A server on an empty folder, for as long as the context lasts; `disk`: the size of a disk that
     nobody but the server sees, at `disk` in its folder, where something can be mounted.
     """
-    folder = Path(tempfile.mkdtemp(prefix="featward-postgresql-"))
-    if os.geteuid() == 0:
+    root = os.geteuid() == 0
+    folder = Path(tempfile.mkdtemp(prefix="featward-postgresql-", dir=_OPEN if root else None))
+    if root:
         shutil.chown(folder, _USER, _USER)
     try:
         data = folder / "data"

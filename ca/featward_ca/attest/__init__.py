@@ -12,7 +12,7 @@ from typing import Protocol
 from featward_ca.directory import Workload
 from featward_ca.recorded import nothing
 from featward_ca.store.store import Connection
-from featward_ca.store.svids import OWN_METHOD, TOKEN_METHOD
+from featward_ca.store.svids import JWT_METHOD, OWN_METHOD, TOKEN_METHOD
 
 
 class Method(StrEnum):
@@ -21,13 +21,9 @@ class Method(StrEnum):
     JOIN_TOKEN = TOKEN_METHOD
     UNIX = "unix"
     KUBERNETES = "kubernetes"
-    JWT = "jwt"
+    JWT = JWT_METHOD
     # The CA's own SVID.
     SELF = OWN_METHOD
-
-
-# Whose evidence may be gone after its first use, so that an SVID may be renewed by itself.
-RENEWED_BY_SVID = frozenset({Method.JOIN_TOKEN, Method.JWT})
 
 
 class Claim(Protocol):

@@ -7,7 +7,7 @@ more.
 
 from dataclasses import replace
 
-from featward_ca.attest import RENEWED_BY_SVID, Attested, Method
+from featward_ca.attest import Attested, Method
 from featward_ca.attest.renewal import Renewals, Stored
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -44,7 +44,7 @@ class Lineages:
         row = await self._store.read(lambda c: self._row(c, held, lineage))
         if row is None or not _is_of(row, attested):
             return attested
-        if row.method not in RENEWED_BY_SVID:
+        if row.method not in svids.RENEWING_METHODS:
             return replace(attested, lineage=row.id)
         if held is None:
             return attested

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from featward.logs import fields
-from featward_ca.attest import RENEWED_BY_SVID, Attested, Method
+from featward_ca.attest import Attested, Method
 from featward_ca.attest.lookup import Lookup
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -77,7 +77,7 @@ class Renewals:
                 f"no SVID with serial {serial} and this key was issued for {held.spiffe_id}"
             )
         old, lineage, successor = found.svid, found.lineage, found.successor
-        if lineage.method not in RENEWED_BY_SVID:
+        if lineage.method not in svids.RENEWING_METHODS:
             raise EvidenceNeededError(
                 f"a workload attested by {lineage.method} shows its evidence at every renewal"
             )

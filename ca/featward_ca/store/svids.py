@@ -38,8 +38,9 @@ class LineageRow:
 OWN_METHOD = "self"
 # Of those whose evidence is gone after its one use.
 TOKEN_METHOD = "join-token"  # noqa: S105  # the name of the method
-# Those whose lineages go on by the SVID alone, because nothing is left of their evidence.
-RENEWING_METHODS = (TOKEN_METHOD,)
+JWT_METHOD = "jwt"
+# Those whose lineages go on by the SVID alone, because nothing may be left of their evidence.
+RENEWING_METHODS = frozenset({TOKEN_METHOD, JWT_METHOD})
 
 
 class Cap(StrEnum):

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ca_kit import FakeClock, OpenCore, acknowledge, attested, issue, killed
 from featward_ca.attest import Method
 from featward_ca.core import Core
@@ -46,11 +48,12 @@ async def until_revocation(core: Core, client: IssuedSvid) -> None:
     assert (await journal(core)).step is Step.REVOKE
 
 
+@pytest.mark.parametrize("method", [Method.JOIN_TOKEN, Method.JWT])
 async def test_who_could_not_renew_while_the_ca_was_away_is_waited_for(
-    open_core: OpenCore, clock: FakeClock
+    open_core: OpenCore, clock: FakeClock, method: Method
 ) -> None:
     core = await open_core()
-    client = await a_client(core, Method.JOIN_TOKEN)
+    client = await a_client(core, method)
     await until_revocation(core, client)
     await killed(core)
     clock.advance(4 * HOUR)
@@ -64,7 +67,7 @@ async def test_who_could_not_renew_while_the_ca_was_away_is_waited_for(
     clock.advance(10)
     proof = replace(
         attested(again, WORKLOAD),
-        method=Method.JOIN_TOKEN,
+        method=method,
         lineage=client.row.lineage,
         renewed_from=client.row.serial,
     )
