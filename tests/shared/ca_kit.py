@@ -18,8 +18,8 @@ from featward_ca.recorded import Request, nothing
 from featward_ca.replicas import DEAD_LOOKS
 from featward_ca.requests import Key, keys_of, spki
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import acknowledgements, replica_rows
-from featward_ca.store.acknowledgements import Heard
+from featward_ca.store import clients, replica_rows
+from featward_ca.store.clients import Told
 
 OpenCore = Callable[..., Awaitable[Core]]
 KEK = b"k" * 44
@@ -97,8 +97,8 @@ async def acknowledge(core: Core, issued: IssuedSvid, sequence: int | None = Non
     """The client of an SVID says that it uses it, and the newest trust or this one."""
     said = core.trust.current.sequence if sequence is None else sequence
     now, replica = core.clock.now(), core.store.replica
-    heard = Heard(issued.row.lineage, said, now, replica, issued.row.serial)
-    await core.store.run(lambda connection: acknowledgements.store(connection, [heard]))
+    told = [Told(issued.row.lineage, True, said, issued.row.serial)]
+    await core.store.run(lambda connection: clients.tell(connection, told, replica, now))
 
 
 async def outlive_the_dead(core: Core) -> None:

@@ -6,18 +6,16 @@ from typing import Annotated
 import typer
 
 from featward.cli.console import console, errors, fail
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, StoreOption, WhereOption
-
-_OutputOption = Annotated[Output, typer.Option(help="How to print it.")]
 
 
 def why_expiry(
     serial: Annotated[str, typer.Argument(help="The serial number, in hex.")],
     data: WhereOption = None,
     admin_socket: AdminOption = None,
-    output: _OutputOption = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Say which bound set the end of an SVID."""
     from featward.authority.v1 import authority_pb2
@@ -41,7 +39,7 @@ def check_issued(
             help="A certificate found elsewhere, PEM or DER: is it one of ours? May be repeated."
         ),
     ] = None,
-    output: _OutputOption = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Check everything that is stored again, beside the running CA and without it: each
     certificate by the rules, each signature by its rows.

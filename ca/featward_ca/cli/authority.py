@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featward.cli.console import console, errors
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, WhereOption, seconds
 
@@ -20,7 +20,6 @@ app = typer.Typer(
     help="Authorities and their rotation: prepare, activate, taint, revoke; or rotate for all.",
 )
 
-OutputOption = Annotated[Output, typer.Option(help="How to print it.")]
 ReasonOption = Annotated[
     str, typer.Option(help="Why; it is kept in the journal and the audit table.")
 ]

@@ -5,14 +5,13 @@ from typing import Annotated
 import typer
 
 from featward.cli.console import console, errors
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, WhereOption, seconds
 
 app = typer.Typer(
     no_args_is_help=True, help="Refuse an identity, one SVID or a replaced authority, at once."
 )
-OutputOption = Annotated[Output, typer.Option(help="How to print it.")]
 
 
 @app.command("add")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from featward.cli.console import console
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, WhereOption
 
@@ -23,7 +23,7 @@ def clients(
     after: Annotated[
         str, typer.Option(help="Go on after this client, as the answer before said.")
     ] = "",
-    output: Annotated[Output, typer.Option(help="How to print it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """List who lives: which SVID each uses, and which trust it has acknowledged."""
     from featward.authority.v1 import authority_pb2

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from featward.cli.console import console
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, WhereOption, seconds
 
@@ -24,7 +24,7 @@ def compromise(
         bool,
         typer.Option("--dry-run", help="Say who breaks and how long it takes, and do nothing."),
     ] = False,
-    output: Annotated[Output, typer.Option(help="How to print it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Replace a stolen authority, revoke it and ban its key, without waiting for who is away."""
     from featward.authority.v1 import authority_pb2

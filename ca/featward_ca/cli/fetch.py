@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from featward.cli.console import console, fail
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.options import address
 
 
@@ -16,7 +16,7 @@ def fetch_svid(
         Path, typer.Option(help="A file that holds a join token for the workload.")
     ],
     out: Annotated[Path, typer.Option(help="The folder for key.pem, svid.pem and bundle.pem.")],
-    output: Annotated[Output, typer.Option(help="How to print what was written.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Get an SVID into files, for a workload without a sidecar."""
     import json

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from featward.cli.console import console, errors
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, WhereOption
 
@@ -29,7 +29,7 @@ def move(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say who is affected, and change nothing.")
     ] = False,
-    output: Annotated[Output, typer.Option(help="How to print it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Let a namespace belong to another business unit than when the CA first saw it."""
     from featward.authority.v1 import authority_pb2

@@ -1,11 +1,9 @@
 """`featward ca status`."""
 
-from typing import Annotated
-
 import typer
 
 from featward.cli.console import console
-from featward.cli.output import Output
+from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, WhereOption
 
@@ -13,7 +11,7 @@ from featward_ca.cli.options import AdminOption, WhereOption
 def status(
     data: WhereOption = None,
     admin_socket: AdminOption = None,
-    output: Annotated[Output, typer.Option(help="How to print it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show the authorities, what lives of what they signed, and the runway."""
     from featward.authority.v1 import authority_pb2

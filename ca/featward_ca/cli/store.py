@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featward.cli.console import console, fail
-from featward.cli.output import Output, print_json
+from featward.cli.output import Output, OutputOption, print_json
 from featward_ca.cli.connection import admin
 from featward_ca.cli.options import AdminOption, DataOption, KekOption, StoreOption, WhereOption
 
@@ -23,7 +23,7 @@ def backup(
     data: WhereOption = None,
     admin_socket: AdminOption = None,
     store: StoreOption = None,
-    output: Annotated[Output, typer.Option(help="How to print what was written.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Copy the CA's state to a file, whether the CA is running or not. The key-encryption key is
     not in it.
@@ -60,7 +60,7 @@ def restore(
         bool, typer.Option("--replace", help="Move the store that is there aside.")
     ] = False,
     store: StoreOption = None,
-    output: Annotated[Output, typer.Option(help="How to print what came of it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Put a backup in the place of the CA's state. Stop the CA, and all replicas, first."""
     from featward_ca.clock import SystemClock

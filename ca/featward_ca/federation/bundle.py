@@ -29,7 +29,7 @@ LARGEST_DOCUMENT = 512 * 1024
 _MOST_KEYS = 1024
 _MOST_ROOTS = 64
 # A root takes one or two kilobytes. All of them go to every client at every change, beside those of
-# all other domains, in a message of 1 MiB at most: no partner may make it too large for us.
+# all other domains, in one message: no partner may make it too large for us.
 _LARGEST_ROOTS = 32 * 1024
 # What both databases hold in a number; the standard asks for 64 bits.
 _LARGEST_NUMBER = 2**63 - 1

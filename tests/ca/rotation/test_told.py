@@ -16,6 +16,12 @@ SHOW = authority_pb2.ShowRequest()
 UNIT = "prod.payments"
 
 
+async def forced(served: Served) -> list[authority_pb2.Warning]:
+    """The warnings of forced steps; what ends is warned of too."""
+    shown = (await served.admin.Show(SHOW)).warnings
+    return [one for one in shown if one.code == "rotation-forced"]
+
+
 async def test_a_step_that_time_has_forced_is_logged_counted_and_shown_for_a_week(
     served: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -24,22 +30,20 @@ async def test_a_step_that_time_has_forced_is_logged_counted_and_shown_for_a_wee
     clock.advance(old.not_after - HOUR - clock.now() - 1)
     client = await issue(core, NAME)
     await core.tend()
-    assert not (await served.admin.Show(SHOW)).warnings
+    assert not await forced(served)
     clock.advance(1)
     await core.tend()
     assert core.authorities.active(UNIT).row.id != old.id
     counted = f'featward_ca_rotation_steps_forced_total{{owner="{UNIT}",step="activate"}} 1.0'
     assert counted in core.metrics.render().decode()
     # Every owner's authority ends at that time.
-    shown = (await served.admin.Show(SHOW)).warnings
-    assert {one.code for one in shown} == {"rotation-forced"}
-    (warning,) = [one for one in shown if f"of {UNIT} " in one.text]
+    (warning,) = [one for one in await forced(served) if f"of {UNIT} " in one.text]
     assert "ends within one SVID lifetime" in warning.text
     assert client.row.spiffe_id in warning.text
     assert "step of a rotation forced" in caplog.text
     clock.advance(7 * DAY)
     await core.tend()
-    assert not (await served.admin.Show(SHOW)).warnings
+    assert not await forced(served)
 
 
 async def test_a_rotation_that_waited_for_everybody_says_nothing(
