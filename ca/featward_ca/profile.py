@@ -1,5 +1,5 @@
-"""The kinds of certificate that this CA makes, as data: the one place that says which fields
-each has.
+"""The kinds of certificate that this CA makes, as data: which fields roots and authorities have,
+and what may be ordered of each kind. Workloads' certificates are built in engine/issue.
 
 The builder writes a certificate from a profile and an order; the linter holds its own opinion of
 the result and does not read the profile's extension fields, so that a slip here is found there.
@@ -28,7 +28,7 @@ class Profile:
 
     purpose: Purpose
     is_authority: bool
-    # None: unlimited depth (the root alone); 0: signs leaves only.
+    # How many authorities may follow below it; None: it is no authority.
     path_length: int | None = None
     extended_key_usage: bool = False
 

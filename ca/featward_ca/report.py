@@ -1,4 +1,4 @@
-"""How `featward ca status` and `why-expiry` show what the CA says."""
+"""How the commands of `featward ca` show what the CA says."""
 
 import datetime
 import json

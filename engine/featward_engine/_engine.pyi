@@ -131,7 +131,8 @@ class Listener:
         """Bind and serve; returns the bound address. Raises ConfigError."""
     def stop(self, grace: float) -> None: ...
     def handshakes(self) -> bytes:
-        """JSON object of TLS handshakes so far by outcome: ``accepted``, or the cause of refusal."""
+        """JSON object of connections so far by outcome: ``accepted``, the cause of refusal, or which limit
+        turned them away."""
 
 @final
 class Dialer:

@@ -57,7 +57,7 @@ class JoinTokenEvidence:
         self._refused: str | None = None
 
     def token(self) -> JoinToken:
-        """Raises EvidenceError for a file that can't be read, and for a token that `refuse` was called for."""
+        """Raises EvidenceError for a file that can't be read, and for a token that `refused` was called for."""
         try:
             text = self._file.read_text(encoding="ascii").strip()
             token = JoinToken.parse(text)

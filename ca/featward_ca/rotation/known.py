@@ -64,7 +64,7 @@ class Rotation:
 
 @dataclass(frozen=True)
 class LiveClient:
-    """A lineage whose newest SVID is unexpired and not superseded; connected or not.
+    """A client with an unexpired SVID; connected or not.
 
     `acknowledged`: what it said, and at least the sequence that its SVID's answer carried.
     `authority`: who signed the SVID in use, else the newest one; `not_after` is that SVID's.

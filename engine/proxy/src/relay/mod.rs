@@ -1,5 +1,5 @@
 //! Carries gRPC from one HTTP/2 connection to another, streams, trailers and cancellations included. The Listener
-//! and the Dialer are both this relay with TLS on one side of it: [`serve`] is the near side, [`Lane`] the far one.
+//! and the Dialer are both this relay with TLS on one side of it: [`Near`] is the near side, [`Lane`] the far one.
 
 mod answer;
 mod asked;
