@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward.listening import not_listening
 from featward.logs import fields
+from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.errors import CaError, ConfigurationError, IssuanceHaltedError, StoreError
 from featward_ca.requests import Key, spki
@@ -72,7 +73,7 @@ class Health:
         async with self._lock:
             # A clock that was set back makes the last answer look new for as long as it was set back.
             if not 0 <= self._core.clock.now() - self._checked_at < _CANARY_SECONDS:
-                self._problem = await self._try()
+                self._problem = await self._try() or self._ended()
                 self._checked_at = self._core.clock.now()
             return self._problem
 
@@ -91,6 +92,14 @@ class Health:
         self._is_halted = halted
         self._core.metrics.halted.set(halted)
         return None
+
+    def _ended(self) -> str | None:
+        """Whether everybody who connects is turned away by the CA's own certificate."""
+        own = self._core.schedule.own_use
+        if own.not_after == 0 or self._core.clock.now() < own.not_after:
+            return None
+        why = f": {own.error}" if own.error else "; start the CA again"
+        return f"the CA's own certificate ended at {readable(own.not_after)}{why}"
 
     async def _healthz(self, _: web.Request) -> web.Response:
         problem = await self.problem()

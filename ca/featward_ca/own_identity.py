@@ -3,6 +3,7 @@
 The key is the engine's and never leaves it; Listeners pick a new SVID up by themselves.
 """
 
+import asyncio
 import logging
 
 from featward.identity.spiffe import SpiffeId
@@ -27,6 +28,8 @@ class OwnIdentity:
         self._core = core
         self._credentials = credentials
         self._renew_at = 0.0
+        # Set when `_renew_at` has moved: by a change of the authority, and with another lifetime.
+        self._moved = asyncio.Event()
         # Who signed the SVID in use.
         self._authority = ""
 
@@ -44,6 +47,7 @@ class OwnIdentity:
         )
         self._credentials.set_identity(pending, list(issued.chain))
         self._renew_at, self._authority = issued.row.renew_at, issued.row.authority
+        self._moved.set()
         self._use()
         own = self._core.schedule.own_use
         own.issued_at, own.not_after, own.error = issued.row.issued_at, issued.row.not_after, ""
@@ -65,12 +69,26 @@ class OwnIdentity:
         again.
         """
         while True:
-            await self._core.clock.sleep_until(self._renew_at)
+            await self._until_due()
             try:
                 await self.renew()
             except CaError as error:
                 self._failed(error)
                 self._renew_at = self._core.clock.now() + _RETRY_SECONDS
+
+    async def _until_due(self) -> None:
+        """Return when the SVID in use is due, and not when the one of before would have been."""
+        while self._core.clock.now() < self._renew_at:
+            self._moved.clear()
+            waits = [
+                asyncio.create_task(self._core.clock.sleep_until(self._renew_at)),
+                asyncio.create_task(self._moved.wait()),
+            ]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
 
     async def keep_trust(self) -> None:
         """Follow changes of the trust, until cancelled."""

@@ -22,6 +22,7 @@ from featward_ca.attest.join_token import LONGEST_LIFETIME
 from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.federation.relations import Relation
+from featward_ca.health import Health
 from featward_ca.keys import EncryptedKeyStore
 from featward_ca.own_identity import OwnIdentity
 from featward_ca.report import show
@@ -193,6 +194,32 @@ async def test_an_offline_root_is_warned_of_a_ceremony_ahead(offline: Served) ->
     await advance_to(offline, row.not_after - 90 * DAY)
     (line,) = await warned(offline, "root-ending")
     assert f"the root ends {readable(row.not_after)} (in 90d)" in line
+
+
+async def test_the_cas_own_certificate_follows_a_lifetime_that_is_shortened(
+    served: Served, clock: FakeClock
+) -> None:
+    """The renewal of the longer one is awaited meanwhile."""
+    core, health = served.core, Health(served.core)
+    own = OwnIdentity(core, Credentials(TRUST_DOMAIN))
+    await own.renew()
+    keeping = asyncio.create_task(own.keep_renewing())
+    await asyncio.sleep(0)
+    core.take_over(a_directory(svid_lifetime=10 * MINUTE))
+    # As a new platform authority makes it do.
+    await own.renew()
+    end = core.schedule.own_use.not_after
+    assert end == pytest.approx(clock.now() + 10 * MINUTE, abs=1)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    clock.advance(6 * MINUTE)
+    async with asyncio.timeout(10):
+        while core.schedule.own_use.not_after == end:  # noqa: ASYNC110  # nothing else tells of it
+            await asyncio.sleep(0.01)
+    assert await health.problem() is None
+    keeping.cancel()
+    clock.advance(11 * MINUTE)
+    assert "the CA's own certificate ended at" in (await health.problem() or "")
 
 
 async def test_the_cas_own_certificate_is_warned_of_in_its_last_quarter(
