@@ -75,7 +75,7 @@ def show_bans(bans: Iterable[authority_pb2.BanEntry], console: Console) -> None:
     rows = [
         (ban.id, ban.kind, ban.value, _until(ban, now), ban.by, _plain(ban.reason)) for ban in bans
     ]
-    headings = ("ban", "of", "whom", "until", "by", "reason")
+    headings = ("ban", "of", "whom", "in force", "by", "reason")
     console.print(columns(rows, headings) if rows else "nobody is banned", soft_wrap=True)
 
 
@@ -86,5 +86,5 @@ def _plain(text: str) -> str:
 
 def _until(ban: authority_pb2.BanEntry, now: float) -> str:
     if not ban.expires_at:
-        return "lifted"
-    return f"in {span(ban.expires_at - now)}" if ban.expires_at > now else "over"
+        return "until lifted"
+    return f"for {span(ban.expires_at - now)}" if ban.expires_at > now else "over"

@@ -118,7 +118,8 @@ class UnixEvidence:
         """What to raise when the CA does not take us for the workload; its manifests may yet change."""
         return EvidenceError(
             f"the CA does not take user {os.getuid()} for {self._workload}: {why}; write "
-            f"attest: {{unix: {{user: …}}}} into the Workload in the CA's manifests, or run as that user"
+            f"attest: {{unix: {{user: …}}}} into the Workload in the CA's manifests, or run as that user; "
+            "if it is there, the identity may be banned (featward ca ban list)"
         )
 
 

@@ -87,8 +87,10 @@ def _identity(status: Row, agent: Row) -> Iterator[tuple[str, Text]]:
         left = identity["not_after"] - now
         runway = Text(f"{span(left)} left" if left > 0 else f"expired {span(left)} ago")
         runway.stylize("green" if left > 0 else "red")
-        if told.get("renew_at"):
-            runway.append(f", renewed {_ago(told['renew_at'], now)}", style="dim")
+        if (due := told.get("renew_at")) and due > now:
+            runway.append(f", renewed {_ago(due, now)}", style="dim")
+        elif due:
+            runway.append(f", renewal overdue for {span(now - due)}", style="yellow")
         if told.get("attested_by"):
             runway.append(f", attested by {told['attested_by']}", style="dim")
         yield "runway", runway

@@ -7,12 +7,14 @@ import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from typer.testing import CliRunner
 
 from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, a_request
 from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
+from featward_ca.cli import app
 from featward_ca.core import Core
-from featward_ca.errors import ConfigurationError
+from featward_ca.errors import ConfigurationError, StoreError
 from featward_ca.recorded import Request
 from featward_ca.service import rpcs
 from featward_ca.service.guard import Call, Guard
@@ -240,6 +242,20 @@ def test_a_call_without_a_row_in_the_table_stops_the_start() -> None:
     rows = {path: row for path, row in rpcs.RPCS.items() if not path.endswith("/Show")}
     with pytest.raises(ConfigurationError, match="no row for Show"):
         rpcs.rows_of(AUTHORITY, {}, rows)
+
+
+async def test_a_ca_whose_store_is_away_is_not_taken_for_no_ca(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: object) -> None:
+        raise StoreError("PostgreSQL can't be reached")
+
+    monkeypatch.setattr(served.core.store, "read", away)
+    command = ["status", "--admin-socket", str(tmp_path / "a.sock")]
+    answer = await asyncio.to_thread(CliRunner().invoke, app, command)
+    assert answer.exit_code == 1
+    assert "its log says why" in answer.output
+    assert "no CA answers" not in answer.output
 
 
 def test_a_call_is_either_handled_or_planned() -> None:

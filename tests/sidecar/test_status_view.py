@@ -74,6 +74,13 @@ def shown(status: dict[str, Any], width: int = 200) -> str:
     return out.getvalue()
 
 
+def test_a_renewal_that_did_not_come_is_no_renewal() -> None:
+    identity = STATUS["agent"]["identity"] | {"renew_at": NOW - 41}
+    text = shown(STATUS | {"agent": STATUS["agent"] | {"identity": identity}})
+    assert "renewal overdue for 41 s" in text
+    assert "renewed" not in text
+
+
 @pytest.mark.parametrize(
     "sentence",
     [

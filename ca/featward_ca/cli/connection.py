@@ -43,6 +43,8 @@ def _fail_for(refusal: "grpc.Call", socket: Path) -> NoReturn:
     """What a channel raises is the call itself, with its status."""
     from grpc import StatusCode
 
-    if refusal.code() is StatusCode.UNAVAILABLE:
+    said = refusal.details() or refusal.code().name
+    # The CA names the request in all that it refuses; without that, nobody was there to say it.
+    if refusal.code() is StatusCode.UNAVAILABLE and "(request " not in said:
         fail(f"no CA answers on {socket}; start it with featward ca serve")
-    fail(refusal.details() or refusal.code().name)
+    fail(said)

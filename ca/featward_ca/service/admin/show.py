@@ -92,7 +92,7 @@ def _refused(core: Core) -> list[Trouble]:
         Trouble(
             "edits-refused",
             f"no edit of the manifests is taken over since {readable(since)}: {why}",
-            "mend the manifests; featward check finds the place",
+            "mend the manifests: featward check finds most of it, and the reason above the rest",
         )
     ]
 
