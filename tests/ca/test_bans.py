@@ -14,6 +14,7 @@ from featward.identity.v1 import identity_pb2
 from featward_ca.bans import Ban, BanKind
 from featward_ca.service.admin import bans as service
 from featward_ca.store import audit
+from featward_ca.store.bans import BanRow, live_svids
 from service_kit import Served, headers_of, refused
 
 PRICING = f"spiffe://{TRUST_DOMAIN}/bu/payments/svc/pricing-api"
@@ -119,6 +120,19 @@ async def test_an_authority_in_use_is_not_banned_and_a_strange_one_is(served: Se
     answer = await served.admin.AddBan(Add(authority="AB" * 32))
     assert answer.ban.value == "ab" * 32
     assert served.core.trust.current.message().bans[0].authority_spki_sha256 == b"\xab" * 32
+
+
+async def test_a_ban_says_how_many_svids_it_is_about(served: Served) -> None:
+    svids = [await attest(served) for _ in range(2)]
+    assert (await served.admin.AddBan(Add(spiffe_id=PRICING))).live_svids == 2
+    serial = headers_of(svids[0])[1][1]
+    assert (await served.admin.AddBan(Add(serial=f"00{serial}"))).live_svids == 1
+    mistyped = Add(spiffe_id=f"{PRICING}i")
+    assert (await served.admin.AddBan(mistyped)).live_svids == 0
+    active = served.core.authorities.active("prod.payments").row
+    row = BanRow("x", BanKind.AUTHORITY, active.spki_sha256.hex(), "", "test", 0)
+    now = served.core.clock.now()
+    assert await served.core.store.read(lambda c: live_svids(c, row, now)) == 2
 
 
 async def test_a_ban_that_is_none_can_not_be_lifted(served: Served) -> None:

@@ -50,7 +50,13 @@ def add(
     else:
         show_bans([answer.ban], console)
         said = "announced as" if answer.changed else "held already at"
-        errors.print(f"{said} sequence {answer.sequence}")
+        errors.print(f"{said} sequence {answer.sequence}; SVIDs in force: {answer.live_svids}")
+        if not answer.live_svids:
+            errors.print(
+                "warning: no SVID of this environment that is in force is meant by it; if that is a"
+                " typo, featward ca clients lists who lives",
+                style="yellow",
+            )
 
 
 @app.command("remove")

@@ -9,6 +9,9 @@ from featward_ca.bans import Ban, BanKind
 from featward_ca.store import tables
 from featward_ca.store.words import word
 
+# An authority's id is the beginning of its key's digest in hex.
+_AUTHORITY_ID = 16
+
 
 @dataclass(frozen=True)
 class BanRow:
@@ -86,3 +89,16 @@ def count(connection: Connection, now: float) -> int:
     endless = tables.ban.c.expires_at.is_(None)
     held = select(func.count()).select_from(tables.ban)
     return connection.execute(held.where(or_(endless, tables.ban.c.expires_at > now))).scalar_one()
+
+
+def live_svids(connection: Connection, ban: BanRow, now: float) -> int:
+    """How many of our SVIDs that are in force it refuses."""
+    svid = tables.svid.c
+    meant = {
+        BanKind.IDENTITY: svid.spiffe_id == ban.value,
+        # A ban has no leading zeros.
+        BanKind.SERIAL: func.ltrim(svid.serial, "0") == ban.value,
+        BanKind.AUTHORITY: svid.authority == ban.value[:_AUTHORITY_ID],
+    }
+    query = select(func.count()).where((svid.not_after > now) & svid.certificate.is_not(None))
+    return int(connection.execute(query.where(meant[BanKind(ban.kind)])).scalar_one())

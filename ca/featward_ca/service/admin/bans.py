@@ -29,9 +29,9 @@ async def _add(
     row = BanRow(bans.new_id(), kind, value, message.reason, str(call.peer), now, ends)
     before = await core.store.read(lambda connection: bans.of(connection, kind, value))
     if before and (before.reason, before.expires_at) == (row.reason, row.expires_at):
-        return _answer(core, before, changed=False)
+        return await _answer(core, before, changed=False)
     stored = await core.change_bans(lambda connection: bans.put(connection, row))
-    return _answer(core, stored, changed=True)
+    return await _answer(core, stored, changed=True)
 
 
 def _whom(core: Core, message: authority_pb2.AddBanRequest) -> tuple[BanKind, str]:
@@ -79,7 +79,7 @@ async def _remove(
 
     row = await office.core.change_bans(remove)
     call.remark.subject, call.remark.detail = row.value, f"{row.kind}: {row.reason}"
-    return _answer(office.core, row, changed=True)
+    return await _answer(office.core, row, changed=True)
 
 
 async def _list(
@@ -92,9 +92,13 @@ async def _list(
     )
 
 
-def _answer(core: Core, row: BanRow, *, changed: bool) -> authority_pb2.BanResponse:
+async def _answer(core: Core, row: BanRow, *, changed: bool) -> authority_pb2.BanResponse:
+    now = core.clock.now()
     return authority_pb2.BanResponse(
-        ban=_entry(row), sequence=core.trust.current.sequence, changed=changed
+        ban=_entry(row),
+        sequence=core.trust.current.sequence,
+        changed=changed,
+        live_svids=await core.store.read(lambda connection: bans.live_svids(connection, row, now)),
     )
 
 

@@ -386,14 +386,16 @@ class RemoveBanRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class BanResponse(_message.Message):
-    __slots__ = ("ban", "sequence", "changed")
+    __slots__ = ("ban", "sequence", "changed", "live_svids")
     BAN_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    LIVE_SVIDS_FIELD_NUMBER: _ClassVar[int]
     ban: BanEntry
     sequence: int
     changed: bool
-    def __init__(self, ban: _Optional[_Union[BanEntry, _Mapping]] = ..., sequence: _Optional[int] = ..., changed: _Optional[bool] = ...) -> None: ...
+    live_svids: int
+    def __init__(self, ban: _Optional[_Union[BanEntry, _Mapping]] = ..., sequence: _Optional[int] = ..., changed: _Optional[bool] = ..., live_svids: _Optional[int] = ...) -> None: ...
 
 class ListBansRequest(_message.Message):
     __slots__ = ("limit", "after")
