@@ -19,7 +19,7 @@ from featward_ca.settings import DAY, HOUR
 from featward_ca.store import clients, svids
 from featward_ca.store.clients import ClientRow
 from featward_ca.trust import Trust, TrustBroadcast
-from service_kit import NAME, UNIX_HEADERS, Served, headers_of
+from service_kit import NAME, UNIX_HEADERS, Served, headers_of, refused
 
 FEAST = "prod.payments/feast"
 Say = identity_pb2.WatchIdentityRequest
@@ -139,10 +139,25 @@ async def test_clients_are_listed_by_the_authority_that_signed_what_they_use(
 ) -> None:
     svid = await attest(served)
     active = served.core.authorities.active("prod.payments").row.id
-    for authority, count in ((active, 1), ("no-such", 0)):
+    other = served.core.authorities.active("prod.risk").row.id
+    for authority, count in ((active, 1), (other, 0)):
         request = authority_pb2.ListClientsRequest(authority=authority)
         answer = await served.admin.ListClients(request)
         assert [one.lineage for one in answer.clients] == [svid.lineage] * count
+    mistyped = authority_pb2.ListClientsRequest(authority=active[:4])
+    code, said = await refused(served.admin.ListClients(mistyped))
+    assert (code, "no authority" in said) == (grpc.StatusCode.NOT_FOUND, True)
+
+
+async def test_the_answer_to_a_step_says_how_many_svids_the_authority_has(served: Served) -> None:
+    for _ in range(2):
+        await attest(served)
+    old = served.core.authorities.active("prod.payments").row.id
+    request = authority_pb2.StepRequest(authority=old, force=True)
+    await served.admin.Prepare(authority_pb2.StepRequest(authority="prod.payments"))
+    await served.admin.Activate(authority_pb2.StepRequest(authority="prod.payments", force=True))
+    answer = await served.admin.Taint(request)
+    assert (answer.authority.id, answer.authority.live_svids) == (old, 2)
 
 
 async def test_an_attestation_counts_as_an_acknowledgement(served: Served) -> None:

@@ -274,7 +274,8 @@ def _follow(stub: "AuthorityServiceStub", begun: "authority_pb2.Rotation", outpu
         if now.state in ("blocked", "paused"):
             if output is Output.JSON:
                 _print(authority_pb2.StepResponse(rotation=now), output)
-            errors.print(f"it stands still; see featward ca authority rotate {now.owner}")
+            asking = f"featward ca authority rotate {now.owner} --dry-run"
+            errors.print(f"it stands still; {asking} lists what it waits for")
             raise typer.Exit(1)
         time.sleep(_LOOK_SECONDS)
     active = [

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
+from featward_ca.errors import UnknownAuthorityError
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.service.paging import page_size
-from featward_ca.store import clients
+from featward_ca.store import authority_rows, clients
 from featward_ca.store.clients import ClientRow
 
 
@@ -15,6 +16,10 @@ async def _list(
 ) -> authority_pb2.ListClientsResponse:
     store, now, size = office.core.store, office.core.clock.now(), page_size(message.limit)
     behind, authority = message.behind_sequence, message.authority
+    if authority and await store.read(lambda c: authority_rows.find(c, authority)) is None:
+        raise UnknownAuthorityError(
+            f"there is no authority {authority!r}; featward ca authority list has their ids"
+        )
     rows = await store.read(
         lambda connection: clients.live(
             connection,

@@ -1,6 +1,6 @@
 """Authorities, rotations and what stands in their way, in the protocol's form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from featward.authority.v1 import authority_pb2
 from featward_ca.rotation.known import Blocker, BlockerKind, Known, LiveClient, Rotation
@@ -49,10 +49,13 @@ def rotation(row: Rotation, known: Known) -> authority_pb2.Rotation:
     )
 
 
-def step_response(answer: Answer, known: Known) -> authority_pb2.StepResponse:
-    """The answer to an order."""
+def step_response(
+    answer: Answer, known: Known, signed: Mapping[str, int]
+) -> authority_pb2.StepResponse:
+    """The answer to an order; `signed`: how many SVIDs of each authority live."""
+    row = answer.authority
     return authority_pb2.StepResponse(
-        authority=authority(answer.authority) if answer.authority else None,
+        authority=authority(row, signed.get(row.id, 0)) if row else None,
         rotation=rotation(answer.rotation, known) if answer.rotation else None,
         blockers=_blockers(answer.blockers),
         breaks=answer.breaks,

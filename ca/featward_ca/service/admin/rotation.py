@@ -12,6 +12,7 @@ from featward_ca.service.admin.messages import step_response
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.service.peers import PeerKind
+from featward_ca.store import svids
 
 _Control = authority_pb2.ControlRotationRequest
 _STEERED: dict[int, Progress | None] = {
@@ -96,7 +97,9 @@ async def _answered(office: Office, answer: Answer, call: Call) -> authority_pb2
         call.remark.detail = f"nothing changed; {len(answer.blockers)} in the way"
     elif answer.breaks:
         call.remark.detail = f"forced; breaks: {'; '.join(answer.breaks)}"
-    return step_response(answer, await office.core.schedule.known())
+    core = office.core
+    signed = await core.store.read(lambda c: svids.live_by_authority(c, core.clock.now()))
+    return step_response(answer, await core.schedule.known(), signed)
 
 
 HANDLERS: Mapping[str, AdminHandler] = {
