@@ -242,7 +242,7 @@ def test_an_answer_that_leaves_anything_open_is_a_refusal(change: dict[str, obje
 
 
 async def test_a_service_account_may_be_the_cas_login(
-    opened: Opening, kubernetes: Kubernetes, tmp_path: Path
+    opened: Opening, kubernetes: Kubernetes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     namespace = kubernetes.namespace("prod.payments")
     ca = kubernetes.pod(namespace, "featward-ca")
@@ -257,7 +257,9 @@ async def test_a_service_account_may_be_the_cas_login(
         file.write_text("expired.to.ken")
         code, said = await refused(by_kubernetes(served, kubernetes.token(pod, AUDIENCE)))
         assert code is grpc.StatusCode.UNAVAILABLE
-        assert "the cluster eu1 can't be asked" in said
+        assert "can't be judged now" in said
+        assert "eu1" not in said
+    assert any("answers 401" in str(vars(one)) for one in caplog.records)
 
 
 async def test_a_login_that_may_not_review_is_no_ones_fault_but_ours(

@@ -1,5 +1,6 @@
 """A sidecar's workload socket in this process, over a real engine, and the two SPIFFE clients in use."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -213,9 +214,12 @@ def go_program(name: str) -> str:
         digest.update(source.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "featward" / "interop"
     built = cache / digest.hexdigest()[:16] / name
-    if not built.exists():
-        built.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([go, "build", "-o", built, f"./{name}"], cwd=_GO, check=True)
+    built.parent.mkdir(parents=True, exist_ok=True)
+    # Of several test runs the first builds, and the others wait for it.
+    with (built.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            subprocess.run([go, "build", "-o", built, f"./{name}"], cwd=_GO, check=True)
     return str(built)
 
 
