@@ -56,7 +56,8 @@ class Metrics:
         self._registry.register(self.connections)
         self.signatures = Counter(
             "featward_ca_signatures",
-            "Certificates that were to be signed, by purpose and by what came of it.",
+            "Certificates that were to be signed, by purpose and by what came of it: signed, refused,"
+            " overtaken by another replica, failed.",
             ["purpose", "result"],
             registry=self._registry,
         )

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from featward.logs import fields
 from featward_ca.clock import Clock
-from featward_ca.errors import CaError, StoreError
+from featward_ca.errors import CaError, IllegalTransitionError, StoreError
 from featward_ca.halt import Halt
 from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
@@ -167,8 +167,13 @@ class RecordedIssuance:
         """Record that nothing came of an intent; if even that fails, or another replica has done
         it, the next start finds it interrupted.
         """
-        self._metrics.signatures.labels(intent.profile, "failed").inc()
-        _log.error("signing failed", extra=fields(serial=intent.serial, error=str(error)))
+        # Replicas do what is due without asking each other first, and the slower one's key is used
+        # for nothing: no reason to call anybody.
+        overtaken = isinstance(error, IllegalTransitionError)
+        result = "overtaken" if overtaken else "failed"
+        self._metrics.signatures.labels(intent.profile, result).inc()
+        said = fields(serial=intent.serial, error=str(error))
+        _log.log(logging.INFO if overtaken else logging.ERROR, f"signing {result}", extra=said)
         failed = replace(intent, time=self._clock.now(), outcome=Outcome.FAILED, detail=str(error))
         try:
             await self._store.run(lambda connection: _outcome(connection, abandon, failed))

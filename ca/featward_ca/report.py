@@ -63,6 +63,7 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
         console.print(f"[yellow]bans in force: {answer.bans}[/yellow]; see featward ca ban list")
     if answer.rotations:
         console.print("\n", rotations(answer.rotations, answer.server_time), "\n", sep="")
+    show_replicas(answer, console)
     show_federation(answer, console)
     if answer.tainted_lineages:
         console.print(
@@ -78,6 +79,18 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     show_warnings(answer, console)
     if answer.unsafe_short_lives:
         console.print("[yellow]unsafe short lives: for tests only[/yellow]")
+
+
+def show_replicas(answer: authority_pb2.ShowResponse, console: Console) -> None:
+    """A table of the processes that share the store, if there is more than this one."""
+    if len(answer.replicas) > 1:
+        now = answer.server_time
+        rows = [
+            (one.id, f"{span(now - one.seen_at)} ago", str(one.sequence), str(one.streams))
+            for one in answer.replicas
+        ]
+        headings = ("replica", "seen", "trust sequence", "streams")
+        console.print("\n", columns(rows, headings), "\n", sep="")
 
 
 def show_federation(answer: authority_pb2.ShowResponse, console: Console) -> None:

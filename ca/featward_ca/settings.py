@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from featward.manifests.platform import AUTHORITY_TTLS
 from featward_ca.errors import ConfigurationError
 
 MINUTE = 60.0
@@ -24,10 +25,6 @@ AUTHORITY_LIFETIME = 7 * DAY
 SVID_FLOOR, SVID_CEILING = 5 * MINUTE, DAY
 # For verifiers whose clocks run behind; Istio uses the same, SPIRE ten seconds.
 BACKDATE = 2 * MINUTE
-# An authority needs a TTL to be announced, one during which it is used while the next is made, and
-# the SVIDs of its last hour must end before it does; six leaves room for a CA that was away for
-# some of it.
-AUTHORITY_TTLS = 6
 # A new authority is prepared when this part of the life is left; with 7 days that is two days
 # before the end.
 PREPARE_AT_LEFT = 2 / 7

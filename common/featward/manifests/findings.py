@@ -127,6 +127,11 @@ CODES: dict[str, Code] = {
     "not-foreign": Code(
         "An environment federates with one trust domain twice, or with one of an own environment."
     ),
+    "authority-too-short": Code(
+        "A business unit's issuing certificate would live less than six times the `svidTTL`, too short to be "
+        "replaced while everybody learns of the next. The CA does not start with it.",
+        blocks=False,
+    ),
     # Serving
     "feature-claimed-twice": Code(
         "Two feature sets of one serving workload list one feature. The first by namespace and name keeps it.",

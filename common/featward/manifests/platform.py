@@ -20,7 +20,19 @@ from featward.manifests.text import (
     seconds,
 )
 
-__all__ = ["BusinessUnit", "Ceiling", "Environment", "Namespace", "Workload"]
+__all__ = [
+    "AUTHORITY_TTLS",
+    "BusinessUnit",
+    "Ceiling",
+    "Environment",
+    "Namespace",
+    "Workload",
+]
+
+# An authority needs a TTL to be announced, one during which it is used while the next is made, and
+# the SVIDs of its last hour must end before it does; six leaves room for a CA that was away for
+# some of it.
+AUTHORITY_TTLS = 6
 
 
 class EnvironmentMetadata(ClusterMetadata):

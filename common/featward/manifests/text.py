@@ -36,6 +36,12 @@ def seconds(duration: str) -> int:
     )
 
 
+def in_text(duration: int) -> str:
+    """Seconds as a manifest says them, in the largest unit that divides them: 604,800 is ``7d``."""
+    unit = next(unit for unit in "dhms" if duration % _UNITS[unit] == 0)
+    return f"{duration // _UNITS[unit]}{unit}"
+
+
 def rate_parts(rate: str) -> tuple[int, int]:
     """``10000/m`` is (10000, 60): an amount in so many seconds."""
     amount, _, unit = rate.partition("/")

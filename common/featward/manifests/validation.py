@@ -9,6 +9,7 @@ from featward.manifests.loading import Loaded
 from featward.manifests.rules.attestation import attestation
 from featward.manifests.rules.federation import federation
 from featward.manifests.rules.grants import grants
+from featward.manifests.rules.lifetimes import lifetimes
 from featward.manifests.rules.references import references
 from featward.manifests.rules.serving import serving
 
@@ -18,6 +19,7 @@ RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (
     references,
     federation,
     attestation,
+    lifetimes,
     serving,
     grants,
 )

@@ -56,6 +56,10 @@ async def test_replicas_that_start_at_once_make_one_root_and_one_authority_each(
 async def test_replicas_rotate_once(pair: tuple[Core, Core], clock: FakeClock) -> None:
     clock.advance(5 * DAY + HOUR)
     await asyncio.gather(*(core.tend() for core in pair))
+    # Whoever signs second is too late, which is as it should be and nobody's alarm.
+    said = b"".join(core.metrics.render() for core in pair)
+    assert b'result="overtaken"' in said
+    assert b'result="failed"' not in said
     for core in pair:
         await core.authorities.load()
         # Each waits until the other one's Listeners use what is announced.
