@@ -21,7 +21,6 @@
         UnknownSerialError      no SVID of that serial is stored
         IllegalTransitionError  an authority or a rotation is not in a state for this
         NotHereError            this CA can't do it, and the text says who can or why not
-        PlannedError            the protocol has this call, this version does not
       IssuanceError             a certificate could not be made; the caller is told no detail
         NoAuthorityError        nobody may sign for this owner right now; trying again may help
         LintError               the checker found what the builder should not have written
@@ -136,10 +135,6 @@ class IllegalTransitionError(RequestError):
 
 class NotHereError(RequestError):
     """This CA can't do it as it is set up."""
-
-
-class PlannedError(RequestError):
-    """The protocol has this call, and this version of the CA does not."""
 
 
 class IssuanceError(CaError):

@@ -258,12 +258,9 @@ async def test_a_ca_whose_store_is_away_is_not_taken_for_no_ca(
     assert "no CA answers" not in answer.output
 
 
-def test_a_call_is_either_handled_or_planned() -> None:
-    with pytest.raises(ConfigurationError, match=r"Attest of .* must have a handler or be planned"):
+def test_a_service_with_a_call_that_nobody_handles_does_not_start() -> None:
+    with pytest.raises(ConfigurationError, match=r"^Attest of .* has no handler"):
         rpcs.rows_of(IDENTITY, {"WatchIdentity"})
-    planned = frozenset({f"{IDENTITY.full_name}/Attest"})
-    with pytest.raises(ConfigurationError, match=r"^Attest of .* and not both"):
-        rpcs.rows_of(IDENTITY, {"Attest", "WatchIdentity"}, planned=planned)
 
 
 async def test_the_operator_may_rotate_and_may_not_force(served: Served) -> None:
@@ -304,10 +301,6 @@ async def test_an_acknowledgement_on_a_stream_is_stored_and_opens_the_gate(serve
     assert rotation.step == "revoke"
     assert any(scope.tainted for scope in (await stream.read()).trust.scopes)
     await stream.done_writing()
-
-
-def test_every_call_of_the_protocol_is_built() -> None:
-    assert frozenset() == rpcs.PLANNED
 
 
 @pytest.mark.usefixtures("served")

@@ -16,7 +16,7 @@ from featward_ca.errors import StoreError, TooManyRequestsError
 from featward_ca.service.limits import Allowance
 from featward_ca.service.rpcs import Limit, Rate
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import clients, svids
+from featward_ca.store import clients
 from featward_ca.store.clients import ClientRow
 from featward_ca.trust import Trust, TrustBroadcast
 from service_kit import NAME, UNIX_HEADERS, Served, headers_of, refused
@@ -280,9 +280,6 @@ async def test_the_svid_in_use_is_the_one_said_and_else_the_newest(
     await stream.write(Say(serial_in_use=new))
     await end(stream)
     assert (await stored(served, svid.lineage)).serial == new
-    row = await served.core.store.read(lambda connection: svids.find(connection, old))
-    assert row is not None
-    assert row.superseded_at == clock.now()
 
 
 async def test_what_could_not_be_stored_is_stored_later(

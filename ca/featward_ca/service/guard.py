@@ -49,7 +49,6 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.UnknownAuthorityError, grpc.StatusCode.NOT_FOUND),
     (errors.IllegalTransitionError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.NotHereError, grpc.StatusCode.FAILED_PRECONDITION),
-    (errors.PlannedError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.UnknownSerialError, grpc.StatusCode.NOT_FOUND),
     (errors.NoAuthorityError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.UNAVAILABLE),
@@ -100,9 +99,7 @@ class Guard:
         """
         rows = rows_of(descriptor, handlers)
         guarded = {
-            method.name: self._method(
-                method, rows[method.name], handlers.get(method.name, _planned), fixed
-            )
+            method.name: self._method(method, rows[method.name], handlers[method.name], fixed)
             for method in descriptor.methods
         }
         return grpc.method_handlers_generic_handler(descriptor.full_name, guarded)
@@ -206,7 +203,3 @@ class Guard:
 def _reason(error: BaseException) -> str:
     """Why, for ourselves: some errors tell the caller less."""
     return str(getattr(error, "reason", error))
-
-
-async def _planned(_: object, __: Call) -> NoReturn:
-    raise errors.PlannedError("this version of the CA does not offer this call")

@@ -1,7 +1,7 @@
 """The table of calls: for each, who may make it, how often, and how the audit table names it.
 
 A service whose method has no row here does not start, so a new call can't be open by being
-forgotten. Nor does one whose method has neither a handler nor a place in `PLANNED`.
+forgotten. Nor does one whose method has no handler.
 """
 
 from collections.abc import Collection
@@ -89,20 +89,14 @@ RPCS = {
     f"{_AUTHORITY}/Backup": Rpc(_ADMIN, _RARE, "backup", changes=True),
 }
 
-# Calls of the protocol that this version answers with UNIMPLEMENTED, to those who may make them.
-# Whoever builds one takes its line away: a handler beside it stops the start.
-PLANNED: frozenset[str] = frozenset()
-
 
 def rows_of(
     service: ServiceDescriptor,
     handled: Collection[str],
     rpcs: dict[str, Rpc] = RPCS,
-    planned: frozenset[str] = PLANNED,
 ) -> dict[str, Rpc]:
     """The row of every method of a service, by method name; `handled` are those with a handler.
-    Raises ConfigurationError when a row is missing, or when a method is not either handled or
-    planned.
+    Raises ConfigurationError when a row or a handler is missing.
     """
     names = [method.name for method in service.methods]
     paths = {name: f"{service.full_name}/{name}" for name in names}
@@ -110,9 +104,6 @@ def rows_of(
         raise ConfigurationError(
             f"the table of calls has no row for {', '.join(missing)} of {service.full_name}"
         )
-    if unclear := [name for name in names if (name in handled) == (paths[name] in planned)]:
-        raise ConfigurationError(
-            f"{', '.join(unclear)} of {service.full_name} must have a handler or be planned, and"
-            " not both"
-        )
+    if unhandled := [name for name in names if name not in handled]:
+        raise ConfigurationError(f"{', '.join(unhandled)} of {service.full_name} has no handler")
     return {name: rpcs[path] for name, path in paths.items()}

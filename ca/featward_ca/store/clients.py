@@ -117,9 +117,6 @@ def tell(connection: Connection, told: Sequence[Told], replica: str, now: float)
     ]
     if values:
         connection.execute(_TELL, values)
-    using = [row for row in values if row["said_serial"]]
-    if using:
-        connection.execute(_SUPERSEDE, using)
 
 
 def live(
@@ -263,14 +260,14 @@ def _used(now: float) -> Subquery:
     return select(living, place.label("place")).subquery()
 
 
-def _statements() -> tuple[Any, Any]:
+def _tell() -> Any:
     lineage, svid = tables.lineage.c, tables.svid.c
     of, serial = bindparam("of", type_=Text()), bindparam("said_serial", type_=Text())
     sequence, now = bindparam("sequence", type_=BigInteger()), bindparam("now", type_=Float())
     here, held = bindparam("here", type_=Text()), bindparam("held", type_=BigInteger())
     news = lineage.acknowledged_sequence < sequence
     issued_here = exists().where((svid.serial == serial) & (svid.lineage == lineage.id))
-    tell = (
+    return (
         update(tables.lineage)
         .where(lineage.id == of)
         .values(
@@ -286,18 +283,6 @@ def _statements() -> tuple[Any, Any]:
             replica=case((held == 1, here), (lineage.replica == here, None), else_=lineage.replica),
         )
     )
-    used = tables.svid.alias("used").c
-    mine = (used.serial == serial) & (used.lineage == of)
-    issued = select(used.issued_at).where(mine).scalar_subquery()
-    predecessor = select(used.renewed_from).where(mine).scalar_subquery()
-    supersede = (
-        update(tables.svid)
-        .where(svid.lineage == of)
-        .where(svid.superseded_at.is_(None))
-        .where(or_(svid.issued_at < issued, svid.serial == predecessor))
-        .values(superseded_at=now)
-    )
-    return tell, supersede
 
 
-_TELL, _SUPERSEDE = _statements()
+_TELL = _tell()

@@ -77,7 +77,6 @@ class SvidRow:
     renew_at: int
     cap: Cap
     replica: str
-    superseded_at: float | None = None
     certificate: bytes | None = None
     renewed_from: str | None = None
 

@@ -126,7 +126,6 @@ svid = _table(
     not_after=_number,
     renew_at=_number,
     cap=_text,
-    superseded_at=_time,
     replica=_text,
     certificate=_bytes,
     renewed_from=_text,

@@ -141,7 +141,7 @@ CREATE TABLE lineage (
 CREATE INDEX lineage_spiffe_id ON lineage (spiffe_id);
 
 -- Issued SVIDs. certificate stays NULL when the CA was stopped between the intent and the outcome; cap: which
--- bound set not_after; superseded_at: the client uses a later one.
+-- bound set not_after.
 CREATE TABLE svid (
     serial TEXT PRIMARY KEY,
     lineage TEXT NOT NULL REFERENCES lineage (id),
@@ -153,7 +153,6 @@ CREATE TABLE svid (
     not_after BIGINT NOT NULL,
     renew_at BIGINT NOT NULL,
     cap TEXT NOT NULL CHECK (cap IN ('svid-ttl', 'authority')),
-    superseded_at DOUBLE PRECISION,
     replica TEXT NOT NULL,
     certificate BYTEA,
     -- The serial from which this one was renewed; a serial may be renewed once.

@@ -137,7 +137,7 @@ CREATE TABLE lineage (
 CREATE INDEX lineage_spiffe_id ON lineage (spiffe_id);
 
 -- Issued SVIDs. certificate stays NULL when the CA was stopped between the intent and the outcome; cap: which
--- bound set not_after; superseded_at: the client uses a later one.
+-- bound set not_after.
 CREATE TABLE svid (
     serial TEXT PRIMARY KEY,
     lineage TEXT NOT NULL REFERENCES lineage (id),
@@ -149,7 +149,6 @@ CREATE TABLE svid (
     not_after INTEGER NOT NULL,
     renew_at INTEGER NOT NULL,
     cap TEXT NOT NULL CHECK (cap IN ('svid-ttl', 'authority')),
-    superseded_at REAL,
     replica TEXT NOT NULL,
     certificate BLOB,
     -- The serial from which this one was renewed; a serial may be renewed once.
