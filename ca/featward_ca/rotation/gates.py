@@ -87,7 +87,7 @@ def _client(client: LiveClient, what: str) -> Blocker:
     return Blocker(
         BlockerKind.CLIENT,
         client.spiffe_id,
-        f"{client.spiffe_id} ({place}) {what}",
+        f"client {client.lineage} of {client.spiffe_id} ({place}) {what}",
         client.not_after,
         client,
     )
@@ -98,7 +98,8 @@ def _returning(client: LiveClient) -> Blocker:
     return Blocker(
         BlockerKind.CLIENT,
         client.spiffe_id,
-        f"{client.spiffe_id} could not renew an SVID that it signed while the CA was away",
+        f"client {client.lineage} of {client.spiffe_id} could not renew an SVID that it signed while"
+        " the CA was away",
         client.not_after,
         client,
     )

@@ -56,6 +56,7 @@ def test_activation_waits_for_every_live_client_connected_or_not() -> None:
         assert blocker.kind is BlockerKind.CLIENT
         assert (blocker.who, blocker.until, blocker.client) == ("spiffe://x/late", NOW + 600, one)
         assert ("(connected)" in blocker.text) is connected
+        assert "client l3 of spiffe://x/late" in blocker.text
 
 
 def test_activation_waits_for_the_listeners_of_every_replica() -> None:
