@@ -1,5 +1,7 @@
 """What holds for all tests."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,26 @@ if TYPE_CHECKING:
 # How long an example takes is the machine's business: a deadline fails a right answer on a busy one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+_own_folder = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests work below a folder of a short name, unless --basetemp names one.
+
+    The path of a UNIX socket may have 107 bytes, and pytest's own folders, with pytest-xdist's names of
+    workers in them, leave too few of those. Workers are told theirs by the process that started them.
+    """
+    if config.option.basetemp is None and not hasattr(config, "workerinput"):
+        config.stash[_own_folder] = config.option.basetemp = tempfile.mkdtemp(prefix="fw")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What a failed run leaves behind is there to be looked at."""
+    folder = session.config.stash.get(_own_folder, None)
+    if folder and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
