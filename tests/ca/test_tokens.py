@@ -65,6 +65,7 @@ def test_any_text_is_refused(text: str) -> None:
         (token([]), "no JSON object"),
         (token(GOOD, ["x"]), "no JSON object"),
         (f"{encoded(b'{}')}.{encoded(b'[' * 9000)}.AA", "no JSON"),
+        (token(GOOD | {"iss": ""}), "names no issuer"),
         (token(GOOD | {"exp": 10**400}), "exp is no time"),
         (token(GOOD | {"exp": "1"}), "exp is no time"),
         (token(GOOD | {"exp": float("nan")}), "exp is no time"),

@@ -48,7 +48,7 @@ def glance(token: str, audience: str, clock: Clock) -> Glance:
     head, body, _ = token.split(".")
     header, claims = _object(head), _object(body)
     issuer = claims.get("iss")
-    if not isinstance(issuer, str):
+    if not isinstance(issuer, str) or not issuer:
         raise NotAttestedError("the token names no issuer")
     if audience not in _audiences(claims):
         raise NotAttestedError(f"the token is not made for the audience {audience}")
