@@ -44,7 +44,7 @@ from featward_ca.rotation.carry_out import By, CarryOut
 from featward_ca.rotation.plan import Terms
 from featward_ca.rotation.schedule import Schedule, terms
 from featward_ca.situation import Situation
-from featward_ca.store import authority_rows, bans, clients, environment, pruning
+from featward_ca.store import audit, authority_rows, bans, clients, environment, pruning
 from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.measured import MeasuredStore
 from featward_ca.store.store import Connection, Store
@@ -97,6 +97,8 @@ class Core:
         # The first and the newest since the last that was taken over: when, and why.
         self.refused_edits: list[tuple[float, str]] = []
         self._edited = asyncio.Event()
+        # The last row of the audit table an hour ago.
+        self._begun = 0
         self._due = 0.0
         self._closed = False
 
@@ -233,6 +235,16 @@ class Core:
         if count:
             _log.info("store pruned", extra=fields(rows=count))
 
+    async def settle_audit(self) -> None:
+        """Look whether what the last call saw begin has ended. Never raises CaError."""
+        until, self._begun = self._begun, 0
+        try:
+            # Not what is new: of two that write, the later one's row may be seen first.
+            await pruning.settle(self.store, until)
+            self._begun = await self.store.read(audit.newest)
+        except CaError as error:
+            _log.error("audit table not looked at", extra=fields(error=str(error)))
+
     async def keep_pruning(self) -> None:
         """Prune every hour, until cancelled. Replicas do not get in each other's way.
 
@@ -242,6 +254,7 @@ class Core:
         while True:
             if await wait_steadily(self.clock, _PRUNE_SECONDS):
                 await self.prune()
+            await self.settle_audit()
 
     def take_over(self, directory: Directory) -> None:
         """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing

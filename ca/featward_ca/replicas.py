@@ -52,8 +52,7 @@ class Replicas:
                 replica_rows.remove(
                     connection, [other.id for other in replica_rows.everybody(connection)]
                 )
-            replica_rows.join(connection, row)
-            return replica_rows.close_interrupted(connection, now)
+            return replica_rows.join(connection, row, now)
 
         _say(await self._store.exclusive(work))
 

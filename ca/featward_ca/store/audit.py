@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, text
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
 
 from featward_ca.store import tables
 from featward_ca.store.words import word
@@ -56,6 +56,13 @@ class Entry:
     detail: str | None = None
 
 
+_OPEN = (
+    "FROM audit AS a WHERE outcome IN ('intent', 'asked') AND NOT EXISTS (SELECT 1 FROM audit AS b"
+    " WHERE b.request = a.request AND b.outcome NOT IN ('intent', 'asked')"
+    " AND coalesce(b.serial, '') = coalesce(a.serial, ''))"
+)
+
+
 def append(connection: Connection, entry: Entry) -> None:
     """Add one row."""
     connection.execute(insert(tables.audit).values(vars(entry)))
@@ -78,9 +85,7 @@ def close_interrupted(connection: Connection, now: float, alive: Collection[str]
     those of the replicas that are alive; returns their number.
     """
     query = text(
-        "SELECT * FROM audit AS a WHERE outcome IN ('intent', 'asked') AND replica NOT IN :alive"
-        " AND NOT EXISTS (SELECT 1 FROM audit AS b WHERE b.request = a.request AND"
-        " b.outcome NOT IN ('intent', 'asked') AND coalesce(b.serial, '') = coalesce(a.serial, ''))"
+        f"SELECT * {_OPEN} AND id > (SELECT audit FROM settled) AND replica NOT IN :alive"  # noqa: S608  # _OPEN is ours
     ).bindparams(bindparam("alive", expanding=True))
     open_intents = connection.execute(query, {"alive": list(alive)}).all()
     for row in open_intents:
@@ -91,6 +96,29 @@ def close_interrupted(connection: Connection, now: float, alive: Collection[str]
             Entry(**{**vars(entry), "time": now, "outcome": Outcome.INTERRUPTED, "detail": detail}),
         )
     return len(open_intents)
+
+
+def newest(connection: Connection) -> int:
+    """The id of the last row; 0: there is none."""
+    return connection.execute(select(func.max(tables.audit.c.id))).scalar() or 0
+
+
+def settled(connection: Connection) -> int:
+    """Up to this id every row has its outcome, as far as anybody has looked."""
+    return int(connection.execute(select(tables.settled.c.audit)).scalar_one())
+
+
+def first_open(connection: Connection, after: int, until: int) -> int | None:
+    """The first row of these that has no outcome yet; `until` is one of them."""
+    query = text(f"SELECT min(id) {_OPEN} AND id > :after AND id <= :until")
+    found: int | None = connection.execute(query, {"after": after, "until": until}).scalar()
+    return found
+
+
+def settle(connection: Connection, until: int) -> None:
+    """From now on nobody looks for open rows up to this id."""
+    at = tables.settled.c.audit
+    connection.execute(update(tables.settled).where(at < until).values(audit=until))
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:

@@ -9,10 +9,12 @@ from functools import partial
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists, select
 
-from featward_ca.store import tables
+from featward_ca.store import audit, tables
 from featward_ca.store.store import Store
 
 _PIECE = 500
+# Rows of the audit table in one look, some 25 ms.
+_LOOKED_AT = 10_000
 # Why and when a certificate was made can still be looked up for a day after the last use of it.
 KEPT_SECONDS = 24 * 3600.0
 
@@ -26,6 +28,20 @@ async def prune(store: Store, now: float, grace: float) -> int:
         while (done := await store.run(piece)) > 0:
             count += done
     return count
+
+
+async def settle(store: Store, until: int) -> None:
+    """Look up to this row of the audit table whether each has its outcome, so that no start has to
+    again. Raises StoreError.
+    """
+    at = await store.read(audit.settled)
+    while at < until:
+        end = min(until, at + _LOOKED_AT)
+        first = await store.read(partial(audit.first_open, after=at, until=end))
+        at = end if first is None else first - 1
+        await store.run(partial(audit.settle, until=at))
+        if first is not None:
+            return
 
 
 def _pieces(now: float, grace: float) -> list[Callable[[Connection], int]]:

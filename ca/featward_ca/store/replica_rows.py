@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from featward_ca.errors import StoreError
 from featward_ca.store import audit, svids, tables
@@ -20,9 +20,23 @@ class ReplicaRow:
     streams: int
 
 
-def join(connection: Connection, row: ReplicaRow) -> None:
-    """Add a process, before anything is written under its name."""
+# Made once: to build a statement costs more than to run it.
+_HERE = (
+    select(tables.replica.c.id)
+    .where(tables.replica.c.id == bindparam("named"))
+    .with_for_update(read=True, key_share=True)
+)
+
+
+def join(connection: Connection, row: ReplicaRow, now: float) -> int:
+    """Add a process, before anything is written under its name, and end what was begun by those
+    that are not there. Returns how many intents that were.
+    """
     connection.execute(insert(tables.replica).values(vars(row)))
+    closed = close_interrupted(connection, now)
+    if len(everybody(connection)) == 1:
+        audit.settle(connection, audit.newest(connection))
+    return closed
 
 
 def beat(connection: Connection, row: ReplicaRow) -> bool:
@@ -65,9 +79,7 @@ def fence(connection: Connection, name: str) -> None:
 
 def is_here(connection: Connection, name: str) -> bool:
     """Whether nobody has removed this process, nor will before the transaction has ended."""
-    here = select(tables.replica.c.id).where(tables.replica.c.id == name)
-    found = connection.execute(here.with_for_update(read=True, key_share=True)).first()
-    return found is not None
+    return connection.execute(_HERE, {"named": name}).first() is not None
 
 
 def close_interrupted(connection: Connection, now: float) -> int:

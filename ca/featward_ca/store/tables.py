@@ -21,6 +21,7 @@ def _table(name: str, key: str | tuple[str, ...] = (), /, **columns: TypeEngine[
 
 environment = _table("environment", name=_text, trust_domain=_text, created_at=_time)
 trust = _table("trust", sequence=_number)
+settled = _table("settled", audit=_number)
 issuance = _table("issuance", halted_at=_time, halted_by=_text, reason=_text, clock_high=_time)
 authority = _table(
     "authority",

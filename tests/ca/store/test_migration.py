@@ -60,7 +60,7 @@ def test_every_row_is_there_afterwards(before: sqlite3.Connection, file: Path) -
     migrate(file)
     assert [rows(before, query) for query in queries] == kept
     assert rows(before, "PRAGMA foreign_key_check") == []
-    assert rows(before, "PRAGMA user_version") == [(2,)]
+    assert rows(before, "PRAGMA user_version") == [(3,)]
     assert rows(before, "SELECT count(*) FROM join_token") == [(0,)]
 
 
