@@ -1,6 +1,7 @@
 """What clients say on their streams, and how many of them are told of a change at once."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from featward_ca.bans import Ban, BanKind
 from featward_ca.errors import StoreError, TooManyRequestsError
 from featward_ca.service.limits import Allowance
 from featward_ca.service.rpcs import Limit, Rate
+from featward_ca.service.streams import Stream
 from featward_ca.settings import DAY, HOUR
 from featward_ca.store import clients
 from featward_ca.store.clients import ClientRow
@@ -300,6 +302,27 @@ async def test_what_could_not_be_stored_is_stored_later(
     assert "acknowledgements not stored" in caplog.messages
     assert (await stored(served, svid.lineage)).version == "9"
     stream.cancel()
+
+
+async def test_clients_that_come_and_go_while_the_store_is_away_fill_no_memory(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svid = await attest(served)
+    await served.service.drain()
+
+    async def away(*_: object) -> None:
+        raise StoreError("PostgreSQL can't be reached")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(served.core.store, "run", away)
+        for version in ("7", "8", "9"):
+            stream, _ = await watch(served, svid)
+            await stream.write(Say(version=version))
+            await end(stream)
+            await served.service.drain()
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Stream)]
+    assert (await stored(served, svid.lineage)).version == "9"
 
 
 TRUST = Trust(1, "x", (b"root",), ((b"a", "/bu/a/"), (b"b", "/bu/b/")))

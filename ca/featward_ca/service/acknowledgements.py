@@ -89,8 +89,20 @@ class AckBook:
                 await self._write(known)
         except StoreError as error:
             _log.error("acknowledgements not stored", extra=fields(error=str(error)))
-            self._news, self._attested = news | self._news, attested + self._attested
+            self._keep(attested, news)
             self._after(_RETRY_SECONDS)
+
+    def _keep(self, attested: list[Told], news: dict[Stream, _News]) -> None:
+        """For the next time; of streams that have ended meanwhile one line for each client, because
+        clients come and go for as long as the store is away.
+        """
+        open_ = {stream: one for stream, one in news.items() if stream in self._streams}
+        ended = {stream: one for stream, one in news.items() if stream not in self._streams}
+        self._news = open_ | self._news
+        latest: dict[str, Told] = {}
+        for told in (*self._told(attested, ended), *self._attested):
+            latest[told.lineage] = _joined(latest.get(told.lineage), told)
+        self._attested = list(latest.values())
 
     def _of(self, stream: Stream) -> _News:
         self._after(FLUSH_SECONDS)
@@ -136,6 +148,20 @@ class AckBook:
     async def _write(self, told: list[Told]) -> None:
         replica, now = self._store.replica, self._clock.now()
         await self._store.run(lambda connection: clients.tell(connection, told, replica, now))
+
+
+def _joined(before: Told | None, told: Told) -> Told:
+    """What a client has said, and what it says now."""
+    if before is None:
+        return told
+    return Told(
+        told.lineage,
+        told.connected,
+        max(before.sequence, told.sequence),
+        told.serial_in_use or before.serial_in_use,
+        told.version or before.version,
+        before.clock_offset_ms if told.clock_offset_ms is None else told.clock_offset_ms,
+    )
 
 
 def _serial(text: str) -> str | None:
