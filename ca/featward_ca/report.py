@@ -147,14 +147,21 @@ def step(answer: authority_pb2.StepResponse, console: Console, now: float) -> No
     if answer.HasField("rotation"):
         console.print(rotations([answer.rotation], now))
     if answer.blockers:
-        console.print(f"\n{len(answer.blockers)} in the way:")
+        console.print(f"\n{len(answer.blockers) + answer.blockers_left_out} in the way:")
         console.print(columns([_blocker(one, now) for one in answer.blockers], indent=2))
+        _more(answer.blockers_left_out, console)
     if answer.breaks:
         console.print("\nthis breaks:" if answer.changed else "\n--force would break:")
         for text in answer.breaks:
             console.print(f"  {text}", soft_wrap=True)
+        _more(answer.breaks_left_out, console)
     if not answer.changed:
         console.print("nothing was changed")
+
+
+def _more(left_out: int, console: Console) -> None:
+    if left_out:
+        console.print(f"  and {left_out} more")
 
 
 def recovery(answer: authority_pb2.CompromiseResponse, console: Console, *, dry_run: bool) -> None:

@@ -6,7 +6,7 @@ transaction, and every key in it is durable before its first.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from featward.logs import fields
@@ -29,6 +29,8 @@ from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.store import Connection, Store
 
 _log = logging.getLogger(__name__)
+# Clients that a row of the journal names; featward ca authority shows all that are in the way.
+_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class CarryOut:
         self._metrics.forced.labels(owner, step).inc()
         _log.warning(
             "step of a rotation forced",
-            extra=fields(owner=owner, step=step, authority=authority, why=forced, breaks=breaks),
+            extra=fields(
+                owner=owner, step=step, authority=authority, why=forced, breaks=listed(breaks)
+            ),
         )
 
     async def _request(self, owner: str, terms: Terms, by: By) -> None:
@@ -165,7 +169,7 @@ class CarryOut:
                 self._move(connection, authority, Action.RETIRE, by)
                 authority_rows.raise_sequence(connection)
             case actions.Block(name, blockers):
-                detail = "; ".join(one.text for one in blockers)
+                detail = listed([one.text for one in blockers])
                 self._progress(connection, name, Progress.BLOCKED, "blocked", detail)
             case actions.Unblock(name):
                 self._progress(connection, name, Progress.RUNNING, "unblocked", "nothing is left")
@@ -365,4 +369,10 @@ def _check_end(signer: Signer, end: float, now: float) -> None:
 
 def _told(forced: str, breaks: tuple[str, ...]) -> str:
     """What the audit table says of a step that was not waited for."""
-    return f"forced ({forced}): {'; '.join(breaks)}" if forced else ""
+    return f"forced ({forced}): {listed(breaks)}" if forced else ""
+
+
+def listed(texts: Sequence[str]) -> str:
+    """As many as one row of a table that only grows should hold."""
+    more = len(texts) - _LISTED
+    return "; ".join([*texts[:_LISTED], *([f"and {more} more"] if more > 0 else [])])

@@ -1,7 +1,9 @@
 """The facts that a step of a rotation is judged by, read from the store in one transaction."""
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from featward_ca.rotation.states import Kind, Progress, State, Step
 
@@ -114,6 +116,11 @@ class Known:
     rotations: tuple[Rotation, ...] = ()
     # Whether there may be federated peers at all: the bundle endpoint is on.
     publishes: bool = False
+
+    @cached_property
+    def least_acknowledged(self) -> int:
+        """What even the last of the clients has acknowledged."""
+        return min((one.acknowledged for one in self.clients), default=sys.maxsize)
 
     def find(self, authority: str | None) -> KnownAuthority | None:
         """The authority of this id; None when it is over, or none was named."""

@@ -95,6 +95,12 @@ def of_state(connection: Connection, *states: State) -> list[AuthorityRow]:
     return [_row(row) for row in connection.execute(query.order_by(table.c.generation, table.c.id))]
 
 
+def of_owner(connection: Connection, owner: str) -> list[AuthorityRow]:
+    """All that an owner ever had."""
+    query = select(tables.authority).where(tables.authority.c.owner == owner)
+    return [_row(row) for row in connection.execute(query)]
+
+
 def find(connection: Connection, authority: str) -> AuthorityRow | None:
     """The authority of this id."""
     query = select(tables.authority).where(tables.authority.c.id == authority)

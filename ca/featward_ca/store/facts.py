@@ -18,7 +18,7 @@ from featward_ca.rotation.known import (
 from featward_ca.rotation.states import State
 from featward_ca.settings import Lifetimes
 from featward_ca.store import rotation_rows, tables
-from featward_ca.store.authority_rows import AuthorityRow, of_state
+from featward_ca.store.authority_rows import AuthorityRow, of_owner, of_state
 from featward_ca.store.svids import OWN_METHOD, RENEWING_METHODS
 
 # Whoever was answered with a new SVID and does not say what it uses is taken to use it after this
@@ -99,6 +99,8 @@ def _returning(
     newest = (
         select(svid.c.lineage, func.max(svid.c.not_after).label("end"))
         .where(svid.c.certificate.is_not(None))
+        # For the index: of all others the end is too long ago.
+        .where(svid.c.not_after > now - lifetimes.reattest_grace)
         .group_by(svid.c.lineage)
         .subquery()
     )
@@ -123,7 +125,7 @@ def _in_use(rows: list[Row[Any]], now: float) -> Row[Any]:
 
 def _authorities(connection: Connection) -> tuple[KnownAuthority, ...]:
     rows = of_state(connection, *PRESENT)
-    issuers = {row.id: row for row in of_state(connection, *State) if row.owner == ROOT}
+    issuers = {row.id: row for row in of_owner(connection, ROOT)}
     return tuple(_authority(row, issuers.get(row.issuer or "")) for row in rows)
 
 

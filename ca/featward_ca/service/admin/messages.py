@@ -9,6 +9,9 @@ from featward_ca.rotation.plan import blockers
 from featward_ca.rotation.states import OPEN
 from featward_ca.store.authority_rows import AuthorityRow
 
+# A message of gRPC has 4 MB at most, which twelve thousand clients would fill.
+_LISTED = 1000
+
 
 def authority(row: AuthorityRow, live_svids: int = 0) -> authority_pb2.Authority:
     """One authority."""
@@ -57,9 +60,11 @@ def step_response(
     return authority_pb2.StepResponse(
         authority=authority(row, signed.get(row.id, 0)) if row else None,
         rotation=rotation(answer.rotation, known) if answer.rotation else None,
-        blockers=_blockers(answer.blockers),
-        breaks=answer.breaks,
+        blockers=_blockers(answer.blockers[:_LISTED]),
+        breaks=answer.breaks[:_LISTED],
         changed=answer.changed,
+        blockers_left_out=max(0, len(answer.blockers) - _LISTED),
+        breaks_left_out=max(0, len(answer.breaks) - _LISTED),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from featward.authority.v1 import authority_pb2
 from featward_ca.errors import MalformedRequestError, NotPermittedError
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.carry_out import By, listed
 from featward_ca.rotation.orders import Answer, Order
 from featward_ca.rotation.states import Progress
 from featward_ca.service.admin.messages import step_response
@@ -96,7 +96,7 @@ async def _answered(office: Office, answer: Answer, call: Call) -> authority_pb2
     if not answer.changed:
         call.remark.detail = f"nothing changed; {len(answer.blockers)} in the way"
     elif answer.breaks:
-        call.remark.detail = f"forced; breaks: {'; '.join(answer.breaks)}"
+        call.remark.detail = f"forced; breaks: {listed(answer.breaks)}"
     core = office.core
     signed = await core.store.read(lambda c: svids.live_by_authority(c, core.clock.now()))
     return step_response(answer, await core.schedule.known(), signed)

@@ -258,18 +258,22 @@ class StepRequest(_message.Message):
     def __init__(self, authority: _Optional[str] = ..., generation: _Optional[int] = ..., force: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StepResponse(_message.Message):
-    __slots__ = ("authority", "rotation", "blockers", "breaks", "changed")
+    __slots__ = ("authority", "rotation", "blockers", "breaks", "changed", "blockers_left_out", "breaks_left_out")
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     ROTATION_FIELD_NUMBER: _ClassVar[int]
     BLOCKERS_FIELD_NUMBER: _ClassVar[int]
     BREAKS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKERS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    BREAKS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     authority: Authority
     rotation: Rotation
     blockers: _containers.RepeatedCompositeFieldContainer[Blocker]
     breaks: _containers.RepeatedScalarFieldContainer[str]
     changed: bool
-    def __init__(self, authority: _Optional[_Union[Authority, _Mapping]] = ..., rotation: _Optional[_Union[Rotation, _Mapping]] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., breaks: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ...) -> None: ...
+    blockers_left_out: int
+    breaks_left_out: int
+    def __init__(self, authority: _Optional[_Union[Authority, _Mapping]] = ..., rotation: _Optional[_Union[Rotation, _Mapping]] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., breaks: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ..., blockers_left_out: _Optional[int] = ..., breaks_left_out: _Optional[int] = ...) -> None: ...
 
 class Blocker(_message.Message):
     __slots__ = ("kind", "who", "text", "until", "client")
