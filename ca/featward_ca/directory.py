@@ -114,9 +114,11 @@ class Directory:
                 f"the manifests have no Workload {name!r}; they have: {known}"
             ) from None
 
-    def run_by(self, uid: int) -> list[Workload]:
-        """All workloads that a user's processes may be."""
-        return [workload for workload in self.workloads.values() if workload.runs_as(uid)]
+    def run_by(self, uid: int, name: str = "") -> list[Workload]:
+        """All workloads that a user's processes may be, or the one of this name among them."""
+        # The name first: to look up a user costs more.
+        named = [one for one in self.workloads.values() if name in ("", one.name)]
+        return [workload for workload in named if workload.runs_as(uid)]
 
 
 def short_name(environment: str, business_unit: str) -> str:

@@ -85,11 +85,10 @@ class JwtTokens:
         digest = sha256(token.rpartition(".")[0].encode()).digest()
 
         def claim(connection: Connection) -> None:
-            now = self._clock.now()
-            if now >= ends:
+            if self._clock.now() >= ends:
                 # Whose use is forgotten from now on, so it might be bound to another key.
                 raise NotAttestedError("the token has ended")
-            if not jwt_uses.use(connection, digest, key.sha256, ends, now):
+            if not jwt_uses.use(connection, digest, key.sha256, ends):
                 raise NotAttestedError("the token was used before, for another key")
 
         return claim

@@ -15,7 +15,7 @@ def attest(directory: Directory, uid: int | None, name: str) -> Attested:
         raise NotAttestedError(
             "UNIX evidence came over a connection that is not the workload socket"
         )
-    candidates = [workload for workload in directory.run_by(uid) if name in ("", workload.name)]
+    candidates = directory.run_by(uid, name)
     if not candidates:
         raise NotAttestedError(
             f"no Workload{f' {shown(name)}' if name else ''} is attested by uid {uid}"

@@ -4,9 +4,17 @@ time at which something was.
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from featward_ca.store import tables
+
+# Made once: to build a statement costs more than to run it.
+_READ = select(tables.issuance)
+_RAISE = (
+    update(tables.issuance)
+    .where(tables.issuance.c.clock_high < bindparam("now"))
+    .values(clock_high=bindparam("now"))
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class IssuanceRow:
 
 def read(connection: Connection) -> IssuanceRow:
     """What holds at this moment."""
-    row = connection.execute(select(tables.issuance)).one()
+    row = connection.execute(_READ).one()
     halted = None
     if row.halted_at is not None:
         halted = Halted(row.halted_at, row.halted_by or "", row.reason or "")
@@ -53,5 +61,4 @@ def resume(connection: Connection) -> bool:
 
 def raise_clock(connection: Connection, now: float) -> None:
     """Remember that something is signed at this moment."""
-    table = tables.issuance
-    connection.execute(update(table).where(table.c.clock_high < now).values(clock_high=now))
+    connection.execute(_RAISE, {"now": now})

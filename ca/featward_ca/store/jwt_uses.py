@@ -1,6 +1,6 @@
 """Statements over JWTs that were used: for which key each was good. Only a token's hash is kept."""
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
@@ -8,11 +8,8 @@ from featward_ca.store import tables
 _table = tables.jwt_use
 
 
-def use(
-    connection: Connection, token_sha256: bytes, spki_sha256: bytes, expires_at: float, now: float
-) -> bool:
-    """Bind a token to a key; False: it is bound to another one."""
-    connection.execute(delete(_table).where(_table.c.expires_at <= now))
+def use(connection: Connection, token_sha256: bytes, spki_sha256: bytes, expires_at: float) -> bool:
+    """Bind a token to a key; False: it is bound to another one. Pruning deletes those that are over."""
     kind = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement: sqlite.Insert | postgresql.Insert = kind.insert(_table)
     row = {"token_sha256": token_sha256, "spki_sha256": spki_sha256, "expires_at": expires_at}

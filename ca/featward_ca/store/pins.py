@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Executable, delete, select
+from sqlalchemy import ColumnElement, Connection, Executable, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
 
 _table = tables.namespace_pin
+# Made once: to build a statement costs more than to run it.
+_FIND = (
+    select(_table.c.business_unit)
+    .where(_table.c.cluster == bindparam("of_cluster"))
+    .where(_table.c.namespace == bindparam("named"))
+)
 
 
 @dataclass(frozen=True)
@@ -22,13 +28,16 @@ class PinRow:
 
 def find(connection: Connection, cluster: str, namespace: str) -> str | None:
     """The business unit that a namespace is pinned to."""
-    return connection.execute(
-        select(_table.c.business_unit).where(_is(cluster, namespace))
-    ).scalar_one_or_none()
+    of = {"of_cluster": cluster, "named": namespace}
+    unit: str | None = connection.execute(_FIND, of).scalar_one_or_none()
+    return unit
 
 
 def pin(connection: Connection, row: PinRow) -> str:
     """Pin a namespace, unless it is pinned; returns to what."""
+    # Nearly always it is, and a look costs less than an insert that comes to nothing.
+    if pinned := find(connection, row.cluster, row.namespace):
+        return pinned
     connection.execute(_insert(connection), vars(row))
     found = find(connection, row.cluster, row.namespace)
     return row.business_unit if found is None else found

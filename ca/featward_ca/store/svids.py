@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
-from sqlalchemy import Connection, Executable, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Executable, Row, Text, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
@@ -98,6 +99,21 @@ class Live:
     first_end: int | None
 
 
+_of = bindparam("of", type_=Text())
+# Made once: to build a statement costs more than to run it.
+_FIND = select(tables.svid).where(tables.svid.c.serial == _of)
+_SUCCESSOR = select(tables.svid).where(tables.svid.c.renewed_from == _of)
+_LINEAGE = select(tables.lineage).where(tables.lineage.c.id == _of)
+_END = (
+    select(func.max(tables.svid.c.not_after))
+    .where(tables.svid.c.lineage == _of)
+    .where(tables.svid.c.certificate.is_not(None))
+)
+_COMPLETE = (
+    update(tables.svid).where(tables.svid.c.serial == _of).values(certificate=bindparam("made"))
+)
+
+
 def add_lineages(connection: Connection, rows: Sequence[LineageRow]) -> None:
     """Start lineages."""
     if rows:
@@ -113,13 +129,14 @@ def add(connection: Connection, rows: Sequence[SvidRow]) -> set[str]:
         connection.execute(insert(tables.svid), first)
     stored = {row["serial"] for row in first}
     if renewed := [vars(row) for row in rows if row.renewed_from is not None]:
-        stored |= set(connection.scalars(_insert_renewals(connection), renewed))
+        stored |= set(connection.scalars(_insert_renewals(connection.dialect.name), renewed))
     return stored
 
 
-def _insert_renewals(connection: Connection) -> Executable:
+@cache
+def _insert_renewals(dialect: str) -> Executable:
     """Each database has this statement in a dialect of its own."""
-    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
+    kind = sqlite if dialect == "sqlite" else postgresql
     statement: sqlite.Insert | postgresql.Insert = kind.insert(tables.svid)
     ours = statement.on_conflict_do_nothing(index_elements=["renewed_from"])
     return ours.returning(tables.svid.c.serial)
@@ -127,13 +144,8 @@ def _insert_renewals(connection: Connection) -> Executable:
 
 def complete(connection: Connection, certificates: Sequence[tuple[str, bytes]]) -> None:
     """Store the signed certificates of intents, by serial."""
-    statement = (
-        update(tables.svid)
-        .where(tables.svid.c.serial == bindparam("of"))
-        .values(certificate=bindparam("made"))
-    )
     rows = [{"of": serial, "made": certificate} for serial, certificate in certificates]
-    connection.execute(statement, rows)
+    connection.execute(_COMPLETE, rows)
 
 
 def release(connection: Connection, serials: Sequence[str]) -> None:
@@ -151,9 +163,7 @@ def release_interrupted(connection: Connection, alive: Collection[str]) -> None:
 
 def find(connection: Connection, serial: str) -> SvidRow | None:
     """The SVID with this serial (lower-case hex)."""
-    row = connection.execute(
-        select(tables.svid).where(tables.svid.c.serial == serial)
-    ).one_or_none()
+    row = connection.execute(_FIND, {"of": serial}).one_or_none()
     return _svid(row) if row else None
 
 
@@ -166,31 +176,25 @@ def every(connection: Connection) -> list[SvidRow]:
 
 def successor(connection: Connection, serial: str) -> SvidRow | None:
     """What was renewed from this serial."""
-    row = connection.execute(
-        select(tables.svid).where(tables.svid.c.renewed_from == serial)
-    ).one_or_none()
+    row = connection.execute(_SUCCESSOR, {"of": serial}).one_or_none()
     return _svid(row) if row else None
 
 
 def lineage(connection: Connection, lineage_id: str) -> LineageRow:
     """The lineage with this id, which a stored SVID names."""
-    row = connection.execute(select(tables.lineage).where(tables.lineage.c.id == lineage_id)).one()
+    row = connection.execute(_LINEAGE, {"of": lineage_id}).one()
     return LineageRow(**row._mapping)
 
 
 def find_lineage(connection: Connection, lineage_id: str) -> LineageRow | None:
     """The lineage with this id, which somebody else names."""
-    row = connection.execute(
-        select(tables.lineage).where(tables.lineage.c.id == lineage_id)
-    ).one_or_none()
+    row = connection.execute(_LINEAGE, {"of": lineage_id}).one_or_none()
     return LineageRow(**row._mapping) if row else None
 
 
 def end_of_lineage(connection: Connection, lineage_id: str) -> int | None:
     """When the last SVID of a lineage ends."""
-    table = tables.svid
-    mine = (table.c.lineage == lineage_id) & table.c.certificate.is_not(None)
-    end: int | None = connection.execute(select(func.max(table.c.not_after)).where(mine)).scalar()
+    end: int | None = connection.execute(_END, {"of": lineage_id}).scalar()
     return end
 
 

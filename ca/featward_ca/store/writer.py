@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from featward_ca.store.changes import Changes
 from featward_ca.store.groups import Groups
-from featward_ca.store.pieces import Work, not_read, not_written, one_by_one
+from featward_ca.store.pieces import Work, not_read, not_written, together
 
 _Result = TypeVar("_Result")
 
@@ -78,6 +78,6 @@ class LoopStore:
 
     async def _commit(self, group: list[Work]) -> list[Any]:
         try:
-            return one_by_one(self._engine, group)
+            return together(self._engine, group)
         except SQLAlchemyError as error:
             raise not_written(error, len(group)) from error
