@@ -86,7 +86,7 @@ class SmallDisk:
             self.server.execute(ballast)
 
     def make_room(self) -> None:
-        self.server.execute(f"COPY (SELECT 1) TO PROGRAM 'rm {self._file}'")
+        self.server.execute(f"COPY (SELECT 1) TO PROGRAM 'cat && rm {self._file}'")
 
     @property
     def _file(self) -> str:
@@ -118,7 +118,7 @@ def small_disk() -> Iterator[SmallDisk]:
                 yield SaidToBeFull(server, url)
             return
         place = f"{server.folder}/disk/space"
-        server.execute(f"COPY (SELECT 1) TO PROGRAM 'mkdir -m 700 {place}'")
+        server.execute(f"COPY (SELECT 1) TO PROGRAM 'cat && mkdir -m 700 {place}'")
         server.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
         # It ends with its server: to drop it is a checkpoint, which may yet meet the full disk.
         server.execute("CREATE DATABASE small TABLESPACE small")
