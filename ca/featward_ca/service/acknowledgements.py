@@ -49,6 +49,7 @@ class AckBook:
         self._attested: list[Told] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._order = asyncio.Lock()
 
     def heard(self, stream: Stream, message: identity_pb2.WatchIdentityRequest) -> None:
         """Take down what a message says of its sender. Raises MalformedRequestError."""
@@ -81,6 +82,11 @@ class AckBook:
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        # What was begun before is stored before, and so it is when this returns.
+        async with self._order:
+            await self._flush()
+
+    async def _flush(self) -> None:
         news, self._news = self._news, {}
         attested, self._attested = self._attested, []
         try:
