@@ -120,21 +120,26 @@ class Schedule:
         return None
 
     async def _check_root(self, known: Known) -> None:
-        if known.of(ROOT, State.REQUESTED, State.PREPARED, State.ACTIVE):
-            if all(one.not_after > known.now for one in known.of(ROOT, State.ACTIVE)):
-                return
-        elif not await self._store.read(authority_rows.any_made):
+        if _has_root(known) or not await self._store.read(authority_rows.any_made):
             return
-        raise ConfigurationError(
-            "the environment's root has expired, or its key was given up, and nothing that it signed"
-            " is accepted any more; make a new one: featward ca recover root"
-        )
+        # Read again, for another replica may have made the first root between the two readings.
+        if not _has_root(await self.known()):
+            raise ConfigurationError(
+                "the environment's root has expired, or its key was given up, and nothing that it"
+                " signed is accepted any more; make a new one: featward ca recover root"
+            )
 
 
 def terms(directory: Directory, lifetimes: Lifetimes) -> Terms:
     """What the manifests want."""
     units = {unit: path_prefix(directory.environment, unit) for unit in directory.business_units}
     return Terms(directory.trust_domain, lifetimes, {PLATFORM: PLATFORM_PREFIX} | units)
+
+
+def _has_root(known: Known) -> bool:
+    """Whether there is a root, or will be, and none in use has expired."""
+    made = known.of(ROOT, State.REQUESTED, State.PREPARED, State.ACTIVE)
+    return bool(made) and all(one.not_after > known.now for one in known.of(ROOT, State.ACTIVE))
 
 
 def _is_stale(failure: CaError) -> bool:

@@ -18,8 +18,9 @@ from featward_ca.errors import StoreError, SvidClonedError
 from featward_ca.issuer import IssuedSvid
 from featward_ca.replicas import DEAD_LOOKS
 from featward_ca.requests import keys_of
+from featward_ca.rotation.known import ROOT
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import audit, replica_rows
+from featward_ca.store import audit, authority_rows, replica_rows
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.replica_rows import everybody
 from featward_ca.store.store import Connection
@@ -51,6 +52,26 @@ async def test_replicas_that_start_at_once_make_one_root_and_one_authority_each(
         assert {generation for _, generation, _ in generations(core)} == {1}
         assert len(core.authorities.rows) == 4
         await issue(core, NAME)
+
+
+async def test_a_first_root_made_by_another_replica_meanwhile_is_not_a_lost_one(
+    open_core: OpenCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    any_made = authority_rows.any_made
+
+    async def start() -> None:
+        await open_core()
+
+    def once_the_other_has_started(connection: Connection) -> bool:
+        monkeypatch.setattr(authority_rows, "any_made", any_made)
+        asyncio.run_coroutine_threadsafe(start(), loop).result(30)
+        return any_made(connection)
+
+    monkeypatch.setattr(authority_rows, "any_made", once_the_other_has_started)
+    core = await open_core()
+    assert authority_rows.any_made is any_made
+    assert [owner for owner, _, _ in generations(core)].count(ROOT) == 1
 
 
 async def test_replicas_rotate_once(pair: tuple[Core, Core], clock: FakeClock) -> None:
