@@ -46,6 +46,20 @@ class SystemClock:
             await asyncio.sleep(min(left, _STEP))
 
 
+async def sleep_or(clock: Clock, moment: float, event: asyncio.Event) -> None:
+    """Return when `clock` has reached `moment`, or sooner when the event is set; it is cleared."""
+    waits = [
+        asyncio.create_task(clock.sleep_until(moment)),
+        asyncio.create_task(event.wait()),
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    event.clear()
+
+
 async def wait_steadily(clock: Clock, seconds: float) -> bool:
     """Wait for so long by a clock that nobody can set; whether ours agrees with it."""
     began, ahead = time.monotonic(), clock.now() - time.monotonic()

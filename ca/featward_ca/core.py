@@ -25,7 +25,7 @@ from featward_ca.attest.reviews import TokenReviewer
 from featward_ca.authorities import Authorities
 from featward_ca.bans import Bans
 from featward_ca.batch import Batch
-from featward_ca.clock import Clock, wait_steadily
+from featward_ca.clock import Clock, sleep_or, wait_steadily
 from featward_ca.directory import Directory
 from featward_ca.errors import CaError, ConfigurationError
 from featward_ca.federation.foreign import Foreign
@@ -208,7 +208,7 @@ class Core:
     async def keep_tending(self) -> None:
         """Follow the schedule, and every edit of the manifests, until cancelled."""
         while True:
-            await self._wait_until_due()
+            await sleep_or(self.clock, self._due, self._edited)
             await self.tend()
 
     async def follow_changes(self) -> None:
@@ -254,7 +254,7 @@ class Core:
         while True:
             if await wait_steadily(self.clock, _PRUNE_SECONDS):
                 await self.prune()
-            await self.settle_audit()
+                await self.settle_audit()
 
     def take_over(self, directory: Directory) -> None:
         """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing
@@ -292,18 +292,6 @@ class Core:
         await self.tend()
         # The schedule waits for a moment that may have come nearer.
         self._edited.set()
-
-    async def _wait_until_due(self) -> None:
-        waits = [
-            asyncio.create_task(self.clock.sleep_until(self._due)),
-            asyncio.create_task(self._edited.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        self._edited.clear()
 
 
 def lock_data(data: Path) -> int:

@@ -9,6 +9,7 @@ import logging
 from featward.identity.spiffe import SpiffeId
 from featward.logs import fields
 from featward_ca.attest import Attested, Method
+from featward_ca.clock import sleep_or
 from featward_ca.core import Core
 from featward_ca.directory import Workload
 from featward_ca.errors import CaError
@@ -79,16 +80,7 @@ class OwnIdentity:
     async def _until_due(self) -> None:
         """Return when the SVID in use is due, and not when the one of before would have been."""
         while self._core.clock.now() < self._renew_at:
-            self._moved.clear()
-            waits = [
-                asyncio.create_task(self._core.clock.sleep_until(self._renew_at)),
-                asyncio.create_task(self._moved.wait()),
-            ]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
+            await sleep_or(self._core.clock, self._renew_at, self._moved)
 
     async def keep_trust(self) -> None:
         """Follow changes of the trust, until cancelled."""

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable
 
 from featward.logs import fields
-from featward_ca.clock import Clock
+from featward_ca.clock import Clock, sleep_or
 from featward_ca.errors import StoreError
-from featward_ca.store import replica_rows
+from featward_ca.store import audit, replica_rows
 from featward_ca.store.replica_rows import ReplicaRow
 from featward_ca.store.store import Connection, Store
 
@@ -91,7 +91,7 @@ class Replicas:
                     await self.beat()
             except StoreError as error:
                 _log.error("no heartbeat", extra=fields(error=str(error)))
-            await self._wait()
+            await sleep_or(self._clock, self._clock.now() + BEAT_SECONDS, self._soon)
 
     def _row(self) -> ReplicaRow:
         return ReplicaRow(
@@ -124,18 +124,6 @@ class Replicas:
         closed = await self._store.exclusive(work)
         _log.warning("replicas are dead", extra=fields(names=names))
         _say(closed)
-
-    async def _wait(self) -> None:
-        waits = [
-            asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + BEAT_SECONDS)),
-            asyncio.ensure_future(self._soon.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        self._soon.clear()
 
 
 def _say(closed: int) -> None:
