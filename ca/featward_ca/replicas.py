@@ -52,7 +52,12 @@ class Replicas:
                 replica_rows.remove(
                     connection, [other.id for other in replica_rows.everybody(connection)]
                 )
-            return replica_rows.join(connection, row, now)
+            replica_rows.join(connection, row)
+            closed = replica_rows.close_interrupted(connection, now)
+            if alone:
+                # On a shared store another's row with a lower id may still be on its way.
+                audit.settle(connection, audit.newest(connection))
+            return closed
 
         _say(await self._store.exclusive(work))
 

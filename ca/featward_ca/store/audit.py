@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
 from featward_ca.store import tables
 from featward_ca.store.words import word
@@ -56,10 +56,13 @@ class Entry:
     detail: str | None = None
 
 
-_OPEN = (
-    "FROM audit AS a WHERE outcome IN ('intent', 'asked') AND NOT EXISTS (SELECT 1 FROM audit AS b"
-    " WHERE b.request = a.request AND b.outcome NOT IN ('intent', 'asked')"
-    " AND coalesce(b.serial, '') = coalesce(a.serial, ''))"
+_BEFORE = (Outcome.INTENT, Outcome.ASKED)
+_row, _after = tables.audit.c, tables.audit.alias().c
+# A row before, to which there is none after.
+_OPEN = _row.outcome.in_(_BEFORE) & ~exists().where(
+    (_after.request == _row.request)
+    & _after.outcome.not_in(_BEFORE)
+    & (func.coalesce(_after.serial, "") == func.coalesce(_row.serial, ""))
 )
 
 
@@ -84,10 +87,9 @@ def close_interrupted(connection: Connection, now: float, alive: Collection[str]
     """Give every row before, to which there is none after, the outcome *interrupted*, but for
     those of the replicas that are alive; returns their number.
     """
-    query = text(
-        f"SELECT * {_OPEN} AND id > (SELECT audit FROM settled) AND replica NOT IN :alive"  # noqa: S608  # _OPEN is ours
-    ).bindparams(bindparam("alive", expanding=True))
-    open_intents = connection.execute(query, {"alive": list(alive)}).all()
+    unsettled = _row.id > select(tables.settled.c.audit).scalar_subquery()
+    query = select(tables.audit).where(_OPEN & unsettled & _row.replica.not_in(alive))
+    open_intents = connection.execute(query.order_by(_row.id)).all()
     for row in open_intents:
         entry = _entry(row)
         detail = _UNSIGNED if entry.outcome is Outcome.INTENT else _UNDONE
@@ -110,8 +112,8 @@ def settled(connection: Connection) -> int:
 
 def first_open(connection: Connection, after: int, until: int) -> int | None:
     """The first row of these that has no outcome yet; `until` is one of them."""
-    query = text(f"SELECT min(id) {_OPEN} AND id > :after AND id <= :until")
-    found: int | None = connection.execute(query, {"after": after, "until": until}).scalar()
+    some = (_row.id > after) & (_row.id <= until)
+    found: int | None = connection.execute(select(func.min(_row.id)).where(_OPEN & some)).scalar()
     return found
 
 

@@ -28,15 +28,9 @@ _HERE = (
 )
 
 
-def join(connection: Connection, row: ReplicaRow, now: float) -> int:
-    """Add a process, before anything is written under its name, and end what was begun by those
-    that are not there. Returns how many intents that were.
-    """
+def join(connection: Connection, row: ReplicaRow) -> None:
+    """Add a process, before anything is written under its name."""
     connection.execute(insert(tables.replica).values(vars(row)))
-    closed = close_interrupted(connection, now)
-    if len(everybody(connection)) == 1:
-        audit.settle(connection, audit.newest(connection))
-    return closed
 
 
 def beat(connection: Connection, row: ReplicaRow) -> bool:
