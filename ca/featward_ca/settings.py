@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featward.manifests.platform import AUTHORITY_TTLS
+from featward.manifests.text import in_text
 from featward_ca.errors import ConfigurationError
 
 MINUTE = 60.0
@@ -92,8 +93,8 @@ class Lifetimes:
         """Raise ConfigurationError for a set of lifetimes that can't hold together."""
         if not self.unsafe_short and not SVID_FLOOR <= self.svid <= SVID_CEILING:
             raise ConfigurationError(
-                f"an SVID lifetime of {_span(self.svid)} is outside of {_span(SVID_FLOOR)} to"
-                f" {_span(SVID_CEILING)}; change svidTTL of the Environment (for tests,"
+                f"an SVID lifetime of {in_text(self.svid)} is outside of {in_text(SVID_FLOOR)} to"
+                f" {in_text(SVID_CEILING)}; change svidTTL of the Environment (for tests,"
                 " --unsafe-short-lives lifts the floor)"
             )
         if self.svid < 1:
@@ -107,14 +108,14 @@ class Lifetimes:
         least = AUTHORITY_TTLS * self.svid
         if lifetime < least:
             raise ConfigurationError(
-                f"the authority of {owner} would live {_span(lifetime)}, less than {AUTHORITY_TTLS}"
-                f" x the SVID lifetime of {_span(self.svid)} = {_span(least)}; lengthen"
+                f"the authority of {owner} would live {in_text(lifetime)}, less than {AUTHORITY_TTLS}"
+                f" x the SVID lifetime of {in_text(self.svid)} = {in_text(least)}; lengthen"
                 " authority.lifetime or shorten svidTTL"
             )
         if lifetime > self.root:
             raise ConfigurationError(
-                f"the authority of {owner} would live {_span(lifetime)}, longer than the root's"
-                f" {_span(self.root)}; shorten authority.lifetime"
+                f"the authority of {owner} would live {in_text(lifetime)}, longer than the root's"
+                f" {in_text(self.root)}; shorten authority.lifetime"
             )
 
 
@@ -178,11 +179,3 @@ def embedded_file(data: Path) -> Path:
 def embedded_store(data: Path) -> str:
     """The same as a store's address."""
     return f"sqlite:///{embedded_file(data).absolute()}"
-
-
-def _span(seconds: float) -> str:
-    """Seconds in the largest unit that divides them: ``604800`` is ``7d``."""
-    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"

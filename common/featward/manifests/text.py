@@ -36,10 +36,10 @@ def seconds(duration: str) -> int:
     )
 
 
-def in_text(duration: int) -> str:
+def in_text(duration: float) -> str:
     """Seconds as a manifest says them, in the largest unit that divides them: 604,800 is ``7d``."""
-    unit = next(unit for unit in "dhms" if duration % _UNITS[unit] == 0)
-    return f"{duration // _UNITS[unit]}{unit}"
+    unit = next((one for one in "dhm" if duration and duration % _UNITS[one] == 0), "s")
+    return f"{duration / _UNITS[unit]:g}{unit}"
 
 
 def rate_parts(rate: str) -> tuple[int, int]:
