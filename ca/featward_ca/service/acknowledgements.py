@@ -100,7 +100,8 @@ class AckBook:
 
     def _keep(self, attested: list[Told], news: dict[Stream, _News]) -> None:
         """For the next time; of streams that have ended meanwhile one line for each client, because
-        clients come and go for as long as the store is away.
+        clients come and go for as long as the store is away. What an ended stream said whose client
+        could not be looked up is dropped: the client says it again when it comes back.
         """
         open_ = {stream: one for stream, one in news.items() if stream in self._streams}
         ended = {stream: one for stream, one in news.items() if stream not in self._streams}
