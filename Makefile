@@ -46,7 +46,7 @@ cargo-test: $(VENV)/.engine ## The engine's own tests
 # Two at a time, for they wait more than they compute; a module's tests stay together, as they share servers.
 .PHONY: pytest
 pytest: $(VENV)/.engine | postgresql ## The tests in Python, with real servers
-	$(BIN)/pytest --durations=10 --numprocesses=$(or $(WORKERS),2) --dist=loadfile $(PYTEST_OPTIONS)
+	$(BIN)/pytest --durations=10 --numprocesses=2 --dist=loadfile $(PYTEST_OPTIONS)
 
 # The tests start a server of their own; pg_config or Debian's folder says where its programs are.
 .PHONY: postgresql

@@ -1,6 +1,5 @@
 """What docs/attestation.md tells people to write is taken by check, the CA, an API server and the sidecar."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +48,11 @@ def test_the_manifests_of_the_page_are_right(info: str, tmp_path: Path) -> None:
         assert not job.fits("github", claims)
 
 
-def test_the_sidecars_configuration_of_the_page_is_right() -> None:
-    # Not pytest's folder, whose long name leaves no room for the path of a socket.
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sidecar.yaml"
-        (file.parent / "manifests").mkdir()
-        file.write_text(block("sidecar"))
-        assert load(file, {}, {}).identity.evidence_kind == "kubernetes"
+def test_the_sidecars_configuration_of_the_page_is_right(tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    file = tmp_path / "sidecar.yaml"
+    file.write_text(block("sidecar"))
+    assert load(file, {}, {}).identity.evidence_kind == "kubernetes"
 
 
 @pytest.mark.timeout(BUILD_SECONDS)
