@@ -97,6 +97,16 @@ async def test_the_platform_does_not_move_to_a_new_root_past_a_token(served: Ser
     assert core.authorities.root_sha256 == sha256(core.authorities.root.row.der).digest()
 
 
+async def test_a_token_that_names_the_root_of_both_stops_no_platform_authority(
+    served: Served,
+) -> None:
+    await served.admin.CreateJoinToken(authority_pb2.CreateJoinTokenRequest(workload=NAME))
+    platform = await served.admin.Prepare(authority_pb2.StepRequest(authority="platform"))
+    moved = await served.admin.Activate(authority_pb2.StepRequest(authority=platform.authority.id))
+    assert not moved.blockers
+    assert moved.changed
+
+
 @pytest.mark.parametrize(("unsafe", "grace"), [(False, DAY), (True, 200.0)])
 async def test_a_scope_row_is_kept_until_nothing_that_it_signed_may_be_renewed(
     open_core: OpenCore, clock: FakeClock, unsafe: bool, grace: float
