@@ -88,7 +88,7 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if origin is tuple:
-        return f"list of {_type(arguments[0], [])}"
+        return f"list of {_type(arguments[0], [])}{_most(metadata)}"
     if annotation is str:
         return _expected(metadata) or "text"
     if annotation is int:
@@ -106,6 +106,12 @@ def _bounds(metadata: list[Any]) -> str:
     low = next((one.ge for one in metadata if getattr(one, "ge", None) is not None), None)
     high = next((one.le for one in metadata if getattr(one, "le", None) is not None), None)
     return f", {low} to {high}" if low is not None and high is not None else ""
+
+
+def _most(metadata: list[Any]) -> str:
+    """How many there may be; the grammar of an item has commas of its own."""
+    most = next((one.max_length for one in metadata if hasattr(one, "max_length")), None)
+    return f" (at most {most})" if most else ""
 
 
 def _default(info: FieldInfo) -> str:

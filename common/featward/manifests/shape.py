@@ -229,5 +229,5 @@ _BOUNDS = {
     "string_too_long": ("at most {} characters", "max_length"),
     "string_too_short": ("at least {} character", "min_length"),
     "too_short": ("at least {} item", "min_length"),
-    "too_long": ("at most {} item", "max_length"),
+    "too_long": ("at most {} items", "max_length"),
 }
