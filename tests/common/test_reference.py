@@ -1,7 +1,9 @@
 """The reference page of the manifests says what the models read."""
 
+import re
 from pathlib import Path
 
+from featward.manifests import load_texts
 from featward.manifests.document import KINDS
 from featward.manifests.reference import page
 
@@ -21,3 +23,10 @@ def test_every_key_has_a_meaning() -> None:
 def test_every_kind_has_a_section() -> None:
     for kind in KINDS:
         assert f"\n## {kind}\n" in page()
+
+
+def test_every_example_is_right_in_itself() -> None:
+    examples = re.findall(r"^```yaml\n(.*?)^```$", page(), re.MULTILINE | re.DOTALL)
+    loaded = load_texts([(str(number), text) for number, text in enumerate(examples)])
+    assert loaded.findings == ()
+    assert {document.kind for document in loaded.documents} == set(KINDS)

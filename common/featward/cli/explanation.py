@@ -25,6 +25,11 @@ def show_decision(decision: dict[str, Any]) -> None:
     console.print(f"[bold {colour}]{outcome}[/] ({decision['reason']})")
     for label, value in _rows(decision):
         console.print(f"  [dim]{label:<16}[/]{escape(value)}")
+    for name in decision["without_approval"]:
+        console.print(
+            f"\n{escape(name)} grants it, and its business unit has not consented: "
+            f"[bold]featward approve {escape(name)}[/]"
+        )
     if decision["request"]:
         console.print(f"\nTo ask for it: [bold]{escape(decision['request'])}[/]")
 
@@ -80,6 +85,7 @@ def _rows(decision: dict[str, Any]) -> list[tuple[str, str]]:
             ", ".join(f"{charge['cost']} by {charge['binding']}" for charge in decision["charges"]),
         ),
         ("nearest binding", _nearest(nearest) if nearest else ""),
+        ("not approved", ", ".join(decision["without_approval"])),
         ("policy", decision["digest"]),
     ]
     return [(label, value) for label, value in rows if value]

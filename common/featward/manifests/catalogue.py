@@ -11,16 +11,19 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from featward.identity.spiffe import SpiffeId
+from featward.manifests.digest import binding_digest
 from featward.manifests.document import AnyModel, Document
 from featward.manifests.feature_binding import FeatureBinding, Subject
 from featward.manifests.feature_set import FeatureSet
+from featward.manifests.governance import GrantApproval
 from featward.manifests.model import BUSINESS_UNIT_LABEL
 from featward.manifests.platform import BusinessUnit, Ceiling, Environment, Namespace, Workload
 
-__all__ = ["Binding", "Catalogue", "Listing", "Set"]
+__all__ = ["Approval", "Binding", "Catalogue", "Listing", "Set"]
 
 Set: TypeAlias = Document[FeatureSet]
 Binding: TypeAlias = Document[FeatureBinding]
+Approval: TypeAlias = Document[GrantApproval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Catalogue:
         self.workloads: dict[tuple[str, str], Document[Workload]] = {}
         self.feature_sets: dict[tuple[str, str], Set] = {}
         self.bindings: dict[tuple[str, str], Binding] = {}
+        self.approvals: dict[str, Approval] = {}
         # Each second document of a name, with the first.
         self.duplicates: list[tuple[Document[AnyModel], Document[AnyModel]]] = []
         # What ("feature set", "driver-stats") is declared by a malformed document, and so is not here.
@@ -148,6 +152,32 @@ class Catalogue:
             found[namespace, binding.model.spec.feature_set.name].append(binding)
         return dict(found)
 
+    @cached_property
+    def approvals_of(self) -> dict[tuple[str, str], list[Approval]]:
+        """The approvals that name each binding, by namespace and name, valid or not."""
+        found: defaultdict[tuple[str, str], list[Approval]] = defaultdict(list)
+        for _, approval in sorted(self.approvals.items()):
+            named = approval.model.spec.binding
+            found[named.namespace, named.name].append(approval)
+        return dict(found)
+
+    def approval_of(self, binding: Binding) -> Approval | None:
+        """The consent to a binding as it is now written: of its own business unit, the one that lasts longest.
+
+        Whether it still lasts is for the engine to say, by date.
+        """
+        metadata = binding.model.metadata
+        named = self.approvals_of.get((metadata.namespace, metadata.name), ())
+        if not named:
+            return None
+        unit, digest = self.business_unit_of(metadata.namespace), binding_digest(binding.model)
+        given = [
+            one
+            for one in named
+            if (one.model.spec.business_unit, one.model.spec.binding_digest) == (unit, digest)
+        ]
+        return max(given, key=lambda one: one.model.spec.expires, default=None)
+
     def _add(self, document: Document[Any]) -> None:
         table, key = self._slot(document.model)
         first = table.setdefault(key, document)
@@ -168,3 +198,5 @@ class Catalogue:
                 return self.feature_sets, (model.metadata.namespace, model.metadata.name)
             case FeatureBinding():
                 return self.bindings, (model.metadata.namespace, model.metadata.name)
+            case GrantApproval():
+                return self.approvals, model.metadata.name

@@ -10,13 +10,14 @@ from typing import Generic, TypeAlias, TypeVar
 from featward.manifests.feature_binding import FeatureBinding
 from featward.manifests.feature_set import FeatureSet
 from featward.manifests.findings import Finding
+from featward.manifests.governance import GrantApproval
 from featward.manifests.platform import BusinessUnit, Environment, Namespace, Workload
 from featward.strictyaml import Path, Place, places, show_path
 
 __all__ = ["KINDS", "AnyModel", "Document", "SourceFile"]
 
 AnyModel: TypeAlias = (
-    Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding
+    Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding | GrantApproval
 )
 KINDS: dict[str, type[AnyModel]] = {
     "Environment": Environment,
@@ -25,6 +26,7 @@ KINDS: dict[str, type[AnyModel]] = {
     "Workload": Workload,
     "FeatureSet": FeatureSet,
     "FeatureBinding": FeatureBinding,
+    "GrantApproval": GrantApproval,
 }
 
 M_co = TypeVar("M_co", bound=AnyModel, covariant=True)

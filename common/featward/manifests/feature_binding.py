@@ -123,6 +123,13 @@ class FeatureBindingSpec(Model):
         description="The last day (UTC) on which the binding holds.",
         json_schema_extra={"format": "date"},
     )
+    recertify_by: Day | None = Field(
+        default=None,
+        description="The last day (UTC) by which the owner has looked at the grant again and written a later "
+        "day here; not after `expires`. `check` warns for the 30 days before. Afterwards the binding is "
+        "overdue, and where its unit's `ceiling.suspendOverdue` says so it grants nothing.",
+        json_schema_extra={"format": "date"},
+    )
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -130,12 +137,25 @@ class FeatureBindingSpec(Model):
             "(has(self.services) && size(self.services) > 0)",
             "expected features or services, found neither",
         ),
+        Rule(
+            "!has(self.recertifyBy) || self.recertifyBy <= self.expires",
+            "expected a recertifyBy not after expires",
+        ),
     )
 
     @model_validator(mode="after")
     def _grants_something(self) -> Self:
         if not self.features and not self.services:
             raise ValueError("expected features or services, found neither")
+        return self
+
+    @model_validator(mode="after")
+    def _recertified_while_it_holds(self) -> Self:
+        # Days of one form sort as texts.
+        if self.recertify_by is not None and self.recertify_by > self.expires:
+            raise ValueError(
+                f"recertifyBy {self.recertify_by} is after {self.expires}, the day on which the binding expires"
+            )
         return self
 
 

@@ -163,15 +163,20 @@ CODES: dict[str, Code] = {
         "Callers without identity are allowed in a mode that refuses them."
     ),
     # Grants
-    "grant-across-business-units": Code("A binding grants to a workload of another business unit."),
+    "grant-across-business-units": Code(
+        "A binding grants to a workload of another business unit without a GrantApproval. It is left out.",
+        blocks=False,
+    ),
     "foreign-trust-domain": Code(
-        "A binding grants to an identity of a trust domain that its environment does not federate with."
+        "A binding grants to an identity of another environment, or of a trust domain that its environment "
+        "does not federate with."
     ),
     "subject-not-a-workload": Code(
         "A binding grants to an identity that no workload of a business unit has."
     ),
     "above-ceiling": Code(
-        "A binding grants features above its business unit's ceiling. They are left out.",
+        "A binding grants features above its business unit's ceiling without a GrantApproval. They are left "
+        "out.",
         blocks=False,
     ),
     "outlives-ceiling": Code("A binding lives longer than its business unit's ceiling allows."),
@@ -179,4 +184,22 @@ CODES: dict[str, Code] = {
         "A binding's version range misses the feature set's version: it does not apply."
     ),
     "expired": Code("A binding has expired: it grants nothing.", blocks=False),
+    # Governance
+    "recertification-due": _warning(
+        "A binding has to be looked at again by its owner within 30 days."
+    ),
+    "recertification-overdue": Code(
+        "A binding was not looked at again in time. It grants nothing where its business unit's ceiling says "
+        "`suspendOverdue`.",
+        blocks=False,
+    ),
+    "approval-void": Code(
+        "A GrantApproval that approves nothing: its binding was edited after it, or belongs to another "
+        "business unit.",
+        blocks=False,
+    ),
+    "approval-expired": Code(
+        "A binding needs a consent that has ended: it grants nothing.", blocks=False
+    ),
+    "approval-without-binding": _warning("A GrantApproval of a binding that is not declared."),
 }

@@ -127,18 +127,23 @@ class Authority(Model):
 
 
 class Ceiling(Model):
-    """What the unit's teams may grant at most. A ceiling narrows grants, and never widens them."""
+    """What the unit's teams may grant at most by themselves. A ceiling narrows grants and never widens them."""
 
     max_sensitivity: int = Field(
         default=3,
         ge=0,
         le=3,
-        description="Features above this sensitivity are granted by no binding.",
+        description="Features above this sensitivity are granted only by a binding with a GrantApproval.",
     )
     max_binding_life: Duration | None = Field(
         default=None,
         description="A binding may expire at most so long from now. Without it any day is allowed.",
         json_schema_extra={"format": "duration"},
+    )
+    suspend_overdue: bool = Field(
+        default=False,
+        description="Whether a binding that is not recertified in time grants nothing until it is. Without it, "
+        "that it is overdue is only reported.",
     )
 
 

@@ -48,8 +48,26 @@ def _kind(name: str, model: type[BaseModel]) -> str:
     return f"## {name}\n\n{_doc(model)}\n\n{example}\n\n{head}{rows}"
 
 
+# Of kinds that `featward init` does not write, because a first folder needs none.
+_EXAMPLES = {
+    "GrantApproval": """\
+apiVersion: featward.dev/v1alpha1
+kind: GrantApproval
+metadata: {name: pricing-scoring}
+spec:
+  binding: {namespace: pricing, name: scoring}
+  bindingDigest: "sha256:a6100286932d2bd8d6601617e74c722226e3ed96243e585c278fca29265c937a"
+  businessUnit: prod.payments
+  reason: agreed with risk for a year
+  expires: "@day@"
+""",
+}
+
+
 def _example(kind: str) -> str:
     """The first document of the kind in what `featward init` writes, without the comments above it."""
+    if kind in _EXAMPLES:
+        return _EXAMPLES[kind].replace("@day@", "2027-03-31")
     folder = files("featward.manifests") / "starter"
     texts = (
         folder.joinpath(name).read_text("utf-8") for name in ("platform.yaml", "driver-stats.yaml")

@@ -203,6 +203,14 @@ Duration: TypeAlias = Annotated[
     ),
     AfterValidator(_check_duration),
 ]
+BindingDigest: TypeAlias = Annotated[
+    str,
+    _text(
+        "^sha256:[0-9a-f]{64}$",
+        "sha256: and 64 hexadecimal digits, as `featward approve` prints them",
+        longest=71,
+    ),
+]
 Rate: TypeAlias = Annotated[
     str,
     _text(

@@ -8,6 +8,7 @@ from featward.manifests.findings import Finding
 from featward.manifests.loading import Loaded
 from featward.manifests.rules.attestation import attestation
 from featward.manifests.rules.federation import federation
+from featward.manifests.rules.governance import governance
 from featward.manifests.rules.grants import grants
 from featward.manifests.rules.lifetimes import lifetimes
 from featward.manifests.rules.references import references
@@ -22,6 +23,7 @@ RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (
     lifetimes,
     serving,
     grants,
+    governance,
 )
 
 

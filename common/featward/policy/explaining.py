@@ -19,6 +19,7 @@ from featward.manifests.naming import (
     require_features,
     require_service,
 )
+from featward.manifests.standing import withholds
 from featward.policy.compiler import Compiler
 from featward.policy.v1.snapshot_pb2 import Binding, Snapshot
 from featward_engine import Policy
@@ -43,7 +44,8 @@ class Explainer:
         service: str | None,
         rows: int,
     ) -> dict[str, Any]:
-        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it.
+        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it, and
+        in `without_approval` the bindings that grant what is missing and lack their business unit's consent.
 
         Raises FeatwardError for what is not declared. To a caller the engine calls that not granted, so as to
         tell nothing of what there is; who asks here has the manifests.
@@ -65,7 +67,11 @@ class Explainer:
         decision: dict[str, Any] = json.loads(policy.decide(json.dumps(question).encode()))
         decision["identity"] = question["identity"]
         decision["nearest_binding"] = _binding(snapshot, decision["nearest"])
-        decision["request"] = _request(wanted, caller, features or [service or ""], decision)
+        names = features or [service or ""]
+        withheld = self._without_approval(caller, served, decision["missing"]) if caller else []
+        decision["without_approval"] = withheld
+        # Where a binding grants it already, another would not help.
+        decision["request"] = None if withheld else _request(wanted, caller, names, decision)
         return decision
 
     def readers(self, feature: str, feature_set: str | None = None) -> list[dict[str, Any]]:
@@ -89,6 +95,22 @@ class Explainer:
         for server in sorted(self._catalogue.served_by):
             found += json.loads(self._compiled(server)[1].grants(caller, self._now))
         return found
+
+    def _without_approval(
+        self, caller: SpiffeId, served: Iterable[Set], missing: list[str]
+    ) -> list[str]:
+        asked = set(missing)
+        for one in served:
+            services = self._catalogue.listing_of(one).services
+            asked.update(*(services.get(name, ()) for name in missing))
+        bindings = [
+            binding
+            for one in served
+            for binding in self._catalogue.bindings_of.get(
+                (one.model.metadata.namespace, one.model.metadata.name), ()
+            )
+        ]
+        return [one.name for one in bindings if withholds(self._catalogue, one, caller, asked)]
 
     def _compile(self, server: SpiffeId) -> tuple[Snapshot, Policy]:
         compiled = self._compiler.compile(server)
