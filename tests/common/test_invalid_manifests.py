@@ -12,8 +12,8 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "manifests"
 BASE = (VECTORS / "base.yaml").read_text()
 NOW = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
 FILES = sorted((VECTORS / "invalid").glob("*.yaml"))
-# What is wrong with a file or folder as a whole is tested below, without a data file.
-WITHOUT_FILE = {"unreadable-file", "not-utf8", "no-documents"}
+# What is wrong with a file or folder as a whole is tested below, what is of clusters alone in test_objects.
+WITHOUT_FILE = {"unreadable-file", "not-utf8", "no-documents", "unknown-label"}
 
 
 def found_in(texts: list[tuple[str, str]]) -> list[Finding]:

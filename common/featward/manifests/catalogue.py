@@ -5,9 +5,10 @@ another one. Of two documents with one name the first is kept; validation report
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias
 
 from featward.identity.spiffe import SpiffeId
@@ -54,6 +55,21 @@ class Catalogue:
         self._listings: dict[str, Listing] = {}
         for document in documents:
             self._add(document)
+
+    def documents(self) -> Iterator[Document[AnyModel]]:
+        """Every document that is the first of its name, kind by kind."""
+        return chain.from_iterable(
+            table.values()
+            for table in (
+                self.environments,
+                self.business_units,
+                self.namespaces,
+                self.workloads,
+                self.feature_sets,
+                self.bindings,
+                self.approvals,
+            )
+        )
 
     def environment_of(self, business_unit: str) -> Document[Environment] | None:
         """The environment that a business unit's name begins with."""
@@ -136,9 +152,12 @@ class Catalogue:
 
     @cached_property
     def served_by(self) -> dict[SpiffeId, list[Set]]:
-        """The feature sets of each serving workload, by namespace then name, as claims count."""
+        """The feature sets of each serving workload, as claims count: the older first, then by namespace and
+        name. All that is read from files is of one age.
+        """
         served: defaultdict[SpiffeId, list[Set]] = defaultdict(list)
-        for _, feature_set in sorted(self.feature_sets.items()):
+        by_age = sorted(self.feature_sets.items(), key=lambda item: (item[1].created, item[0]))
+        for _, feature_set in by_age:
             server = self.server_of(feature_set)
             if server is not None:
                 served[server].append(feature_set)

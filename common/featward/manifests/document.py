@@ -1,6 +1,7 @@
 """One manifest together with where it was read, so that a finding can point into its file.
 
-Places inside a document are found by reading its file's text again, and only once something is to be said.
+Places inside a document are found by reading its file's text again, and only once something is to be said. An
+object of an API server has no text, so what is found in it has a path and no line.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from featward.manifests.governance import GrantApproval
 from featward.manifests.platform import BusinessUnit, Environment, Namespace, Workload
 from featward.strictyaml import Path, Place, places, show_path
 
-__all__ = ["KINDS", "AnyModel", "Document", "SourceFile"]
+__all__ = ["KINDS", "AnyModel", "ClusterObject", "Document", "Source", "SourceFile"]
 
 AnyModel: TypeAlias = (
     Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding | GrantApproval
@@ -57,13 +58,29 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterObject:
+    """An object of an API server, by what findings call it: ``FeatureSet ml/driver-stats``."""
+
+    name: str
+
+    def place(self, index: int, path: Path) -> Place:
+        """The first line, for an object has no others; the path of a finding says where in it."""
+        return Place(1, 1, (1, 1))
+
+
+Source: TypeAlias = SourceFile | ClusterObject
+
+
+@dataclass(frozen=True, slots=True)
 class Document(Generic[M_co]):
     """A manifest that is well formed in itself."""
 
     model: M_co
-    source: SourceFile
+    source: Source
     index: int
     line: int
+    created: float = 0.0
+    """When a cluster's object was made, in Unix seconds; 0 for all that is read from files."""
 
     @property
     def kind(self) -> str:

@@ -103,6 +103,10 @@ CODES: dict[str, Code] = {
     # Shape
     "not-a-mapping": Code("A document that is no mapping of keys to values."),
     "unknown-kind": Code("A kind or API version that featward does not know."),
+    "unknown-label": _warning(
+        "A label or annotation of `featward.dev/` on an object of a cluster that this version does not know. "
+        "In a file it is an `unknown-key`."
+    ),
     "unknown-key": Code("A key that this version does not know, and so would not enforce."),
     "missing-key": Code("A required key is missing."),
     "empty-value": Code("A key without a value."),
@@ -134,11 +138,13 @@ CODES: dict[str, Code] = {
     ),
     # Serving
     "feature-claimed-twice": Code(
-        "Two feature sets of one serving workload list one feature. The first by namespace and name keeps it.",
+        "Two feature sets of one serving workload list one feature. The older one keeps it; of files, the "
+        "first by namespace and name.",
         blocks=False,
     ),
     "service-claimed-twice": Code(
-        "Two feature sets of one serving workload list one service. The first by namespace and name keeps it.",
+        "Two feature sets of one serving workload list one service. The older one keeps it; of files, the "
+        "first by namespace and name.",
         blocks=False,
     ),
     "answer-name-collision": Code(

@@ -28,6 +28,11 @@ def day_after(day: str) -> int:
     return int((midnight + timedelta(days=1)).timestamp())
 
 
+def second_of(moment: str) -> int:
+    """``2026-11-23T18:00:00Z`` in Unix seconds."""
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
 @lru_cache(maxsize=1024)
 def seconds(duration: str) -> int:
     """``1h30m`` is 5400."""

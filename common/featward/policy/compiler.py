@@ -114,7 +114,7 @@ class Compiler:
         return snapshot
 
     def _bindings(self, sets: Iterable[Set], snapshot: Snapshot) -> Iterator[Binding]:
-        for feature_set, compiled in zip(sets, snapshot.feature_sets, strict=True):
+        for feature_set, compiled in zip(_sorted(sets), snapshot.feature_sets, strict=True):
             served = (feature.name for feature in compiled.features)
             allowed = grantable(self.catalogue, feature_set, served)
             for binding in self.catalogue.bindings_of.get((compiled.namespace, compiled.name), ()):
