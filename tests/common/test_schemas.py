@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from featward.manifests.document import KINDS
+from featward.manifests.document import CLUSTER_KINDS
 from featward.manifests.model import Model
 
 
@@ -23,14 +23,14 @@ def choices(schema: Any, path: str = "") -> Iterator[str]:
             yield from choices(value, f"{path}.{key}")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLUSTER_KINDS)
 def test_no_place_has_two_types(kind: str) -> None:
-    assert list(choices(KINDS[kind].model_json_schema())) == []
+    assert list(choices(CLUSTER_KINDS[kind].model_json_schema())) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLUSTER_KINDS)
 def test_every_place_has_a_type(kind: str) -> None:
-    schema = KINDS[kind].model_json_schema()
+    schema = CLUSTER_KINDS[kind].model_json_schema()
     for model in (schema, *schema.get("$defs", {}).values()):
         for name, field in model["properties"].items():
             known = {"type", "$ref", "anyOf", "const", "enum"} & field.keys()
@@ -57,7 +57,9 @@ def named(name: str) -> type[BaseModel] | None:
     return None
 
 
-ALL = sorted({one for kind in KINDS.values() for one in models(kind)}, key=lambda one: one.__name__)
+ALL = sorted(
+    {one for kind in CLUSTER_KINDS.values() for one in models(kind)}, key=lambda one: one.__name__
+)
 
 
 def test_all_models_are_found() -> None:

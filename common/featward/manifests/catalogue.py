@@ -16,7 +16,7 @@ from featward.manifests.digest import binding_digest
 from featward.manifests.document import AnyModel, Document
 from featward.manifests.feature_binding import FeatureBinding, Subject
 from featward.manifests.feature_set import FeatureSet
-from featward.manifests.governance import GrantApproval
+from featward.manifests.governance import GrantApproval, Override
 from featward.manifests.model import BUSINESS_UNIT_LABEL
 from featward.manifests.platform import BusinessUnit, Ceiling, Environment, Namespace, Workload
 
@@ -48,6 +48,7 @@ class Catalogue:
         self.feature_sets: dict[tuple[str, str], Set] = {}
         self.bindings: dict[tuple[str, str], Binding] = {}
         self.approvals: dict[str, Approval] = {}
+        self.overrides: dict[str, Document[Override]] = {}
         # Each second document of a name, with the first.
         self.duplicates: list[tuple[Document[AnyModel], Document[AnyModel]]] = []
         # What ("feature set", "driver-stats") is declared by a malformed document, and so is not here.
@@ -68,6 +69,7 @@ class Catalogue:
                 self.feature_sets,
                 self.bindings,
                 self.approvals,
+                self.overrides,
             )
         )
 
@@ -219,3 +221,5 @@ class Catalogue:
                 return self.bindings, (model.metadata.namespace, model.metadata.name)
             case GrantApproval():
                 return self.approvals, model.metadata.name
+            case Override():
+                return self.overrides, model.metadata.name

@@ -11,14 +11,29 @@ from typing import Generic, TypeAlias, TypeVar
 from featward.manifests.feature_binding import FeatureBinding
 from featward.manifests.feature_set import FeatureSet
 from featward.manifests.findings import Finding
-from featward.manifests.governance import GrantApproval
+from featward.manifests.governance import GrantApproval, Override
 from featward.manifests.platform import BusinessUnit, Environment, Namespace, Workload
 from featward.strictyaml import Path, Place, places, show_path
 
-__all__ = ["KINDS", "AnyModel", "ClusterObject", "Document", "Source", "SourceFile"]
+__all__ = [
+    "CLUSTER_KINDS",
+    "KINDS",
+    "AnyModel",
+    "ClusterObject",
+    "Document",
+    "Source",
+    "SourceFile",
+]
 
 AnyModel: TypeAlias = (
-    Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding | GrantApproval
+    Environment
+    | BusinessUnit
+    | Namespace
+    | Workload
+    | FeatureSet
+    | FeatureBinding
+    | GrantApproval
+    | Override
 )
 KINDS: dict[str, type[AnyModel]] = {
     "Environment": Environment,
@@ -29,6 +44,8 @@ KINDS: dict[str, type[AnyModel]] = {
     "FeatureBinding": FeatureBinding,
     "GrantApproval": GrantApproval,
 }
+# What an API server holds besides: a decision by hand that ends must not come back with the next checkout.
+CLUSTER_KINDS: dict[str, type[AnyModel]] = {**KINDS, "Override": Override}
 
 M_co = TypeVar("M_co", bound=AnyModel, covariant=True)
 

@@ -207,5 +207,11 @@ CODES: dict[str, Code] = {
     "approval-expired": Code(
         "A binding needs a consent that has ended: it grants nothing.", blocks=False
     ),
+    "override-too-long": Code(
+        "An Override that would hold longer than the `maxOverride` of its environment, or one of an "
+        "environment that has none. It is not in force.",
+        blocks=False,
+    ),
+    "override-without-target": _warning("An Override of something that is not declared."),
     "approval-without-binding": _warning("A GrantApproval of a binding that is not declared."),
 }

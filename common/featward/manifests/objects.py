@@ -8,7 +8,7 @@ of the metadata only name, namespace, labels and annotations are looked at, and 
 from collections.abc import Mapping
 from typing import Any
 
-from featward.manifests.document import KINDS, AnyModel, ClusterObject, Document
+from featward.manifests.document import CLUSTER_KINDS, AnyModel, ClusterObject, Document
 from featward.manifests.findings import Finding
 from featward.manifests.shape import modelled
 from featward.manifests.text import second_of
@@ -27,9 +27,9 @@ def document_of(raw: Mapping[str, Any]) -> Document[AnyModel] | list[Finding]:
     kind, metadata = raw.get("kind"), raw.get("metadata") or {}
     called = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
     source = ClusterObject(f"{kind} {called}")
-    model = KINDS.get(kind) if isinstance(kind, str) else None
+    model = CLUSTER_KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        message, remedy = f"kind {kind} is not known", f"give one of {', '.join(KINDS)}"
+        message, remedy = f"kind {kind} is not known", f"give one of {', '.join(CLUSTER_KINDS)}"
         return [Finding(source.name, 1, 1, "kind", "unknown-kind", message, remedy)]
     kept = {key: raw[key] for key in ("apiVersion", "kind", "spec") if key in raw}
     if "spec" not in model.model_fields:

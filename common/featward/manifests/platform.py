@@ -65,6 +65,12 @@ class EnvironmentSpec(Model):
         description="After this day no feature set of the environment may be in mode `observe`.",
         json_schema_extra={"format": "date"},
     )
+    max_override: Duration | None = Field(
+        default=None,
+        description="How long an Override may hold, counted from when it was made. Without it none is ever in "
+        "force.",
+        json_schema_extra={"format": "duration"},
+    )
     federates_with: Items[Federation] = Field(
         default=(),
         max_length=64,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from featward.manifests.document import KINDS
+from featward.manifests.document import CLUSTER_KINDS, KINDS
 from featward.manifests.findings import CODES
 from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
@@ -37,7 +37,8 @@ key that is not on this page: what a key says is enforced, or the key does not e
 
 def page() -> str:
     """The whole page."""
-    sections = [_INTRODUCTION, *(_kind(name, model) for name, model in KINDS.items()), _codes()]
+    kinds = (_kind(name, model) for name, model in CLUSTER_KINDS.items())
+    sections = [_INTRODUCTION, *kinds, _codes()]
     return "\n".join(sections)
 
 
@@ -45,7 +46,8 @@ def _kind(name: str, model: type[BaseModel]) -> str:
     rows = "".join(_row(path, info) for path, info in _fields(model, ""))
     example = f"```yaml\n{_example(name)}```"
     head = "| key | value | default | meaning |\n|---|---|---|---|\n"
-    return f"## {name}\n\n{_doc(model)}\n\n{example}\n\n{head}{rows}"
+    where = "" if name in KINDS else "Only in a cluster; a folder that holds one is refused.\n\n"
+    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{head}{rows}"
 
 
 # Of kinds that `featward init` does not write, because a first folder needs none.
@@ -60,6 +62,16 @@ spec:
   businessUnit: prod.payments
   reason: agreed with risk for a year
   expires: "@day@"
+""",
+    "Override": """\
+apiVersion: featward.dev/v1alpha1
+kind: Override
+metadata: {name: scoring-incident}
+spec:
+  action: relax
+  target: {featureSet: {namespace: pricing, name: driver-stats}}
+  reason: scoring is refused since the release of noon
+  expires: "2026-11-23T18:00:00Z"
 """,
 }
 

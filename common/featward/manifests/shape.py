@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from featward.manifests.document import KINDS, AnyModel, Document, Source
+from featward.manifests.document import CLUSTER_KINDS, KINDS, AnyModel, Document, Source
 from featward.manifests.findings import Finding
 from featward.manifests.labels import unknown_labels
 from featward.manifests.model import API_VERSION
@@ -79,6 +79,11 @@ class _Problem:
             expected = "v1" if kind == "Namespace" else API_VERSION
             return self.at(
                 ("apiVersion",), "unknown-kind", message, f"write apiVersion: {expected}"
+            )
+        if isinstance(kind, str) and kind in CLUSTER_KINDS:
+            message = f"an {kind} is made by hand in a cluster, and never kept in a folder"
+            return self.at(
+                ("kind",), "unknown-kind", message, "remove it, or edit what it is about"
             )
         message = (
             f"kind {_show(kind)} is not known" if "kind" in value else "the document has no kind"

@@ -70,6 +70,16 @@ def _check_day(text: str) -> str:
     return text
 
 
+def _check_moment(text: str) -> str:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("expected a moment such as 2026-11-23T18:00:00Z") from error
+    if parsed.year >= _LAST_YEAR:
+        raise ValueError(f"expected a moment before the year {_LAST_YEAR}")
+    return text
+
+
 def _check_duration(text: str) -> str:
     if not 0 < seconds(text) <= _LONGEST_DURATION:
         raise ValueError("expected more than nothing and at most 100 years")
@@ -198,6 +208,15 @@ Day: TypeAlias = Annotated[
     str,
     _text("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a day of the calendar such as 2027-03-31", longest=10),
     AfterValidator(_check_day),
+]
+Moment: TypeAlias = Annotated[
+    str,
+    _text(
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        "a moment in UTC such as 2026-11-23T18:00:00Z",
+        longest=20,
+    ),
+    AfterValidator(_check_moment),
 ]
 Duration: TypeAlias = Annotated[
     str,

@@ -12,6 +12,7 @@ from featward.manifests.rules.governance import governance
 from featward.manifests.rules.grants import grants
 from featward.manifests.rules.labels import labels
 from featward.manifests.rules.lifetimes import lifetimes
+from featward.manifests.rules.overrides import overrides
 from featward.manifests.rules.references import references
 from featward.manifests.rules.serving import serving
 
@@ -26,6 +27,7 @@ RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (
     serving,
     grants,
     governance,
+    overrides,
 )
 
 
