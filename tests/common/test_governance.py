@@ -213,6 +213,19 @@ def test_due_and_overdue_come_at_their_second() -> None:
     assert found == [[], *[["recertification-due"]] * 2, ["recertification-overdue"]]
 
 
+def test_a_malformed_identity_in_an_approved_binding_is_reported_and_no_error() -> None:
+    spec = SPEC | {"subjects": [{"spiffeId": "spiffe://prod.acme.example/bu//svc/x"}]}
+    texts = [
+        ("base", BASE),
+        *(
+            (name, json.dumps(one))
+            for name, one in (("b", binding(spec)), ("a", approval(spec, "2026-11-01")))
+        ),
+    ]
+    found = validate(load_texts(texts), NOW)
+    assert {one.code for one in found} == {"invalid-value", "approval-expired"}
+
+
 @pytest.fixture
 def run() -> Run:
     app = root.build()
@@ -252,6 +265,32 @@ def test_the_terminal_says_who_has_to_consent(run: Run, folder: Path) -> None:
     shown = " ".join(run(*ask, "--feature-set", "driver-stats", "--features", LOW).stdout.split())
     assert "pricing/scoring grants it, and its business unit has not consented" in shown
     assert "featward approve pricing/scoring" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "consent", "ends_by", "said"),
+    [
+        ({"recertifyBy": "2025-01-31"}, "2096-12-31", "recertifyBy", "it was to be recertified"),
+        ({}, "2025-01-31", "approval", "the last day of its approval"),
+        ({"expires": "2025-01-31"}, "2025-01-31", "expires", "until 2025-01-31 policy"),
+    ],
+    ids=["recertifyBy", "approval", "expires"],
+)
+def test_explain_says_what_ended_a_binding(
+    run: Run, folder: Path, change: dict[str, Any], consent: str, ends_by: str, said: str
+) -> None:
+    spec = SPEC | {"expires": "2097-01-31"} | change
+    base = (folder / "base.yaml").read_text()
+    base = base.replace("maxSensitivity: 2", "maxSensitivity: 2, suspendOverdue: true")
+    (folder / "base.yaml").write_text(base)
+    (folder / "scoring.yaml").write_text(json.dumps(binding(spec)))
+    (folder / "approval.yaml").write_text(json.dumps(approval(spec, consent)))
+    ask = ["explain", "--manifests", folder, "--identity", "prod.risk/risk-api"]
+    ask += ["--feature-set", "driver-stats", "--features", LOW]
+    decision = json.loads(run(*ask, "--output", "json").stdout)
+    assert decision["reason"] == "binding-expired"
+    assert decision["nearest_binding"]["ends_by"] == ends_by
+    assert said in " ".join(run(*ask).stdout.split())
 
 
 def test_approve_says_what_it_cannot_do(run: Run, folder: Path) -> None:

@@ -17,6 +17,12 @@ _MODES = {
     "enforce": "enforce: applied",
 }
 
+_ENDS = {
+    "expires": "",
+    "approval": ", the last day of its approval",
+    "recertifyBy": ", the day by which it was to be recertified",
+}
+
 
 def show_decision(decision: dict[str, Any]) -> None:
     """The outcome first, then what it rests on, then what to do."""
@@ -93,7 +99,8 @@ def _rows(decision: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _nearest(binding: dict[str, Any]) -> str:
     subjects, features = ", ".join(binding["subjects"]), ", ".join(binding["features"])
-    return f"{binding['name']}: {features} to {subjects} until {_day(binding['expires'])}"
+    until = f"until {_day(binding['expires'])}{_ENDS[binding['ends_by']]}"
+    return f"{binding['name']}: {features} to {subjects} {until}"
 
 
 def _day(expires: int) -> str:

@@ -6,7 +6,9 @@ here depends on the time: what ends is given its last second, and the engine loo
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
+from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
 from featward.manifests.catalogue import Approval, Binding, Catalogue, Set
 from featward.manifests.feature_binding import Subject
@@ -14,6 +16,7 @@ from featward.manifests.text import day_after
 
 __all__ = [
     "RECERTIFY_DAYS",
+    "End",
     "Recertification",
     "Wanted",
     "consent_wanted",
@@ -35,6 +38,15 @@ class Recertification(StrEnum):
 
     DUE = "due"
     OVERDUE = "overdue"
+
+
+class End(NamedTuple):
+    """When a binding ends, and what ends it."""
+
+    second: int
+    """The first Unix second at which it grants nothing any more."""
+    by: str
+    """``expires``, ``recertifyBy``, or ``approval``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,10 @@ def receiving_unit(catalogue: Catalogue, subject: Subject, granting: str) -> str
     environment = catalogue.environment_of(granting)
     if environment is None or subject.spiffe_id is None:
         return None
-    identity = SpiffeId.parse(subject.spiffe_id)
+    try:
+        identity = SpiffeId.parse(subject.spiffe_id)
+    except SpiffeIdError:
+        return None  # which the rules on grants report
     if identity.trust_domain != environment.model.spec.trust_domain:
         return None
     return f"{environment.model.metadata.name}.{identity.business_unit}"
@@ -133,16 +148,16 @@ def is_suspended_by_date(catalogue: Catalogue, binding: Binding) -> bool:
     return unit is not None and catalogue.ceiling_of(unit).suspend_overdue
 
 
-def end_of(catalogue: Catalogue, binding: Binding, approval: Approval | None) -> int:
-    """The first second (Unix) at which the binding grants nothing any more.
+def end_of(catalogue: Catalogue, binding: Binding, approval: Approval | None) -> End:
+    """When the binding ends, and what ends it; of equal days its own ``expires``.
 
     ``approval`` is the one that it rests on, None where it needs none. The binding ends with it as a whole:
     a part of it that went on would make the documents of one day mean something else on another.
     """
     spec = binding.model.spec
-    ends = [day_after(spec.expires)]
+    ends = [End(day_after(spec.expires), "expires")]
     if spec.recertify_by is not None and is_suspended_by_date(catalogue, binding):
-        ends.append(day_after(spec.recertify_by))
+        ends.append(End(day_after(spec.recertify_by), "recertifyBy"))
     if approval is not None:
-        ends.append(day_after(approval.model.spec.expires))
-    return min(ends)
+        ends.append(End(day_after(approval.model.spec.expires), "approval"))
+    return min(ends, key=lambda end: end.second)

@@ -63,7 +63,7 @@ def compile_binding(
         cost=_cost(binding),
         rows_per_request=spec.limits.rows_per_request or 0,
         on_excess=_ON_EXCESS[spec.on_excess],
-        expires=end_of(catalogue, binding, approval),
+        expires=end_of(catalogue, binding, approval).second,
     )
 
 

@@ -19,7 +19,7 @@ from featward.manifests.naming import (
     require_features,
     require_service,
 )
-from featward.manifests.standing import withholds
+from featward.manifests.standing import consent_wanted, end_of, withholds
 from featward.policy.compiler import Compiler
 from featward.policy.v1.snapshot_pb2 import Binding, Snapshot
 from featward_engine import Policy
@@ -66,7 +66,7 @@ class Explainer:
         }
         decision: dict[str, Any] = json.loads(policy.decide(json.dumps(question).encode()))
         decision["identity"] = question["identity"]
-        decision["nearest_binding"] = _binding(snapshot, decision["nearest"])
+        decision["nearest_binding"] = self._nearest(snapshot, decision["nearest"])
         names = features or [service or ""]
         withheld = self._without_approval(caller, served, decision["missing"]) if caller else []
         decision["without_approval"] = withheld
@@ -96,6 +96,15 @@ class Explainer:
             found += json.loads(self._compiled(server)[1].grants(caller, self._now))
         return found
 
+    def _nearest(self, snapshot: Snapshot, name: str | None) -> dict[str, Any] | None:
+        for compiled in snapshot.bindings:
+            if f"{compiled.namespace}/{compiled.name}" == name:
+                binding = self._catalogue.bindings[compiled.namespace, compiled.name]
+                wanted = consent_wanted(self._catalogue, binding)
+                approval = self._catalogue.approval_of(binding) if wanted else None
+                return _shown(compiled) | {"ends_by": end_of(self._catalogue, binding, approval).by}
+        return None
+
     def _without_approval(
         self, caller: SpiffeId, served: Iterable[Set], missing: list[str]
     ) -> list[str]:
@@ -124,13 +133,6 @@ class Explainer:
 
     def _servers(self, sets: Iterable[Set]) -> list[SpiffeId]:
         return sorted({self._server(feature_set) for feature_set in sets})
-
-
-def _binding(snapshot: Snapshot, name: str | None) -> dict[str, Any] | None:
-    for binding in snapshot.bindings:
-        if f"{binding.namespace}/{binding.name}" == name:
-            return _shown(binding)
-    return None
 
 
 def _shown(binding: Binding) -> dict[str, Any]:
