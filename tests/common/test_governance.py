@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,6 +168,21 @@ def test_only_the_granting_unit_can_consent() -> None:
 def test_an_approval_that_nothing_needs_changes_no_byte() -> None:
     inside = SPEC | {"subjects": SPEC["subjects"][:1], "features": [LOW]}
     assert compiled(binding(inside), approval(inside, "2026-11-30")) == compiled(binding(inside))
+
+
+def test_what_needs_consent_needs_it_though_another_set_serves_the_feature() -> None:
+    """Or the last day of a binding would depend on who else lists a feature, and check would not know."""
+    first = BASE[BASE.rindex("---\n") + 4 :].replace("name: driver-stats", "name: a-first", 1)
+    spec = SPEC | {"subjects": SPEC["subjects"][:1]}
+    documents = (binding(spec), approval(spec, "2026-12-31"))
+    # The first set by name takes the sensitive feature and no other.
+    first = re.sub(r"    - \{name: \"driver_\w+:conv_rate\".*\n", "", first)
+    first = re.sub(r"  services:.*\n", "", first)
+    snapshot, codes = compiled(*documents, base=f"{BASE}---\n{first}")
+    assert "feature-claimed-twice" in codes
+    (kept,) = Snapshot.FromString(snapshot).bindings
+    assert list(kept.features) == [LOW]
+    assert kept.expires == end_of("2026-12-31")
 
 
 def test_no_approval_leads_into_another_environment() -> None:

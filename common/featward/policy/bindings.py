@@ -20,7 +20,7 @@ class Grantable:
     features: frozenset[str]
     """Those that the set kept in the snapshot."""
     without_consent: frozenset[str]
-    """Those of them up to the ceiling."""
+    """All that it lists up to the ceiling, kept or not: what needs consent follows from the manifest alone."""
 
 
 def grantable(catalogue: Catalogue, feature_set: Set, served: Iterable[str]) -> Grantable:
@@ -28,9 +28,8 @@ def grantable(catalogue: Catalogue, feature_set: Set, served: Iterable[str]) -> 
     business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace) or ""
     highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else -1
     sensitivities = catalogue.listing_of(feature_set).features
-    kept = frozenset(served)
-    low = frozenset(name for name in kept if sensitivities[name] <= highest)
-    return Grantable(business_unit, kept, low)
+    low = frozenset(name for name, level in sensitivities.items() if level <= highest)
+    return Grantable(business_unit, frozenset(served), low)
 
 
 def compile_binding(
@@ -42,7 +41,7 @@ def compile_binding(
     ``allowed`` is what `grantable` says of its feature set.
     """
     metadata, spec = binding.model.metadata, binding.model.spec
-    features = _features(catalogue, binding, feature_set) & allowed.features
+    features = _features(catalogue, binding, feature_set)
     own = [one for one in spec.subjects if not crosses(catalogue, one, allowed.business_unit)]
     subjects: Iterable[Subject] = spec.subjects
     approval = None
@@ -50,6 +49,7 @@ def compile_binding(
         approval = catalogue.approval_of(binding)
         if approval is None:
             features, subjects = features & allowed.without_consent, own
+    features &= allowed.features
     if not features or not subjects:
         return None
     return v1.Binding(

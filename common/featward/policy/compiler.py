@@ -2,7 +2,8 @@
 
 The outcome depends on the documents alone, not on their order, their files or the time: lists are sorted as
 snapshot.proto says, and what has expired stays in, for the engine refuses it by date. What the rules settle by
-themselves (a second claim, a ceiling, a version that is missed) is settled here; validation has reported it.
+themselves (a second claim, a consent that nobody gave, a version that is missed) is settled here; validation
+has reported it.
 """
 
 from __future__ import annotations
