@@ -266,7 +266,6 @@ def test_what_request_prints_passes_check_when_added(run: Run, tmp_path: Path) -
     ("features", "identity"),
     [
         ("driver_hourly_stats:nothing", CLIENT),
-        ("driver_hourly_stats:home", CLIENT),
         (",", CLIENT),
         ("driver_hourly_stats:acc_rate", "spiffe://dev.acme.example/bu/payments/svc/x"),
         ("driver_hourly_stats:acc_rate", "spiffe://prod.acme.example/bu/risk/svc/x"),

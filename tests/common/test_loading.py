@@ -22,9 +22,35 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "driver-stats"
 NOW = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
 FEAST = SpiffeId.parse("spiffe://prod.acme.example/bu/payments/svc/feast")
+# Beside the example, a grant that needs consent and has it.
+SHARED = """\
+apiVersion: featward.dev/v1alpha1
+kind: FeatureBinding
+metadata: {name: shared, namespace: pricing}
+spec:
+  subjects: [{businessUnit: prod.default}, {spiffeId: "spiffe://prod.acme.example/bu/default/svc/x"}]
+  featureSet: {name: driver-stats}
+  features: ["driver_hourly_stats:home"]
+  purpose: shared
+  expires: "2097-03-31"
+  recertifyBy: "2026-11-30"
+---
+apiVersion: featward.dev/v1alpha1
+kind: GrantApproval
+metadata: {name: shared}
+spec:
+  binding: {namespace: pricing, name: shared}
+  bindingDigest: "sha256:7bad46e852f3d09ed797c5ebf318346f46a1f76f50ed2ca09fa3133553d1d71a"
+  businessUnit: prod.payments
+  reason: agreed
+  expires: "2026-11-22"
+"""
 TREES = [
-    tree.value for path in sorted(EXAMPLE.glob("*.yaml")) for tree in read(path.read_text())[0]
+    tree.value
+    for text in (*(path.read_text() for path in sorted(EXAMPLE.glob("*.yaml"))), SHARED)
+    for tree in read(text)[0]
 ]
+
 
 junk = st.recursive(
     st.none()
@@ -58,6 +84,11 @@ def replaced(value: Any, path: NodePath, new: Any) -> Any:
             replaced(item, rest, new) if index == step else item for index, item in enumerate(value)
         ]
     return {key: replaced(item, rest, new) if key == step else item for key, item in value.items()}
+
+
+def test_the_grant_that_needs_consent_has_one_that_has_ended() -> None:
+    loaded = load_texts([("x", "\n---\n".join(json.dumps(tree) for tree in TREES))])
+    assert "approval-expired" in {finding.code for finding in validate(loaded, NOW)}
 
 
 @given(st.data())

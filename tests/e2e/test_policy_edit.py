@@ -5,9 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
+from typing import Any
 
 import pytest
+import yaml
 
+from featward.manifests import Catalogue, dump, load
+from featward.manifests.approving import approve
+from featward.manifests.naming import binding_called
+from featward_demo.documents import NAMESPACE
 from featward_demo.feast_server import FeastServer
 from featward_demo.ports import HOST
 from mesh import GRANTED, QUESTION, SET, Mesh, binding, running
@@ -46,6 +52,31 @@ def test_a_grant_and_its_removal_hold_for_the_next_request_of_an_open_connection
     assert _status(connection, QUESTION) == 200
 
 
+def test_consent_holds_for_the_next_request_and_an_edit_of_the_binding_voids_it(
+    mesh: Mesh, connection: HTTPConnection
+) -> None:
+    platform = mesh.manifests / "platform.yaml"
+    as_it_was = platform.read_text()
+    assert _status(connection, QUESTION) == 200
+    low = {"ceiling": {"maxSensitivity": 0}}
+    documents = list(yaml.safe_load_all(as_it_was))
+    lowered = [one | {"spec": low} if one["kind"] == "BusinessUnit" else one for one in documents]
+    _written(mesh, "platform.yaml", *lowered)
+    assert _status(connection, QUESTION) == 403
+    catalogue = Catalogue(load(mesh.manifests).documents)
+    named = binding_called(catalogue, f"{NAMESPACE}/clients")
+    approval = approve(catalogue, named, reason="test", expires=named.model.spec.expires)
+    _written(mesh, "approval.yaml", yaml.safe_load(dump(approval)))
+    assert _status(connection, QUESTION) == 200
+    edited = binding("clients", ["pricing-api"])
+    edited["spec"]["purpose"] = "another"
+    _written(mesh, "bindings.yaml", edited)
+    assert _status(connection, QUESTION) == 403
+    _written(mesh, "platform.yaml", *documents)
+    assert _status(connection, QUESTION) == 200
+    (mesh.manifests / "approval.yaml").unlink()
+
+
 def test_a_bad_edit_is_refused_and_the_last_good_policy_stays(
     mesh: Mesh, connection: HTTPConnection
 ) -> None:
@@ -61,9 +92,14 @@ def test_a_bad_edit_is_refused_and_the_last_good_policy_stays(
 
 
 def _edit(mesh: Mesh, *features: str) -> None:
-    """Grant exactly these, and wait until the sidecar has taken the edit."""
+    """Grant exactly these."""
+    _written(mesh, "bindings.yaml", binding("clients", ["pricing-api"], features))
+
+
+def _written(mesh: Mesh, name: str, *documents: dict[str, Any]) -> None:
+    """Write a file of manifests, and wait until the sidecar has taken the edit."""
     digest = mesh.server.status()["policy"]["digest"]
-    mesh.write("bindings.yaml", binding("clients", ["pricing-api"], features))
+    mesh.write(name, *documents)
     _until(lambda: mesh.server.status()["policy"]["digest"] != digest)
 
 

@@ -17,6 +17,12 @@ _MODES = {
     "enforce": "enforce: applied",
 }
 
+_ENDS = {
+    "expires": "",
+    "approval": ", the last day of its approval",
+    "recertifyBy": ", the day by which it was to be recertified",
+}
+
 
 def show_decision(decision: dict[str, Any]) -> None:
     """The outcome first, then what it rests on, then what to do."""
@@ -25,6 +31,11 @@ def show_decision(decision: dict[str, Any]) -> None:
     console.print(f"[bold {colour}]{outcome}[/] ({decision['reason']})")
     for label, value in _rows(decision):
         console.print(f"  [dim]{label:<16}[/]{escape(value)}")
+    for name in decision["without_approval"]:
+        console.print(
+            f"\n{escape(name)} grants it, and its business unit has not consented: "
+            f"[bold]featward approve {escape(name)}[/]"
+        )
     if decision["request"]:
         console.print(f"\nTo ask for it: [bold]{escape(decision['request'])}[/]")
 
@@ -80,6 +91,7 @@ def _rows(decision: dict[str, Any]) -> list[tuple[str, str]]:
             ", ".join(f"{charge['cost']} by {charge['binding']}" for charge in decision["charges"]),
         ),
         ("nearest binding", _nearest(nearest) if nearest else ""),
+        ("not approved", ", ".join(decision["without_approval"])),
         ("policy", decision["digest"]),
     ]
     return [(label, value) for label, value in rows if value]
@@ -87,7 +99,8 @@ def _rows(decision: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _nearest(binding: dict[str, Any]) -> str:
     subjects, features = ", ".join(binding["subjects"]), ", ".join(binding["features"])
-    return f"{binding['name']}: {features} to {subjects} until {_day(binding['expires'])}"
+    until = f"until {_day(binding['expires'])}{_ENDS[binding['ends_by']]}"
+    return f"{binding['name']}: {features} to {subjects} {until}"
 
 
 def _day(expires: int) -> str:

@@ -37,7 +37,7 @@ def request(
     from featward.manifests.catalogue import Catalogue
     from featward.manifests.loading import load
     from featward.manifests.naming import feature_set_called, identity_called
-    from featward.manifests.proposal import propose, refused
+    from featward.manifests.proposal import NEED_CONSENT, propose, refused
     from featward.manifests.writing import dump
 
     loaded = load(manifests)
@@ -50,7 +50,9 @@ def request(
     today = datetime.now(UTC).date()
     binding = propose(catalogue, wanted, who, names, purpose=purpose, today=today)
     for finding in refused(loaded, binding, int(time.time())):
-        fail(f"such a binding would not pass: {finding.message}; {finding.remedy}")
+        if finding.code not in NEED_CONSENT:
+            fail(f"such a binding would not pass: {finding.message}; {finding.remedy}")
+        errors.print(f"note: {finding.message}; {finding.remedy}", markup=False)
     owner = wanted.model.spec.owner
     errors.print(
         f"Ask {owner.team} ({owner.contact}) to add this beside {wanted.name}:", markup=False

@@ -3,11 +3,11 @@
 Apart from `platform` because these parts of its kinds are about proof; what they name is there.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from featward.manifests.model import Items, Model
+from featward.manifests.model import Items, Model, Rule
 from featward.manifests.text import BusinessUnitChoice, Duration, HttpsUrl, Label, Line, UserName
 
 __all__ = ["Attestation", "Cluster", "JwtAttestation", "JwtIssuer", "UnixAttestation"]
@@ -29,6 +29,7 @@ class Cluster(Model):
     business_units: Items[BusinessUnitChoice] = Field(
         default=("*",),
         min_length=1,
+        max_length=256,
         description='The business units that namespaces of the cluster may belong to; `"*"` is any, and the '
         "default.",
     )
@@ -72,8 +73,17 @@ class JwtAttestation(Model):
     issuer: Label = Field(description="The name of one of the environment's `jwtIssuers`.")
     claims: dict[str, Line] = Field(
         min_length=1,
+        max_length=16,
         description="What the token has to claim, each value exactly so: `sub`, or what tells the workload "
         "from all others of the issuer.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!self.claims.exists(name, name in {sorted(_OF_EVERY_TOKEN)})",
+            f"{', '.join(sorted(_OF_EVERY_TOKEN))} are in every token and prove nothing; "
+            "use sub or another claim",
+        ),
     )
 
     @model_validator(mode="after")

@@ -5,22 +5,26 @@ another one. Of two documents with one name the first is kept; validation report
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias
 
 from featward.identity.spiffe import SpiffeId
+from featward.manifests.digest import binding_digest
 from featward.manifests.document import AnyModel, Document
 from featward.manifests.feature_binding import FeatureBinding, Subject
 from featward.manifests.feature_set import FeatureSet
+from featward.manifests.governance import GrantApproval, Override
 from featward.manifests.model import BUSINESS_UNIT_LABEL
 from featward.manifests.platform import BusinessUnit, Ceiling, Environment, Namespace, Workload
 
-__all__ = ["Binding", "Catalogue", "Listing", "Set"]
+__all__ = ["Approval", "Binding", "Catalogue", "Listing", "Set"]
 
 Set: TypeAlias = Document[FeatureSet]
 Binding: TypeAlias = Document[FeatureBinding]
+Approval: TypeAlias = Document[GrantApproval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Catalogue:
         self.workloads: dict[tuple[str, str], Document[Workload]] = {}
         self.feature_sets: dict[tuple[str, str], Set] = {}
         self.bindings: dict[tuple[str, str], Binding] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.overrides: dict[str, Document[Override]] = {}
         # Each second document of a name, with the first.
         self.duplicates: list[tuple[Document[AnyModel], Document[AnyModel]]] = []
         # What ("feature set", "driver-stats") is declared by a malformed document, and so is not here.
@@ -50,6 +56,22 @@ class Catalogue:
         self._listings: dict[str, Listing] = {}
         for document in documents:
             self._add(document)
+
+    def documents(self) -> Iterator[Document[AnyModel]]:
+        """Every document that is the first of its name, kind by kind."""
+        return chain.from_iterable(
+            table.values()
+            for table in (
+                self.environments,
+                self.business_units,
+                self.namespaces,
+                self.workloads,
+                self.feature_sets,
+                self.bindings,
+                self.approvals,
+                self.overrides,
+            )
+        )
 
     def environment_of(self, business_unit: str) -> Document[Environment] | None:
         """The environment that a business unit's name begins with."""
@@ -132,9 +154,12 @@ class Catalogue:
 
     @cached_property
     def served_by(self) -> dict[SpiffeId, list[Set]]:
-        """The feature sets of each serving workload, by namespace then name, as claims count."""
+        """The feature sets of each serving workload, as claims count: the older first, then by namespace and
+        name. All that is read from files is of one age.
+        """
         served: defaultdict[SpiffeId, list[Set]] = defaultdict(list)
-        for _, feature_set in sorted(self.feature_sets.items()):
+        by_age = sorted(self.feature_sets.items(), key=lambda item: (item[1].created, item[0]))
+        for _, feature_set in by_age:
             server = self.server_of(feature_set)
             if server is not None:
                 served[server].append(feature_set)
@@ -147,6 +172,32 @@ class Catalogue:
         for (namespace, _), binding in sorted(self.bindings.items()):
             found[namespace, binding.model.spec.feature_set.name].append(binding)
         return dict(found)
+
+    @cached_property
+    def approvals_of(self) -> dict[tuple[str, str], list[Approval]]:
+        """The approvals that name each binding, by namespace and name, valid or not."""
+        found: defaultdict[tuple[str, str], list[Approval]] = defaultdict(list)
+        for _, approval in sorted(self.approvals.items()):
+            named = approval.model.spec.binding
+            found[named.namespace, named.name].append(approval)
+        return dict(found)
+
+    def approval_of(self, binding: Binding) -> Approval | None:
+        """The consent to a binding as it is now written: of its own business unit, the one that lasts longest.
+
+        Whether it still lasts is for the engine to say, by date.
+        """
+        metadata = binding.model.metadata
+        named = self.approvals_of.get((metadata.namespace, metadata.name), ())
+        if not named:
+            return None
+        unit, digest = self.business_unit_of(metadata.namespace), binding_digest(binding.model)
+        given = [
+            one
+            for one in named
+            if (one.model.spec.business_unit, one.model.spec.binding_digest) == (unit, digest)
+        ]
+        return max(given, key=lambda one: one.model.spec.expires, default=None)
 
     def _add(self, document: Document[Any]) -> None:
         table, key = self._slot(document.model)
@@ -168,3 +219,7 @@ class Catalogue:
                 return self.feature_sets, (model.metadata.namespace, model.metadata.name)
             case FeatureBinding():
                 return self.bindings, (model.metadata.namespace, model.metadata.name)
+            case GrantApproval():
+                return self.approvals, model.metadata.name
+            case Override():
+                return self.overrides, model.metadata.name

@@ -1,6 +1,7 @@
 """One manifest together with where it was read, so that a finding can point into its file.
 
-Places inside a document are found by reading its file's text again, and only once something is to be said.
+Places inside a document are found by reading its file's text again, and only once something is to be said. An
+object of an API server has no text, so what is found in it has a path and no line.
 """
 
 from dataclasses import dataclass, field
@@ -10,13 +11,29 @@ from typing import Generic, TypeAlias, TypeVar
 from featward.manifests.feature_binding import FeatureBinding
 from featward.manifests.feature_set import FeatureSet
 from featward.manifests.findings import Finding
+from featward.manifests.governance import GrantApproval, Override
 from featward.manifests.platform import BusinessUnit, Environment, Namespace, Workload
 from featward.strictyaml import Path, Place, places, show_path
 
-__all__ = ["KINDS", "AnyModel", "Document", "SourceFile"]
+__all__ = [
+    "CLUSTER_KINDS",
+    "KINDS",
+    "AnyModel",
+    "ClusterObject",
+    "Document",
+    "Source",
+    "SourceFile",
+]
 
 AnyModel: TypeAlias = (
-    Environment | BusinessUnit | Namespace | Workload | FeatureSet | FeatureBinding
+    Environment
+    | BusinessUnit
+    | Namespace
+    | Workload
+    | FeatureSet
+    | FeatureBinding
+    | GrantApproval
+    | Override
 )
 KINDS: dict[str, type[AnyModel]] = {
     "Environment": Environment,
@@ -25,7 +42,10 @@ KINDS: dict[str, type[AnyModel]] = {
     "Workload": Workload,
     "FeatureSet": FeatureSet,
     "FeatureBinding": FeatureBinding,
+    "GrantApproval": GrantApproval,
 }
+# What an API server holds besides: a decision by hand that ends must not come back with the next checkout.
+CLUSTER_KINDS: dict[str, type[AnyModel]] = {**KINDS, "Override": Override}
 
 M_co = TypeVar("M_co", bound=AnyModel, covariant=True)
 
@@ -55,13 +75,29 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterObject:
+    """An object of an API server, by what findings call it: ``FeatureSet ml/driver-stats``."""
+
+    name: str
+
+    def place(self, index: int, path: Path) -> Place:
+        """The first line, for an object has no others; the path of a finding says where in it."""
+        return Place(1, 1, (1, 1))
+
+
+Source: TypeAlias = SourceFile | ClusterObject
+
+
+@dataclass(frozen=True, slots=True)
 class Document(Generic[M_co]):
     """A manifest that is well formed in itself."""
 
     model: M_co
-    source: SourceFile
+    source: Source
     index: int
     line: int
+    created: float = 0.0
+    """When a cluster's object was made, in Unix seconds; 0 for all that is read from files."""
 
     @property
     def kind(self) -> str:

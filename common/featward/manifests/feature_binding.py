@@ -1,10 +1,10 @@
 """The kind by which an owner grants features: to whom, which, for what, how much, until when."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from featward.manifests.model import Items, Model, Namespaced, exactly_one
+from featward.manifests.model import Items, Model, Namespaced, Rule, exactly_one, one_of
 from featward.manifests.text import (
     BusinessUnitName,
     ColumnName,
@@ -47,6 +47,10 @@ class Subject(Model):
     spiffe_id: SpiffeIdText | None = Field(default=None, description="One identity, written out.")
     business_unit: BusinessUnitName | None = Field(
         default=None, description="Every identity of a business unit, those of the future too."
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        one_of("serviceAccount", "workload", "spiffeId", "businessUnit"),
     )
 
     @model_validator(mode="after")
@@ -94,11 +98,16 @@ class Limits(Model):
 class FeatureBindingSpec(Model):
     """The grant."""
 
-    subjects: Items[Subject] = Field(min_length=1, description="Whom the binding grants to.")
+    subjects: Items[Subject] = Field(
+        min_length=1, max_length=64, description="Whom the binding grants to."
+    )
     feature_set: FeatureSetReference = Field(description="The feature set granted from.")
-    features: Items[FeatureName] = Field(default=(), description="The features granted.")
+    features: Items[FeatureName] = Field(
+        default=(), max_length=1024, description="The features granted."
+    )
     services: Items[ColumnName] = Field(
         default=(),
+        max_length=64,
         description="Services whose features are granted, as they are listed by the feature set.",
     )
     purpose: Line = Field(
@@ -114,11 +123,39 @@ class FeatureBindingSpec(Model):
         description="The last day (UTC) on which the binding holds.",
         json_schema_extra={"format": "date"},
     )
+    recertify_by: Day | None = Field(
+        default=None,
+        description="The last day (UTC) by which the owner has looked at the grant again and written a later "
+        "day here; not after `expires`. `check` warns for the 30 days before. Afterwards the binding is "
+        "overdue, and where its unit's `ceiling.suspendOverdue` says so it grants nothing.",
+        json_schema_extra={"format": "date"},
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.features) && size(self.features) > 0) || "
+            "(has(self.services) && size(self.services) > 0)",
+            "expected features or services, found neither",
+        ),
+        Rule(
+            "!has(self.recertifyBy) || self.recertifyBy <= self.expires",
+            "expected a recertifyBy not after expires",
+        ),
+    )
 
     @model_validator(mode="after")
     def _grants_something(self) -> Self:
         if not self.features and not self.services:
             raise ValueError("expected features or services, found neither")
+        return self
+
+    @model_validator(mode="after")
+    def _recertified_while_it_holds(self) -> Self:
+        # Days of one form sort as texts.
+        if self.recertify_by is not None and self.recertify_by > self.expires:
+            raise ValueError(
+                f"recertifyBy {self.recertify_by} is after {self.expires}, the day on which the binding expires"
+            )
         return self
 
 

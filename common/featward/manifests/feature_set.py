@@ -1,10 +1,10 @@
 """The kind that owners of feature servers write: what is served, where, and how strictly it is guarded."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from featward.manifests.model import Items, Model, Namespaced, exactly_one
+from featward.manifests.model import Items, Model, Namespaced, Rule, exactly_one, one_of
 from featward.manifests.text import (
     Address,
     ColumnName,
@@ -52,6 +52,8 @@ class ServingWorkload(Model):
         default=None,
         description="A Workload (its `spec.name`) of the business unit of the feature set's namespace.",
     )
+
+    rules: ClassVar[tuple[Rule, ...]] = (one_of("serviceAccount", "name"),)
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -103,6 +105,13 @@ class Unidentified(Model):
         json_schema_extra={"format": "date"},
     )
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!self.allow || has(self.until)",
+            "expected until, the last day on which callers without identity pass, beside allow: true",
+        ),
+    )
+
     @model_validator(mode="after")
     def _dated(self) -> Self:
         if self.allow and self.until is None:
@@ -152,7 +161,9 @@ class Service(Model):
     """Features that are asked for together under one name."""
 
     name: ColumnName = Field(description="As a request names it: Feast's `feature_service`.")
-    features: Items[FeatureName] = Field(min_length=1, description="Features of this set.")
+    features: Items[FeatureName] = Field(
+        min_length=1, max_length=1024, description="Features of this set."
+    )
 
 
 class FeatureSetSpec(Model):
@@ -167,14 +178,20 @@ class FeatureSetSpec(Model):
         default=Enforcement(), description="How strictly the set is guarded."
     )
     entities: Items[Entity] = Field(
-        min_length=1, description="The keys that rows are asked for by."
+        min_length=1, max_length=64, description="The keys that rows are asked for by."
     )
     request_inputs: Items[Entity] = Field(
-        default=(), description="Values that callers send along, for features computed on demand."
+        default=(),
+        max_length=256,
+        description="Values that callers send along, for features computed on demand.",
     )
-    features: Items[Feature] = Field(min_length=1, description="The features that can be granted.")
+    features: Items[Feature] = Field(
+        min_length=1, max_length=8192, description="The features that can be granted."
+    )
     services: Items[Service] = Field(
-        default=(), description="Features that are asked for together under one name."
+        default=(),
+        max_length=512,
+        description="Features that are asked for together under one name.",
     )
 
 

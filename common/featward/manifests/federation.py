@@ -5,11 +5,11 @@ The parameters are those of the SPIFFE Federation standard, section 5, by its na
 taken for a whole trust domain, so each is written out and none is guessed from another.
 """
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
 
-from featward.manifests.model import Model
+from featward.manifests.model import Model, Rule
 from featward.manifests.text import EXPECTED, SpiffeIdText, TrustDomainName
 
 __all__ = ["Federation"]
@@ -43,6 +43,17 @@ class Federation(Model):
         description="For `https_spiffe`: a bundle (JSON) of the trust domain of `endpointSpiffeId`, by which "
         "the server is known until that domain's bundle has been fetched, and again where this one has a "
         "higher `spiffe_sequence`.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.profile != 'https_spiffe' || (has(self.endpointSpiffeId) && has(self.bootstrapBundle))",
+            "expected endpointSpiffeId and bootstrapBundle beside profile https_spiffe",
+        ),
+        Rule(
+            "self.profile != 'https_web' || (!has(self.endpointSpiffeId) && !has(self.bootstrapBundle))",
+            "expected neither endpointSpiffeId nor bootstrapBundle beside profile https_web",
+        ),
     )
 
     @model_validator(mode="after")

@@ -103,6 +103,10 @@ CODES: dict[str, Code] = {
     # Shape
     "not-a-mapping": Code("A document that is no mapping of keys to values."),
     "unknown-kind": Code("A kind or API version that featward does not know."),
+    "unknown-label": _warning(
+        "A label or annotation of `featward.dev/` on an object of a cluster that this version does not know. "
+        "In a file it is an `unknown-key`."
+    ),
     "unknown-key": Code("A key that this version does not know, and so would not enforce."),
     "missing-key": Code("A required key is missing."),
     "empty-value": Code("A key without a value."),
@@ -134,11 +138,13 @@ CODES: dict[str, Code] = {
     ),
     # Serving
     "feature-claimed-twice": Code(
-        "Two feature sets of one serving workload list one feature. The first by namespace and name keeps it.",
+        "Two feature sets of one serving workload list one feature. The older one keeps it; of files, the "
+        "first by namespace and name.",
         blocks=False,
     ),
     "service-claimed-twice": Code(
-        "Two feature sets of one serving workload list one service. The first by namespace and name keeps it.",
+        "Two feature sets of one serving workload list one service. The older one keeps it; of files, the "
+        "first by namespace and name.",
         blocks=False,
     ),
     "answer-name-collision": Code(
@@ -163,15 +169,20 @@ CODES: dict[str, Code] = {
         "Callers without identity are allowed in a mode that refuses them."
     ),
     # Grants
-    "grant-across-business-units": Code("A binding grants to a workload of another business unit."),
+    "grant-across-business-units": Code(
+        "A binding grants to a workload of another business unit without a GrantApproval. It is left out.",
+        blocks=False,
+    ),
     "foreign-trust-domain": Code(
-        "A binding grants to an identity of a trust domain that its environment does not federate with."
+        "A binding grants to an identity of another environment, or of a trust domain that its environment "
+        "does not federate with."
     ),
     "subject-not-a-workload": Code(
         "A binding grants to an identity that no workload of a business unit has."
     ),
     "above-ceiling": Code(
-        "A binding grants features above its business unit's ceiling. They are left out.",
+        "A binding grants features above its business unit's ceiling without a GrantApproval. They are left "
+        "out.",
         blocks=False,
     ),
     "outlives-ceiling": Code("A binding lives longer than its business unit's ceiling allows."),
@@ -179,4 +190,28 @@ CODES: dict[str, Code] = {
         "A binding's version range misses the feature set's version: it does not apply."
     ),
     "expired": Code("A binding has expired: it grants nothing.", blocks=False),
+    # Governance
+    "recertification-due": _warning(
+        "A binding has to be looked at again by its owner within 30 days."
+    ),
+    "recertification-overdue": Code(
+        "A binding was not looked at again in time. It grants nothing where its business unit's ceiling says "
+        "`suspendOverdue`.",
+        blocks=False,
+    ),
+    "approval-void": Code(
+        "A GrantApproval that approves nothing: its binding was edited after it, or belongs to another "
+        "business unit.",
+        blocks=False,
+    ),
+    "approval-expired": Code(
+        "A binding needs a consent that has ended: it grants nothing.", blocks=False
+    ),
+    "override-too-long": Code(
+        "An Override that would hold longer than the `maxOverride` of its environment, or one of an "
+        "environment that has none. It is not in force.",
+        blocks=False,
+    ),
+    "override-without-target": _warning("An Override of something that is not declared."),
+    "approval-without-binding": _warning("A GrantApproval of a binding that is not declared."),
 }

@@ -5,7 +5,8 @@ ignored would be a promise not kept. They are written so that a CRD's structural
 unions of types, and a choice between forms is an object with optional members of which one must be there.
 """
 
-from typing import Annotated, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -19,7 +20,9 @@ __all__ = [
     "Items",
     "Model",
     "Namespaced",
+    "Rule",
     "exactly_one",
+    "one_of",
 ]
 
 API_VERSION = "featward.dev/v1alpha1"
@@ -31,10 +34,26 @@ _T = TypeVar("_T")
 Items: TypeAlias = Annotated[tuple[_T, ...], Field(strict=False)]
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a validator refuses, said again for an API server: CEL over ``self``, by the keys of the YAML.
+
+    A CRD gives no defaults, so a key that may be left out is asked for with ``has``. ``message`` is what the
+    server answers where the rule does not hold.
+    """
+
+    cel: str
+    message: str
+
+
 class Model(BaseModel):
-    """Strict, frozen, camelCase, and without a place for unknown keys."""
+    """Strict, frozen, camelCase, and without a place for unknown keys.
+
+    A model with a validator has its ``rules`` beside it, so that an API server refuses what it refuses.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
 
 class ClusterMetadata(Model):
@@ -57,6 +76,12 @@ class Namespaced(ClusterMetadata):
     namespace: Label = Field(
         description="The namespace that the object lives in, declared by a Namespace."
     )
+
+
+def one_of(*keys: str) -> Rule:
+    """The rule beside `exactly_one`, by the keys of the YAML."""
+    given = ", ".join(f"has(self.{key})" for key in keys)
+    return Rule(f"[{given}].exists_one(given, given)", f"expected exactly one of {', '.join(keys)}")
 
 
 def exactly_one(model: BaseModel, *names: str) -> None:

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 
 from featward.errors import FeatwardError
 from featward.identity.spiffe import SpiffeId
-from featward.manifests.catalogue import Catalogue, Set
+from featward.manifests.catalogue import Binding, Catalogue, Set
 
 __all__ = [
+    "binding_called",
     "feature_set_called",
     "identity_called",
     "nearest_features",
@@ -37,6 +38,18 @@ def identity_called(catalogue: Catalogue, name: str) -> SpiffeId:
             "<environment>.<unit>/<name>, or a service account as <namespace>/<name> of a declared namespace"
         )
     return identity
+
+
+def binding_called(catalogue: Catalogue, name: str) -> Binding:
+    """The binding of `namespace/name`. Raises FeatwardError when there is none."""
+    namespace, _, own = name.partition("/")
+    binding = catalogue.bindings.get((namespace, own))
+    if binding is None:
+        known = sorted(one.name for one in catalogue.bindings.values())
+        close = get_close_matches(name, [*known, *(one.partition("/")[2] for one in known)], n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
+        raise FeatwardError(f"binding {name!r} is not declared as <namespace>/<name>: {remedy}")
+    return binding
 
 
 def feature_set_called(catalogue: Catalogue, name: str) -> Set:

@@ -3,13 +3,13 @@
 They say who may exist. The CA reads them to know what it may issue, the compiler to know whom a name means.
 """
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from featward.manifests.attestors import Attestation, Cluster, JwtIssuer
 from featward.manifests.federation import Federation
-from featward.manifests.model import ClusterMetadata, Items, Model
+from featward.manifests.model import ClusterMetadata, Items, Model, Rule
 from featward.manifests.text import (
     BusinessUnitName,
     Day,
@@ -33,6 +33,7 @@ __all__ = [
 # the SVIDs of its last hour must end before it does; six leaves room for a CA that was away for
 # some of it.
 AUTHORITY_TTLS = 6
+_SVID_TTL = "1h"
 
 
 class EnvironmentMetadata(ClusterMetadata):
@@ -48,7 +49,7 @@ class EnvironmentSpec(Model):
         description="The SPIFFE trust domain of the environment, which no other environment shares."
     )
     svid_ttl: Duration = Field(
-        default="1h",
+        default=_SVID_TTL,
         alias="svidTTL",
         description="How long a workload's certificate is valid. The CA accepts 5 minutes to 24 hours.",
         json_schema_extra={"format": "duration"},
@@ -64,16 +65,34 @@ class EnvironmentSpec(Model):
         description="After this day no feature set of the environment may be in mode `observe`.",
         json_schema_extra={"format": "date"},
     )
+    max_override: Duration | None = Field(
+        default=None,
+        description="How long an Override may hold, counted from when it was made. Without it none is ever in "
+        "force.",
+        json_schema_extra={"format": "duration"},
+    )
     federates_with: Items[Federation] = Field(
         default=(),
+        max_length=64,
         description="Foreign trust domains whose identities can be told, and granted to by full SPIFFE ID.",
     )
     clusters: Items[Cluster] = Field(
         default=(),
+        max_length=64,
         description="The Kubernetes clusters whose service accounts get identities of the environment.",
     )
     jwt_issuers: Items[JwtIssuer] = Field(
-        default=(), description="The OIDC issuers whose tokens prove workloads."
+        default=(),
+        max_length=64,
+        description="The OIDC issuers whose tokens prove workloads.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.renewEvery) || self.renewEvery.getSeconds() * 2 < "
+            f"(has(self.svidTTL) ? self.svidTTL.getSeconds() : {seconds(_SVID_TTL)})",
+            "expected a renewEvery below half of the svidTTL, when certificates are renewed anyway",
+        ),
     )
 
     @model_validator(mode="after")
@@ -114,18 +133,23 @@ class Authority(Model):
 
 
 class Ceiling(Model):
-    """What the unit's teams may grant at most. A ceiling narrows grants, and never widens them."""
+    """What the unit's teams may grant at most by themselves. A ceiling narrows grants and never widens them."""
 
     max_sensitivity: int = Field(
         default=3,
         ge=0,
         le=3,
-        description="Features above this sensitivity are granted by no binding.",
+        description="Features above this sensitivity are granted only by a binding with a GrantApproval.",
     )
     max_binding_life: Duration | None = Field(
         default=None,
         description="A binding may expire at most so long from now. Without it any day is allowed.",
         json_schema_extra={"format": "duration"},
+    )
+    suspend_overdue: bool = Field(
+        default=False,
+        description="Whether a binding that is not recertified in time grants nothing until it is. Without it, "
+        "that it is overdue is only reported.",
     )
 
 

@@ -16,7 +16,10 @@ from featward.manifests.text import seconds
 from featward.manifests.validation import validate
 from featward.manifests.writing import dump
 
-__all__ = ["propose", "refused"]
+__all__ = ["NEED_CONSENT", "propose", "refused"]
+
+NEED_CONSENT = frozenset({"grant-across-business-units", "above-ceiling"})
+"""What `refused` may find and the owner's business unit may consent to."""
 
 # A quarter of a year: long enough to be useful, short enough to be looked at again.
 _LIFE = timedelta(days=90)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from featward.manifests.document import KINDS
+from featward.manifests.document import CLUSTER_KINDS, KINDS
 from featward.manifests.findings import CODES
 from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
@@ -37,7 +37,8 @@ key that is not on this page: what a key says is enforced, or the key does not e
 
 def page() -> str:
     """The whole page."""
-    sections = [_INTRODUCTION, *(_kind(name, model) for name, model in KINDS.items()), _codes()]
+    kinds = (_kind(name, model) for name, model in CLUSTER_KINDS.items())
+    sections = [_INTRODUCTION, *kinds, _codes()]
     return "\n".join(sections)
 
 
@@ -45,11 +46,40 @@ def _kind(name: str, model: type[BaseModel]) -> str:
     rows = "".join(_row(path, info) for path, info in _fields(model, ""))
     example = f"```yaml\n{_example(name)}```"
     head = "| key | value | default | meaning |\n|---|---|---|---|\n"
-    return f"## {name}\n\n{_doc(model)}\n\n{example}\n\n{head}{rows}"
+    where = "" if name in KINDS else "Only in a cluster; a folder that holds one is refused.\n\n"
+    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{head}{rows}"
+
+
+# Of kinds that `featward init` does not write, because a first folder needs none.
+_EXAMPLES = {
+    "GrantApproval": """\
+apiVersion: featward.dev/v1alpha1
+kind: GrantApproval
+metadata: {name: pricing-scoring}
+spec:
+  binding: {namespace: pricing, name: scoring}
+  bindingDigest: "sha256:a6100286932d2bd8d6601617e74c722226e3ed96243e585c278fca29265c937a"
+  businessUnit: prod.payments
+  reason: agreed with risk for a year
+  expires: "@day@"
+""",
+    "Override": """\
+apiVersion: featward.dev/v1alpha1
+kind: Override
+metadata: {name: scoring-incident}
+spec:
+  action: relax
+  target: {featureSet: {namespace: pricing, name: driver-stats}}
+  reason: scoring is refused since the release of noon
+  expires: "2026-11-23T18:00:00Z"
+""",
+}
 
 
 def _example(kind: str) -> str:
     """The first document of the kind in what `featward init` writes, without the comments above it."""
+    if kind in _EXAMPLES:
+        return _EXAMPLES[kind].replace("@day@", "2027-03-31")
     folder = files("featward.manifests") / "starter"
     texts = (
         folder.joinpath(name).read_text("utf-8") for name in ("platform.yaml", "driver-stats.yaml")
@@ -88,7 +118,7 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if origin is tuple:
-        return f"list of {_type(arguments[0], [])}"
+        return f"list of {_type(arguments[0], [])}{_most(metadata)}"
     if annotation is str:
         return _expected(metadata) or "text"
     if annotation is int:
@@ -106,6 +136,12 @@ def _bounds(metadata: list[Any]) -> str:
     low = next((one.ge for one in metadata if getattr(one, "ge", None) is not None), None)
     high = next((one.le for one in metadata if getattr(one, "le", None) is not None), None)
     return f", {low} to {high}" if low is not None and high is not None else ""
+
+
+def _most(metadata: list[Any]) -> str:
+    """How many there may be; the grammar of an item has commas of its own."""
+    most = next((one.max_length for one in metadata if hasattr(one, "max_length")), None)
+    return f" (at most {most})" if most else ""
 
 
 def _default(info: FieldInfo) -> str:

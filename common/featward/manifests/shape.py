@@ -12,16 +12,17 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from featward.manifests.document import KINDS, AnyModel, Document, SourceFile
+from featward.manifests.document import CLUSTER_KINDS, KINDS, AnyModel, Document, Source
 from featward.manifests.findings import Finding
-from featward.manifests.model import API_VERSION, BUSINESS_UNIT_LABEL
+from featward.manifests.labels import unknown_labels
+from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
-__all__ = ["declared_names", "shape"]
+__all__ = ["declared_names", "modelled", "shape"]
 
 
-def shape(tree: Tree, source: SourceFile, index: int) -> Document[AnyModel] | list[Finding]:
+def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[Finding]:
     """The document that a tree stands for, or all that is wrong with its shape."""
     problem = _Problem(source, index)
     if not isinstance(tree.value, dict):
@@ -30,11 +31,21 @@ def shape(tree: Tree, source: SourceFile, index: int) -> Document[AnyModel] | li
     model = KINDS.get(kind) if isinstance(kind := tree.value.get("kind"), str) else None
     if model is None or tree.value.get("apiVersion") not in (API_VERSION, None, "v1"):
         return [problem.unknown_kind(tree.value)]
+    found = modelled(tree.value, model, source, index)
+    labels = list(problem.unknown_labels(tree.value))
+    if isinstance(found, list):
+        return [*found, *labels]
+    return labels or Document(found, source, index, tree.line)
+
+
+def modelled(
+    value: dict[str, Any], model: type[AnyModel], source: Source, index: int
+) -> AnyModel | list[Finding]:
+    """The model of a document of this kind, or what is wrong in it, its labels aside."""
     try:
-        document = Document(model.model_validate(tree.value), source, index, tree.line)
+        return model.model_validate(value)
     except ValidationError as error:
-        return [*problem.explain(error, model), *problem.unknown_labels(tree.value)]
-    return list(problem.unknown_labels(tree.value)) or document
+        return list(_Problem(source, index).explain(error, model))
 
 
 def declared_names(value: Any) -> Iterator[tuple[str, str]]:
@@ -50,7 +61,7 @@ def declared_names(value: Any) -> Iterator[tuple[str, str]]:
 class _Problem:
     """Makes findings at the places of one document."""
 
-    def __init__(self, source: SourceFile, index: int) -> None:
+    def __init__(self, source: Source, index: int) -> None:
         self._source = source
         self._index = index
 
@@ -68,6 +79,11 @@ class _Problem:
             expected = "v1" if kind == "Namespace" else API_VERSION
             return self.at(
                 ("apiVersion",), "unknown-kind", message, f"write apiVersion: {expected}"
+            )
+        if isinstance(kind, str) and kind in CLUSTER_KINDS:
+            message = f"an {kind} is made by hand in a cluster, and never kept in a folder"
+            return self.at(
+                ("kind",), "unknown-kind", message, "remove it, or edit what it is about"
             )
         message = (
             f"kind {_show(kind)} is not known" if "kind" in value else "the document has no kind"
@@ -110,21 +126,8 @@ class _Problem:
 
     def unknown_labels(self, value: dict[str, Any]) -> Iterator[Finding]:
         """A misspelt label of ours would silently move a namespace to another business unit."""
-        metadata = value.get("metadata")
-        known = {
-            "labels": [BUSINESS_UNIT_LABEL] if value["kind"] == "Namespace" else [],
-            "annotations": [],
-        }
-        for group, expected in known.items():
-            given = metadata.get(group) if isinstance(metadata, dict) else None
-            for key in given if isinstance(given, dict) else ():
-                if _is_ours(key.partition("/")[0]) and key not in expected:
-                    yield self._unknown_key(("metadata", group, key), expected)
-
-
-def _is_ours(prefix: str) -> bool:
-    """Whether a label's prefix is ours, or so near to it that a slip of the pen is likelier."""
-    return prefix == "featward.dev" or bool(get_close_matches(prefix, ["featward.dev"], cutoff=0.9))
+        for group, key, expected in unknown_labels(value["kind"], value.get("metadata")):
+            yield self._unknown_key(("metadata", group, key), list(expected))
 
 
 def _invalid(kind: str, name: str, given: Any, context: dict[str, Any]) -> tuple[str, str]:
@@ -229,5 +232,5 @@ _BOUNDS = {
     "string_too_long": ("at most {} characters", "max_length"),
     "string_too_short": ("at least {} character", "min_length"),
     "too_short": ("at least {} item", "min_length"),
-    "too_long": ("at most {} item", "max_length"),
+    "too_long": ("at most {} items", "max_length"),
 }

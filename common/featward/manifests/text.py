@@ -28,6 +28,11 @@ def day_after(day: str) -> int:
     return int((midnight + timedelta(days=1)).timestamp())
 
 
+def second_of(moment: str) -> int:
+    """``2026-11-23T18:00:00Z`` in Unix seconds."""
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
 @lru_cache(maxsize=1024)
 def seconds(duration: str) -> int:
     """``1h30m`` is 5400."""
@@ -62,6 +67,16 @@ def _check_day(text: str) -> str:
         raise ValueError("expected a day of the calendar such as 2027-03-31") from error
     if parsed.year >= _LAST_YEAR:
         raise ValueError(f"expected a day before the year {_LAST_YEAR}")
+    return text
+
+
+def _check_moment(text: str) -> str:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("expected a moment such as 2026-11-23T18:00:00Z") from error
+    if parsed.year >= _LAST_YEAR:
+        raise ValueError(f"expected a moment before the year {_LAST_YEAR}")
     return text
 
 
@@ -194,6 +209,15 @@ Day: TypeAlias = Annotated[
     _text("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a day of the calendar such as 2027-03-31", longest=10),
     AfterValidator(_check_day),
 ]
+Moment: TypeAlias = Annotated[
+    str,
+    _text(
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        "a moment in UTC such as 2026-11-23T18:00:00Z",
+        longest=20,
+    ),
+    AfterValidator(_check_moment),
+]
 Duration: TypeAlias = Annotated[
     str,
     _text(
@@ -202,6 +226,14 @@ Duration: TypeAlias = Annotated[
         longest=40,
     ),
     AfterValidator(_check_duration),
+]
+BindingDigest: TypeAlias = Annotated[
+    str,
+    _text(
+        "^sha256:[0-9a-f]{64}$",
+        "sha256: and 64 hexadecimal digits, as `featward approve` prints them",
+        longest=71,
+    ),
 ]
 Rate: TypeAlias = Annotated[
     str,

@@ -8,8 +8,11 @@ from featward.manifests.findings import Finding
 from featward.manifests.loading import Loaded
 from featward.manifests.rules.attestation import attestation
 from featward.manifests.rules.federation import federation
+from featward.manifests.rules.governance import governance
 from featward.manifests.rules.grants import grants
+from featward.manifests.rules.labels import labels
 from featward.manifests.rules.lifetimes import lifetimes
+from featward.manifests.rules.overrides import overrides
 from featward.manifests.rules.references import references
 from featward.manifests.rules.serving import serving
 
@@ -17,11 +20,14 @@ __all__ = ["RULES", "validate", "validate_catalogue"]
 
 RULES: tuple[Callable[[Catalogue, int], Iterator[Finding]], ...] = (
     references,
+    labels,
     federation,
     attestation,
     lifetimes,
     serving,
     grants,
+    governance,
+    overrides,
 )
 
 

@@ -1,65 +1,83 @@
 """Compiles bindings: subjects to identities, services to features, both cut down to what may be granted."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from featward.manifests.catalogue import Binding, Catalogue, Set
 from featward.manifests.feature_binding import Subject
-from featward.manifests.text import day_after, rate_parts, version_in
+from featward.manifests.standing import crosses, end_of, granted_features
+from featward.manifests.text import rate_parts, version_in
 from featward.policy.v1 import snapshot_pb2 as v1
 
-__all__ = ["compile_binding", "grantable"]
+__all__ = ["Grantable", "compile_binding", "grantable"]
 
 
-def grantable(catalogue: Catalogue, feature_set: Set, served: Iterable[str]) -> frozenset[str]:
-    """The features of a set that may be granted: those that it kept in the snapshot, up to the ceiling."""
-    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
+@dataclass(frozen=True, slots=True)
+class Grantable:
+    """What bindings of one feature set may grant."""
+
+    business_unit: str
+    features: frozenset[str]
+    """Those that the set kept in the snapshot."""
+    without_consent: frozenset[str]
+    """All that it lists up to the ceiling, kept or not: what needs consent follows from the manifest alone."""
+
+
+def grantable(catalogue: Catalogue, feature_set: Set, served: Iterable[str]) -> Grantable:
+    """The features of a set that may be granted, worked out once for all its bindings."""
+    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace) or ""
     highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else -1
     sensitivities = catalogue.listing_of(feature_set).features
-    return frozenset(name for name in served if sensitivities[name] <= highest)
+    low = frozenset(name for name, level in sensitivities.items() if level <= highest)
+    return Grantable(business_unit, frozenset(served), low)
 
 
 def compile_binding(
-    catalogue: Catalogue, binding: Binding, feature_set: Set, allowed: frozenset[str]
+    catalogue: Catalogue, binding: Binding, feature_set: Set, allowed: Grantable
 ) -> v1.Binding | None:
-    """The binding, or None where it grants nothing: its range misses the version, or a ceiling took all of it.
+    """The binding, or None where it grants nothing: its range misses the version, or all of it needs a consent
+    that nobody gave.
 
     ``allowed`` is what `grantable` says of its feature set.
     """
     metadata, spec = binding.model.metadata, binding.model.spec
-    features = _features(catalogue, binding, feature_set, allowed)
-    if not features:
+    features = _features(catalogue, binding, feature_set)
+    own = [one for one in spec.subjects if not crosses(catalogue, one, allowed.business_unit)]
+    subjects: Iterable[Subject] = spec.subjects
+    approval = None
+    if len(own) < len(spec.subjects) or not features <= allowed.without_consent:
+        approval = catalogue.approval_of(binding)
+        if approval is None:
+            features, subjects = features & allowed.without_consent, own
+    features &= allowed.features
+    if not features or not subjects:
         return None
     return v1.Binding(
         namespace=metadata.namespace,
         name=metadata.name,
-        subjects=_subjects(catalogue, binding),
+        subjects=_subjects(catalogue, subjects),
         feature_set_namespace=metadata.namespace,
         feature_set_name=spec.feature_set.name,
-        features=features,
+        features=sorted(features),
         purpose=spec.purpose,
         cost=_cost(binding),
         rows_per_request=spec.limits.rows_per_request or 0,
         on_excess=_ON_EXCESS[spec.on_excess],
-        expires=day_after(spec.expires),
+        expires=end_of(catalogue, binding, approval).second,
     )
 
 
-def _features(
-    catalogue: Catalogue, binding: Binding, feature_set: Set, allowed: frozenset[str]
-) -> list[str]:
-    spec = binding.model.spec
-    version_range = spec.feature_set.version
+def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> set[str]:
+    """The features that the binding names, none where it is not for this version of the set."""
+    version_range = binding.model.spec.feature_set.version
     if version_range is not None and not version_in(feature_set.model.spec.version, version_range):
-        return []
-    granted = set(spec.features)
-    for service in spec.services:
-        granted.update(catalogue.listing_of(feature_set).services[service])
-    return sorted(granted & allowed)
+        return set()
+    return granted_features(catalogue, binding, feature_set)
 
 
-def _subjects(catalogue: Catalogue, binding: Binding) -> list[v1.Subject]:
-    subjects = {_subject(catalogue, subject) for subject in binding.model.spec.subjects}
-    return [v1.Subject(kind=kind, value=value) for kind, value in sorted(subjects)]
+def _subjects(catalogue: Catalogue, subjects: Iterable[Subject]) -> list[v1.Subject]:
+    spelt_out = {_subject(catalogue, subject) for subject in subjects}
+    return [v1.Subject(kind=kind, value=value) for kind, value in sorted(spelt_out)]
 
 
 def _subject(catalogue: Catalogue, subject: Subject) -> tuple[v1.SubjectKind, str]:

@@ -2,7 +2,8 @@
 
 The outcome depends on the documents alone, not on their order, their files or the time: lists are sorted as
 snapshot.proto says, and what has expired stays in, for the engine refuses it by date. What the rules settle by
-themselves (a second claim, a ceiling, a version that is missed) is settled here; validation has reported it.
+themselves (a second claim, a consent that nobody gave, a version that is missed) is settled here; validation
+has reported it.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Compiler:
         return snapshot
 
     def _bindings(self, sets: Iterable[Set], snapshot: Snapshot) -> Iterator[Binding]:
-        for feature_set, compiled in zip(sets, snapshot.feature_sets, strict=True):
+        for feature_set, compiled in zip(_sorted(sets), snapshot.feature_sets, strict=True):
             served = (feature.name for feature in compiled.features)
             allowed = grantable(self.catalogue, feature_set, served)
             for binding in self.catalogue.bindings_of.get((compiled.namespace, compiled.name), ()):

@@ -19,6 +19,7 @@ from featward.manifests.naming import (
     require_features,
     require_service,
 )
+from featward.manifests.standing import consent_wanted, end_of, withholds
 from featward.policy.compiler import Compiler
 from featward.policy.v1.snapshot_pb2 import Binding, Snapshot
 from featward_engine import Policy
@@ -43,7 +44,8 @@ class Explainer:
         service: str | None,
         rows: int,
     ) -> dict[str, Any]:
-        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it.
+        """The engine's decision on one request, with `identity`, `nearest_binding` and `request` beside it, and
+        in `without_approval` the bindings that grant what is missing and lack their business unit's consent.
 
         Raises FeatwardError for what is not declared. To a caller the engine calls that not granted, so as to
         tell nothing of what there is; who asks here has the manifests.
@@ -64,8 +66,12 @@ class Explainer:
         }
         decision: dict[str, Any] = json.loads(policy.decide(json.dumps(question).encode()))
         decision["identity"] = question["identity"]
-        decision["nearest_binding"] = _binding(snapshot, decision["nearest"])
-        decision["request"] = _request(wanted, caller, features or [service or ""], decision)
+        decision["nearest_binding"] = self._nearest(snapshot, decision["nearest"])
+        names = features or [service or ""]
+        withheld = self._without_approval(caller, served, decision["missing"]) if caller else []
+        decision["without_approval"] = withheld
+        # Where a binding grants it already, another would not help.
+        decision["request"] = None if withheld else _request(wanted, caller, names, decision)
         return decision
 
     def readers(self, feature: str, feature_set: str | None = None) -> list[dict[str, Any]]:
@@ -90,6 +96,31 @@ class Explainer:
             found += json.loads(self._compiled(server)[1].grants(caller, self._now))
         return found
 
+    def _nearest(self, snapshot: Snapshot, name: str | None) -> dict[str, Any] | None:
+        for compiled in snapshot.bindings:
+            if f"{compiled.namespace}/{compiled.name}" == name:
+                binding = self._catalogue.bindings[compiled.namespace, compiled.name]
+                wanted = consent_wanted(self._catalogue, binding)
+                approval = self._catalogue.approval_of(binding) if wanted else None
+                return _shown(compiled) | {"ends_by": end_of(self._catalogue, binding, approval).by}
+        return None
+
+    def _without_approval(
+        self, caller: SpiffeId, served: Iterable[Set], missing: list[str]
+    ) -> list[str]:
+        asked = set(missing)
+        for one in served:
+            services = self._catalogue.listing_of(one).services
+            asked.update(*(services.get(name, ()) for name in missing))
+        bindings = [
+            binding
+            for one in served
+            for binding in self._catalogue.bindings_of.get(
+                (one.model.metadata.namespace, one.model.metadata.name), ()
+            )
+        ]
+        return [one.name for one in bindings if withholds(self._catalogue, one, caller, asked)]
+
     def _compile(self, server: SpiffeId) -> tuple[Snapshot, Policy]:
         compiled = self._compiler.compile(server)
         return Snapshot.FromString(compiled.snapshot_bytes), Policy(compiled.snapshot_bytes)
@@ -102,13 +133,6 @@ class Explainer:
 
     def _servers(self, sets: Iterable[Set]) -> list[SpiffeId]:
         return sorted({self._server(feature_set) for feature_set in sets})
-
-
-def _binding(snapshot: Snapshot, name: str | None) -> dict[str, Any] | None:
-    for binding in snapshot.bindings:
-        if f"{binding.namespace}/{binding.name}" == name:
-            return _shown(binding)
-    return None
 
 
 def _shown(binding: Binding) -> dict[str, Any]:

@@ -11,7 +11,7 @@ __all__ = ["compile_feature_sets"]
 
 
 def compile_feature_sets(catalogue: Catalogue, sets: Iterable[Set]) -> list[v1.FeatureSet]:
-    """The sets, by namespace then name; the first that lists a feature or a service keeps it.
+    """The sets, by namespace then name; of those given, the first that lists a feature or a service keeps it.
 
     A service that lists a feature which its set has lost goes with it: the feature server would still answer
     the whole service, while only the rest of it would have been judged.
@@ -24,7 +24,7 @@ def compile_feature_sets(catalogue: Catalogue, sets: Iterable[Set]) -> list[v1.F
         features_taken |= {feature.name for feature in feature_set.model.spec.features}
         services_taken |= {service.name for service in feature_set.model.spec.services}
         compiled.append(one)
-    return compiled
+    return sorted(compiled, key=lambda one: (one.namespace, one.name))
 
 
 def _feature_set(

@@ -65,14 +65,16 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> Itera
         granted += [(path, feature) for feature in services.get(name, ())]
     business_unit = catalogue.business_unit_of(binding.model.metadata.namespace)
     highest = catalogue.ceiling_of(business_unit).max_sensitivity if business_unit else 3
-    for path, name in granted:
-        if features.get(name, 0) > highest:
-            message = (
-                f"{name} has sensitivity {features[name]}, and {business_unit} may grant {highest}"
-            )
-            yield binding.finding(
-                "above-ceiling", path, message, "remove it, or have the ceiling raised"
-            )
+    above = [(path, name) for path, name in granted if features.get(name, 0) > highest]
+    if not above or catalogue.approval_of(binding) is not None:
+        return
+    remedy = f"remove it, or ask {business_unit} for its consent with {_approve(binding)}"
+    for path, name in above:
+        message = (
+            f"{name} has sensitivity {features[name]}, and a team of {business_unit} may grant "
+            f"{highest}: it is left out"
+        )
+        yield binding.finding("above-ceiling", path, message, remedy)
 
 
 def _version(binding: Binding, feature_set: Set) -> Iterator[Finding]:
@@ -118,10 +120,19 @@ def _across(
 ) -> Iterator[Finding]:
     if granting is None or receiving is None or not catalogue.knows_business_unit(receiving):
         return
-    if granting != receiving:
-        message = f"business unit {granting} grants to {receiving}, and this version knows no consent to that"
-        remedy = f"grant to workloads of {granting} only"
+    if granting.partition(".")[0] != receiving.partition(".")[0]:
+        message = f"business unit {granting} grants to {receiving}, which is of another environment"
+        remedy = "remove it: nothing of one environment is accepted in another"
+        yield binding.finding("foreign-trust-domain", path, message, remedy)
+    elif granting != receiving and catalogue.approval_of(binding) is None:
+        message = f"a team of business unit {granting} grants to {receiving}: it is left out"
+        remedy = f"remove it, or ask {granting} for its consent with {_approve(binding)}"
         yield binding.finding("grant-across-business-units", path, message, remedy)
+
+
+def _approve(binding: Binding) -> str:
+    """The command that prints the approval, for whoever may consent."""
+    return f"featward approve {binding.name}"
 
 
 def _spiffe_id(

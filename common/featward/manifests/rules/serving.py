@@ -132,7 +132,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _claims(sets: Sequence[Set]) -> Iterator[Finding]:
-    """The first set by namespace and name keeps what two of them list."""
+    """The first of them, which is the older, keeps what two of them list."""
     features = [[one.name for one in feature_set.model.spec.features] for feature_set in sets]
     services = [[one.name for one in feature_set.model.spec.services] for feature_set in sets]
     yield from _second_claims(sets, "feature", features)

@@ -1,0 +1,35 @@
+"""The labels and annotations of ours that an object may carry, and those that nobody reads.
+
+In a file an unknown one is refused like every unknown key. An object of a cluster is taken in spite of it: its
+labels are written by many hands, and one misspelt label of a Namespace must not unmake all the sets in it.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from featward.manifests.model import BUSINESS_UNIT_LABEL
+
+__all__ = ["unknown_labels"]
+
+# By kind and group; what is not here is read by nothing.
+_KNOWN = {("Namespace", "labels"): (BUSINESS_UNIT_LABEL,)}
+_PREFIX = "featward.dev"
+
+
+def unknown_labels(kind: str, metadata: Any) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Group (``labels`` or ``annotations``) and key of each that looks like ours and is none, with those known.
+
+    ``metadata`` is as it was read, and may be anything.
+    """
+    for group in ("labels", "annotations"):
+        known = _KNOWN.get((kind, group), ())
+        given = metadata.get(group) if isinstance(metadata, dict) else None
+        for key in given if isinstance(given, dict) else ():
+            if _is_ours(key.partition("/")[0]) and key not in known:
+                yield group, key, known
+
+
+def _is_ours(prefix: str) -> bool:
+    """Whether a label's prefix is ours, or so near to it that a slip of the pen is likelier."""
+    return prefix == _PREFIX or bool(get_close_matches(prefix, [_PREFIX], cutoff=0.9))
