@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use featward_policy::Policy;
+use featward_policy::{FeatureSet, Policy};
 
 use crate::active::Active;
 use crate::callers::{Callers, Present};
@@ -223,18 +223,9 @@ impl State {
         let Some(active) = &*active else {
             return Value::Null;
         };
-        let sets: Vec<Value> = active
-            .policy
-            .feature_sets()
-            .iter()
-            .map(|set| {
-                json!({
-                    "name": set.full_name, "version": set.version, "mode": set.mode.as_str(),
-                    "owner": {"team": set.owner_team, "contact": set.owner_contact},
-                    "unidentified_until": set.unidentified_until,
-                })
-            })
-            .collect();
+        let now = clock::unix_seconds(clock::now());
+        let sets = active.policy.feature_sets().iter();
+        let sets: Vec<Value> = sets.map(|set| set_status(set, now)).collect();
         json!({
             "digest": active.policy.digest(),
             "age_seconds": active.since.elapsed().as_secs_f64(),
@@ -242,6 +233,19 @@ impl State {
             "feature_sets": sets,
         })
     }
+}
+
+/// One set: the mode that holds now, and what somebody decided by hand about it.
+fn set_status(set: &FeatureSet, now: i64) -> Value {
+    let overridden = set
+        .override_at(now)
+        .map(|one| json!({"action": one.action.as_str(), "name": one.name, "until": one.until}));
+    json!({
+        "name": set.full_name, "version": set.version, "mode": set.mode_at(now).as_str(),
+        "owner": {"team": set.owner_team, "contact": set.owner_contact},
+        "unidentified_until": set.unidentified_until,
+        "override": overridden,
+    })
 }
 
 fn no_record(config: &Config, error: std::io::Error) -> ConfigError {

@@ -134,6 +134,10 @@ impl Account {
         line.number("rows", request.rows);
         line.number("cost", decision.cost());
         line.optional("rule", decision.rule.map(|rule| policy.binding(rule).name));
+        let mut overrides = policy.overrides(decision, request.now).peekable();
+        if overrides.peek().is_some() {
+            line.list("overrides", overrides.map(|one| &*one.name));
+        }
     }
 
     /// Where the feature server's answer was not as the catalogue says.
