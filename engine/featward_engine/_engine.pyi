@@ -157,7 +157,10 @@ class Dialer:
 
 @final
 class Proxy:
-    """The data plane of one sidecar: serving side, outbound side, health and admin."""
+    """The data plane of one sidecar: serving side, outbound side, health and admin.
+
+    With ``"hold": true`` in the configuration GET /startedz says 503 until there is an identity.
+    """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
     def start(self) -> bytes:

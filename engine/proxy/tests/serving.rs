@@ -5,9 +5,12 @@
 mod chains;
 mod scene;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use chains::{PRICING, SCORING};
+use chains::{PRICING, SCORING, World};
 use featward_policy::v1;
+use featward_proxy::proxy::Proxy;
 use http::Response;
 use scene::policy::{ACC, CONV, SECRET, binding};
 use scene::wire::Wire;
@@ -629,6 +632,32 @@ fn probes_are_answered_and_nothing_else() {
     let mut wire = Wire::tcp(scene.health);
     wire.send(&request("POST", "/readyz", &[], b""));
     assert_eq!(wire.read().status, 405);
+}
+
+#[test]
+fn startedz_waits_for_identity_only_when_told() {
+    for hold in [false, true] {
+        let world = World::new();
+        let config = json!({"health": "127.0.0.1:0", "hold": hold}).to_string();
+        let proxy = Proxy::new(world.credentials.clone(), config.as_bytes()).unwrap();
+        let bound: Value = serde_json::from_slice(&proxy.start().unwrap()).unwrap();
+        let health = bound["health"].as_str().unwrap().parse().unwrap();
+        let started = || {
+            let mut wire = Wire::tcp(health);
+            wire.send(&request("GET", "/startedz", &[], b""));
+            let answer = wire.read();
+            (answer.status, answer.text())
+        };
+        let before = if hold {
+            (503, "no identity yet\n")
+        } else {
+            (200, "started\n")
+        };
+        assert_eq!(started(), (before.0, before.1.to_owned()));
+        world.risk.identify(&world.credentials, SCORING, |_| {});
+        assert_eq!(started(), (200, "started\n".to_owned()));
+        proxy.stop(Duration::ZERO);
+    }
 }
 
 #[test]

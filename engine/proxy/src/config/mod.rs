@@ -29,6 +29,9 @@ pub struct Config {
     /// Where probes and metrics are answered.
     #[serde(default)]
     pub health: Option<SocketAddr>,
+    /// Whether `/startedz` waits for an identity, so that an app that needs one starts after it has come.
+    #[serde(default)]
+    pub hold: bool,
     /// The UNIX socket that answers GET /status.
     #[serde(default)]
     pub admin: Option<PathBuf>,
