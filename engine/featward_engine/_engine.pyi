@@ -183,7 +183,13 @@ class Proxy:
     def metrics(self) -> str:
         """All series in the Prometheus text format."""
     def status(self) -> bytes:
-        """JSON: what the admin socket answers to GET /status."""
+        """JSON: what the admin socket answers to GET /status.
+
+        Its member ``sets`` has for each set served `name` and the counts ``answered``, ``refused``, ``would_refuse``
+        (answered, but not when enforced) and ``unidentified``, of requests since this process first served it. One
+        that asks for several sets counts for each, and one that names none for the only set there is. What the
+        feature server failed to answer is in neither of the first two.
+        """
     def drain_events(self) -> bytes:
         """JSON list of what happened since the last call, oldest first; bounded, with a count of lost ones."""
 

@@ -169,6 +169,7 @@ impl State {
             "callers": callers,
             "unidentified": unidentified,
             "would_refuse": refused,
+            "sets": self.active.load().as_ref().map(|active| active.count_report()).unwrap_or_default(),
             "drift": self.drifts.report(self.active.load().as_ref().map_or(0, |active| active.mark)),
             "records_dropped": self.metrics.records_dropped.get(),
             "agent": *self.agent.lock(),
