@@ -159,7 +159,9 @@ class Dialer:
 class Proxy:
     """The data plane of one sidecar: serving side, outbound side, health and admin.
 
-    With ``"hold": true`` in the configuration GET /startedz says 503 until there is an identity.
+    With ``"hold": true`` in the configuration GET /startedz says 503 until there is an identity. With
+    ``"record_bytes": n`` a record that would be larger is moved to its path with ``.1``, in the place of the one
+    before, and begun anew; 0, the default, is for never.
     """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...

@@ -60,7 +60,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
-        let recorder = Recorder::open(config.record.as_deref());
+        let recorder = Recorder::open(config.record.as_deref(), config.record_bytes);
         let recorder = recorder.map_err(|error| no_record(&config, error))?;
         let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
@@ -103,8 +103,20 @@ impl State {
         reopened.map_err(|error| no_record(&self.config, error))
     }
 
-    /// Count a record that was not written, and say so once a second at most.
-    pub(crate) fn record_failed(&self, error: &std::io::Error) {
+    /// Write a line to the record. What cannot be written is counted, and said once a second at most.
+    pub(crate) fn write_record(&self, line: &[u8]) -> std::io::Result<()> {
+        let written = self.recorder.write(line);
+        if let Err(error) = &written {
+            self.record_failed(error);
+        }
+        if let Some(error) = self.recorder.unmoved() {
+            self.events
+                .push("record-not-moved", json!({"error": error.to_string()}));
+        }
+        written
+    }
+
+    fn record_failed(&self, error: &std::io::Error) {
         self.metrics.records_dropped.inc();
         let now = clock::now().as_secs();
         if self.complained.swap(now, Ordering::Relaxed) != now {

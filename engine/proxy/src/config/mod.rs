@@ -38,6 +38,10 @@ pub struct Config {
     /// The file that gets one line for each decision.
     #[serde(default)]
     pub record: Option<PathBuf>,
+    /// At this size the record is moved to `<record>.1`, in the place of the one before, and begun anew; 0 for never.
+    /// So it takes twice this much of a disk that has a limit.
+    #[serde(default)]
+    pub record_bytes: u64,
     /// The token that `upstreamAuth: token` sends, read again when the file changes.
     #[serde(default)]
     pub upstream_token: Option<PathBuf>,
@@ -48,6 +52,9 @@ pub struct Config {
     #[serde(default)]
     pub limits: Limits,
 }
+
+/// Below this nearly every line would move the record away, and what is kept would be worth nothing.
+const SMALLEST_RECORD: u64 = 4096;
 
 /// The serving side's sockets.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,6 +85,10 @@ impl Config {
     pub fn read(json: &[u8]) -> Result<Config, ConfigError> {
         let config: Config = serde_json::from_slice(json)?;
         config.limits.check()?;
+        if (1..SMALLEST_RECORD).contains(&config.record_bytes) {
+            let expected = "0 for never, or at least 4096";
+            return Err(ConfigError::value("record_bytes", config.record_bytes, expected));
+        }
         for outbound in &config.outbound {
             outbound.listen_address()?;
         }
@@ -143,6 +154,7 @@ mod tests {
             r#"{"limits": {"idle_seconds": 1e300}}"#,
             r#"{"limits": {"rows": 0}}"#,
             r#"{"limits": {"header_bytes": 100}}"#,
+            r#"{"record_bytes": 4095}"#,
         ] {
             assert!(
                 matches!(Config::read(text.as_bytes()), Err(ConfigError::Value { .. })),

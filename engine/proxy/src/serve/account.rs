@@ -289,11 +289,7 @@ impl Account {
             None => line.null("status"),
         }
         line.seconds("seconds", self.started.elapsed());
-        let written = self.state.recorder.write(&line.finish());
-        if let Err(error) = &written {
-            self.state.record_failed(error);
-        }
-        written
+        self.state.write_record(&line.finish())
     }
 }
 
