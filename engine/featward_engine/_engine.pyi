@@ -121,12 +121,19 @@ class Listener:
     Request headers starting with ``featward-peer-`` are dropped, then set: ``featward-peer-spiffe-id``,
     ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-key``
     (SPKI SHA-256 of the peer's own key, hex), ``featward-peer-expired`` ("1" within the grace),
-    ``featward-peer-address`` (the IP address, also without a certificate), or for a caller on a
-    UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With ``"far_connections": n`` in the
+    ``featward-peer-address`` (the IP address) and ``featward-peer-trust-domain`` also without a
+    certificate, or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With ``"far_connections": n`` in the
     configuration all callers share n connections to the server, else each has its own.
+
+    With `others` it serves several trust domains on one address. A caller that asks for ``<trust
+    domain>`` or ``policy.<trust domain>`` of one of them by TLS server name (SNI) is shown that
+    identity and judged by that trust alone; any other caller gets the first. No domain may be there
+    twice.
     """
 
-    def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
+    def __new__(
+        cls, credentials: Credentials, config: bytes, others: list[Credentials] = ...
+    ) -> Self: ...
     def start(self) -> str:
         """Bind and serve; returns the bound address. Raises ConfigError."""
     def stop(self, grace: float) -> None: ...
