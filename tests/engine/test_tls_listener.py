@@ -275,8 +275,11 @@ async def test_a_listener_shows_the_identity_that_the_server_name_asks_for(
     other = Environment(STAGING)
     there = CA.replace(DOMAIN, STAGING)
     servers = environment.process(environment.platform, CA), other.process(other.platform, there)
-    settings = {"client_certificate": "optional", "forward": tmp_path / "echo.sock"}
-    async with listening(*servers, **settings) as (listener, address):
+    forward = tmp_path / "echo.sock"
+    async with listening(*servers, client_certificate="optional", forward=forward) as (
+        listener,
+        address,
+    ):
         for name, shown in [
             (DOMAIN, CA),
             (STAGING, there),
@@ -348,7 +351,7 @@ async def test_a_change_of_trust_in_one_environment_cuts_off_its_own_peers_only(
     theirs = other.process(other.payments, PRICING.replace(DOMAIN, STAGING))
     async with (
         echo_server(tmp_path) as (forward, _),
-        listening(*servers, forward=forward) as (listener, address),
+        listening(*servers, forward=forward) as (_, address),
         dialling(ours, address=address, socket=tmp_path / "a.sock", expect=CA) as (_, stays),
         dialling(theirs, address=address, socket=tmp_path / "b.sock", expect=there) as (_, goes),
     ):

@@ -9,7 +9,7 @@ use featward_policy::{BindingIndex, Charge, Decision, FeatureSet, Policy, Rate, 
 use serde_json::Value;
 
 use crate::adapter::feast_http;
-use crate::config::Limits;
+use crate::config::Config;
 use crate::limit::{self, Bucket, Limiter};
 use crate::set_counts::SetCounts;
 use crate::upstream::Upstream;
@@ -32,7 +32,7 @@ pub(crate) struct Active {
 impl Active {
     /// Take a policy into use, with the buckets, feature servers and counts of the one before as far as they are the
     /// same.
-    pub(crate) fn new(policy: Policy, before: Option<&Active>, limiter: &Limiter, limits: &Limits) -> Active {
+    pub(crate) fn new(policy: Policy, before: Option<&Active>, limiter: &Limiter, config: &Config) -> Active {
         let bindings = policy.bindings().map(|index| {
             let binding = policy.binding(index);
             (binding.name, binding.limit.map(rate))
@@ -45,7 +45,7 @@ impl Active {
         let upstreams = policy
             .feature_sets()
             .iter()
-            .map(|set| upstream(set, &mut known, limits))
+            .map(|set| upstream(set, &mut known, config))
             .collect();
         let names: Vec<Arc<str>> = policy
             .feature_sets()
@@ -180,18 +180,21 @@ fn rate(rate: Rate) -> limit::Rate {
     }
 }
 
-fn upstream(set: &FeatureSet, known: &mut Vec<Arc<Upstream>>, limits: &Limits) -> Option<Arc<Upstream>> {
+/// The feature server of a set: where the set says, unless the configuration knows better.
+fn upstream(set: &FeatureSet, known: &mut Vec<Arc<Upstream>>, config: &Config) -> Option<Arc<Upstream>> {
     let endpoint = set
         .endpoints
         .iter()
         .find(|endpoint| *endpoint.adapter == *feast_http::NAME)?;
-    if let Some(same) = known
-        .iter()
-        .find(|server| server.is_at(&endpoint.host, endpoint.port))
-    {
+    let instead = config.serve.as_ref().and_then(|serve| serve.upstream);
+    let (host, port) = match instead {
+        Some(address) => (address.ip().to_string(), address.port()),
+        None => (endpoint.host.to_string(), endpoint.port),
+    };
+    if let Some(same) = known.iter().find(|server| server.is_at(&host, port)) {
         return Some(Arc::clone(same));
     }
-    let server = Arc::new(Upstream::new(&endpoint.host, endpoint.port, limits)?);
+    let server = Arc::new(Upstream::new(&host, port, &config.limits)?);
     known.push(Arc::clone(&server));
     Some(server)
 }

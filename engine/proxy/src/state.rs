@@ -90,7 +90,7 @@ impl State {
     pub(crate) fn set_policy(&self, policy: Policy) {
         let _changing = self.changing.lock();
         let before = self.active.load_full();
-        let active = Active::new(policy, before.as_deref(), &self.limiter, &self.config.limits);
+        let active = Active::new(policy, before.as_deref(), &self.limiter, &self.config);
         self.metrics.policy(active.policy.digest(), active.names());
         self.events
             .push("policy-applied", json!({"digest": active.policy.digest()}));

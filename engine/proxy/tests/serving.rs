@@ -12,6 +12,7 @@ use chains::{PRICING, SCORING, World};
 use featward_policy::v1;
 use featward_proxy::proxy::Proxy;
 use http::Response;
+use scene::far::Far;
 use scene::policy::{ACC, CONV, SECRET, binding};
 use scene::wire::Wire;
 use scene::{Scene, ask, eventually, post, request};
@@ -658,6 +659,25 @@ fn startedz_waits_for_identity_only_when_told() {
         assert_eq!(started(), (200, "started\n".to_owned()));
         proxy.stop(Duration::ZERO);
     }
+}
+
+#[test]
+fn the_feature_server_that_the_configuration_names_is_asked_instead_of_the_sets() {
+    // The scene's own server is started after its configuration is written, so another one stands in for it.
+    let far = Far::start();
+    let at = far.address.to_string();
+    let mut scene = Scene::configured(|_| {}, |config| config["serve"]["upstream"] = json!(at));
+    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
+    scene.edit(|draft| draft.0.feature_sets[0].endpoints[0].port = 1);
+    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
+    assert_eq!((far.seen().len(), scene.far.seen().len()), (2, 0));
+    assert_eq!(far.last().headers["host"], at);
+    scene.edit(|draft| draft.0.feature_sets[0].endpoints.clear());
+    assert_eq!(
+        post(&mut scene.pricing(), &ask(&[CONV], 1)).reason(),
+        "upstream-unreachable",
+        "it has no endpoint that we can read"
+    );
 }
 
 #[test]

@@ -65,6 +65,10 @@ pub struct Serve {
     /// Where callers without identity are served, if anywhere.
     #[serde(default)]
     pub plain: Option<SocketAddr>,
+    /// Where the feature server is on this machine, instead of where the feature sets say: for the one copy of it
+    /// that listens elsewhere.
+    #[serde(default)]
+    pub upstream: Option<SocketAddr>,
 }
 
 /// One feature set that local apps call.
@@ -92,7 +96,22 @@ impl Config {
         for outbound in &config.outbound {
             outbound.listen_address()?;
         }
+        config.serve.as_ref().map_or(Ok(()), Serve::check)?;
         Ok(config)
+    }
+}
+
+impl Serve {
+    /// Whoever sets this is not who says in the manifests what is protected, so it must not lead off the machine.
+    fn check(&self) -> Result<(), ConfigError> {
+        let elsewhere = |at: &SocketAddr| !at.ip().is_loopback() || at.port() == 0;
+        match self.upstream.filter(elsewhere) {
+            Some(upstream) => {
+                let expected = "a loopback address with the feature server's port";
+                Err(ConfigError::value("serve upstream", upstream, expected))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -145,6 +164,19 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn the_feature_server_is_set_on_this_machine_only() {
+        let read = |upstream: &str| {
+            let serve = format!(r#"{{"serve": {{"listen": "127.0.0.1:0", "upstream": "{upstream}"}}}}"#);
+            Config::read(serve.as_bytes())
+        };
+        assert!(read("127.0.0.1:6566").is_ok());
+        assert!(read("[::1]:6566").is_ok());
+        assert!(matches!(read("10.0.0.1:6566"), Err(ConfigError::Value { .. })));
+        assert!(matches!(read("127.0.0.1:0"), Err(ConfigError::Value { .. })));
+        assert!(matches!(read("localhost:6566"), Err(ConfigError::Form(_))));
     }
 
     #[test]
