@@ -121,12 +121,20 @@ class Listener:
     Request headers starting with ``featward-peer-`` are dropped, then set: ``featward-peer-spiffe-id``,
     ``featward-peer-serial`` (hex), ``featward-peer-authority`` (SPKI SHA-256, hex), ``featward-peer-key``
     (SPKI SHA-256 of the peer's own key, hex), ``featward-peer-expired`` ("1" within the grace),
-    ``featward-peer-address`` (the IP address, also without a certificate), or for a caller on a
-    UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With ``"far_connections": n`` in the
-    configuration all callers share n connections to the server, else each has its own.
+    ``featward-peer-address`` (the IP address) and ``featward-peer-trust-domain`` also without a
+    certificate, or for a caller on a UNIX socket ``featward-peer-uid``, ``-gid`` and ``-pid``. With
+    ``"far_connections": n`` in the configuration all callers share n connections to the server, else
+    each has its own.
+
+    With `others` it serves several trust domains on one address. A caller that asks for ``<trust
+    domain>`` or ``policy.<trust domain>`` of one of them by TLS server name (SNI) is shown that
+    identity and judged by that trust alone; any other caller gets the first. No domain may be there
+    twice.
     """
 
-    def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
+    def __new__(
+        cls, credentials: Credentials, config: bytes, others: list[Credentials] = ...
+    ) -> Self: ...
     def start(self) -> str:
         """Bind and serve; returns the bound address. Raises ConfigError."""
     def stop(self, grace: float) -> None: ...
@@ -157,7 +165,13 @@ class Dialer:
 
 @final
 class Proxy:
-    """The data plane of one sidecar: serving side, outbound side, health and admin."""
+    """The data plane of one sidecar: serving side, outbound side, health and admin.
+
+    With ``"hold": true`` in the configuration GET /startedz says 503 until there is an identity. With
+    ``"record_bytes": n`` a record that would be larger is moved to its path with ``.1``, in the place of the
+    one before, and begun anew; 0, the default, is for never. ``"upstream": "127.0.0.1:6566"`` in ``serve`` is
+    where the feature server is instead of where the sets say; only a loopback address is taken.
+    """
 
     def __new__(cls, credentials: Credentials, config: bytes) -> Self: ...
     def start(self) -> bytes:
@@ -180,7 +194,13 @@ class Proxy:
     def metrics(self) -> str:
         """All series in the Prometheus text format."""
     def status(self) -> bytes:
-        """JSON: what the admin socket answers to GET /status."""
+        """JSON: what the admin socket answers to GET /status.
+
+        Its member ``sets`` has for each set served ``name`` and the counts ``answered``, ``refused``,
+        ``would_refuse`` (answered, but not when enforced) and ``unidentified``, of requests since this
+        process first served it. One that asks for several sets counts for each, and one that names none for
+        the only set there is. What the feature server failed to answer is in neither of the first two.
+        """
     def drain_events(self) -> bytes:
         """JSON list of what happened since the last call, oldest first; bounded, with a count of lost ones."""
 

@@ -17,6 +17,7 @@ log = logging.getLogger("featward_engine")
 LEVELS = {
     "lost": logging.WARNING,
     "record-failed": logging.ERROR,  # requests are refused until the disk takes lines again
+    "record-not-moved": logging.WARNING,  # it goes on in the full file, and the disk fills up
     "upstream-failed": logging.WARNING,  # refusals send the owner here, by request id
     "policy-applied": logging.DEBUG,  # the agent gave it the policy, and has said so
 }

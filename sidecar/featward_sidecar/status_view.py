@@ -143,10 +143,19 @@ def _feature_set(each: Row, now: float) -> tuple[Cell, ...]:
     return (
         _verbatim(each["name"]),
         _verbatim(each["version"]),
-        Text(each["mode"], style=style),
+        Text(_verbatim(_mode(each, now)).plain, style=style),
         f"allowed for {span(until - now)}" if until and until > now else "refused",
         _verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
     )
+
+
+def _mode(each: Row, now: float) -> str:
+    """The mode that holds, and the override that makes it so."""
+    mode, override = str(each["mode"]), each.get("override")
+    if not override:
+        return mode
+    closed = "closed" if override["action"] == "close" else mode
+    return f"{closed} for {span(override['until'] - now)} ({override['name']})"
 
 
 def _outbound(outbound: Sequence[Row], now: float) -> Text:

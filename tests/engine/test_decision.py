@@ -14,6 +14,7 @@ POLICIES = 600
 QUESTIONS = 40
 REASONS = {
     "binding-expired",
+    "closed",
     "cost-over-burst",
     "granted",
     "identity-required",
@@ -39,9 +40,15 @@ def test_the_engine_decides_as_the_rules_say() -> None:
             seen["stripped"] += decided["outcome"] == "allow" and bool(decided["stripped"])
             seen["shared"] += len(decided["charges"]) > 1
             seen["unidentified"] += decided["unidentified_allowed"]
+            seen["closed binding"] += decided["reason"] == "closed" and decided["rule"] is not None
+            seen["closed set"] += decided["reason"] == "closed" and decided["rule"] is None
+            seen["overridden"] += bool(decided["overrides"]) and decided["reason"] != "closed"
     assert sum(seen[reason] for reason in REASONS) == POLICIES * QUESTIONS
     # Agreement says nothing about a case that never came up.
     assert {kind for kind, count in seen.items() if count >= 100} == REASONS | {
+        "closed binding",
+        "closed set",
+        "overridden",
         "shared",
         "stripped",
         "unidentified",

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from cryptography import x509
 
 from certificates import CA, DOMAIN, PRICING, SCORING, Authority, Environment, spki_sha256
 from echo import channel, dialling, echo_server, listening, talk, unary, who
@@ -80,6 +81,7 @@ async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
             ("featward-peer-key", spki_sha256(leaf).hex()),
             ("featward-peer-serial", ours["serial"]),
             ("featward-peer-spiffe-id", PRICING),
+            ("featward-peer-trust-domain", DOMAIN),
         ]
         assert ("harmless", "y") in seen
     assert handshakes(listener) == {"accepted": 1}
@@ -162,7 +164,7 @@ async def test_a_certificate_is_optional_where_the_server_says_so(
     ):
         call = unary(opened, "/echo/Who")(b"", timeout=10, metadata=FORGED)
         told = {name for name, _ in json.loads(await call) if name.startswith("featward-peer-")}
-        assert told == {"featward-peer-address"}
+        assert told == {"featward-peer-address", "featward-peer-trust-domain"}
 
 
 async def test_no_certificate_is_refused_where_one_is_required(
@@ -180,7 +182,7 @@ async def test_no_certificate_is_refused_where_one_is_required(
     assert set(handshakes(listener)) == {"no-certificate"}
 
 
-def _foreign_handshake(address: str, context: ssl.SSLContext) -> str:
+def _foreign_handshake(address: str, context: ssl.SSLContext, name: str | None = None) -> str:
     """Shake hands by Python's own TLS and read until the server ends it; what happened."""
     host, port = address.rsplit(":", 1)
     context.check_hostname = False
@@ -188,7 +190,7 @@ def _foreign_handshake(address: str, context: ssl.SSLContext) -> str:
     context.set_alpn_protocols(["h2"])
     with socket.create_connection((host, int(port)), timeout=10) as plain:
         try:
-            with context.wrap_socket(plain) as tls:
+            with context.wrap_socket(plain, server_hostname=name) as tls:
                 tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
                 tls.recv(1)
                 assert tls.session is None or not tls.session.has_ticket
@@ -246,6 +248,128 @@ async def test_another_trust_domain_below_our_root_is_refused(
     ):
         assert "ALERT" in (await asyncio.to_thread(_foreign_handshake, address, context)).upper()
     assert handshakes(listener) == {"wrong-trust-domain": 1}
+
+
+STAGING = "staging.acme.example"
+
+
+def _shown(address: str, name: str | None) -> str:
+    """The SPIFFE ID that a client without certificate is shown which asks for this name."""
+    host, port = address.rsplit(":", 1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=name) as tls,
+    ):
+        leaf = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.UniformResourceIdentifier)[0]
+
+
+async def test_a_listener_shows_the_identity_that_the_server_name_asks_for(
+    environment: Environment, tmp_path: Path
+) -> None:
+    other = Environment(STAGING)
+    there = CA.replace(DOMAIN, STAGING)
+    servers = environment.process(environment.platform, CA), other.process(other.platform, there)
+    forward = tmp_path / "echo.sock"
+    async with listening(*servers, client_certificate="optional", forward=forward) as (
+        listener,
+        address,
+    ):
+        for name, shown in [
+            (DOMAIN, CA),
+            (STAGING, there),
+            (f"policy.{STAGING}", there),
+            (f"Policy.{STAGING.upper()}", there),
+            (f"policy.policy.{STAGING}", CA),
+            ("elsewhere.example", CA),
+            (None, CA),
+        ]:
+            assert await asyncio.to_thread(_shown, address, name) == shown, name
+        host, port = address.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=10) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while plain.recv(100):
+                pass
+    assert handshakes(listener) == {"accepted": 7, "protocol": 1}
+
+
+async def test_each_caller_is_told_apart_by_the_environment_that_it_came_to(
+    environment: Environment, tmp_path: Path
+) -> None:
+    other = Environment(STAGING)
+    there = CA.replace(DOMAIN, STAGING)
+    servers = environment.process(environment.platform, CA), other.process(other.platform, there)
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(*servers, forward=forward) as (listener, address),
+    ):
+        for kind, expect in [(environment, CA), (other, there)]:
+            identity = PRICING.replace(DOMAIN, kind.domain)
+            client = kind.process(kind.payments, identity)
+            far = {"address": address, "socket": tmp_path / f"{kind.domain}.sock", "expect": expect}
+            async with dialling(client, **far) as (_, opened):
+                seen = await who(opened)
+            assert seen["featward-peer-spiffe-id"] == identity
+            assert seen["featward-peer-trust-domain"] == kind.domain
+    assert handshakes(listener) == {"accepted": 2}
+
+
+async def test_a_peer_of_one_environment_is_nobody_in_another(
+    environment: Environment, tmp_path: Path
+) -> None:
+    other = Environment(STAGING)
+    there = CA.replace(DOMAIN, STAGING)
+    servers = environment.process(environment.platform, CA), other.process(other.platform, there)
+    chain, key = other.payments.write_identity(tmp_path, PRICING.replace(DOMAIN, STAGING))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_cert_chain(chain, key)
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(*servers, forward=forward) as (listener, address),
+    ):
+        # By its own name it is somebody; by the other, or by none, its root is nobody's.
+        for name, version in [(STAGING, "TLSv1.3"), (DOMAIN, "ALERT"), (None, "ALERT")]:
+            said = await asyncio.to_thread(_foreign_handshake, address, context, name)
+            assert version.upper() in said.upper(), name
+    counts = handshakes(listener)
+    assert counts.pop("accepted") == 1
+    assert sum(counts.values()) == 2
+
+
+async def test_a_change_of_trust_in_one_environment_cuts_off_its_own_peers_only(
+    environment: Environment, tmp_path: Path
+) -> None:
+    other = Environment(STAGING)
+    there = CA.replace(DOMAIN, STAGING)
+    servers = environment.process(environment.platform, CA), other.process(other.platform, there)
+    ours = environment.process(environment.payments, PRICING)
+    theirs = other.process(other.payments, PRICING.replace(DOMAIN, STAGING))
+    async with (
+        echo_server(tmp_path) as (forward, _),
+        listening(*servers, forward=forward) as (_, address),
+        dialling(ours, address=address, socket=tmp_path / "a.sock", expect=CA) as (_, stays),
+        dialling(theirs, address=address, socket=tmp_path / "b.sock", expect=there) as (_, goes),
+    ):
+        kept, cut = talk(stays), talk(goes)
+        for call in (kept, cut):
+            await call.write(b"one")
+            assert await call.read() == b"one"
+        servers[1].set_trust(other.roots, other.scopes[1:], 2)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await cut.read()
+        await kept.write(b"two")
+        assert await kept.read() == b"two"
+
+
+async def test_a_trust_domain_is_served_once(environment: Environment, tmp_path: Path) -> None:
+    config = json.dumps({"listen": "127.0.0.1:0", "forward": str(tmp_path / "x")}).encode()
+    with pytest.raises(ConfigError, match="each trust domain once"):
+        Listener(environment.credentials(), config, [environment.credentials()])
 
 
 async def test_a_caller_on_the_unix_front_is_known_by_its_process(

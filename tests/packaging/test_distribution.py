@@ -75,7 +75,7 @@ def test_a_wheel_holds_the_engine_and_the_licence(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "featward_engine/_engine.abi3.so" in names
-    assert "featward-0.1.0.dist-info/licenses/LICENSE" in names
+    assert "featward-0.2.0.dist-info/licenses/LICENSE" in names
     assert "cp311-abi3" in wheel.name
 
 

@@ -158,8 +158,9 @@ def _authority(
 class Environment:
     """A root with two business units and the platform, and the trust in them."""
 
-    def __init__(self) -> None:
-        self.root = Authority.root()
+    def __init__(self, domain: str = DOMAIN) -> None:
+        self.domain = domain
+        self.root = Authority.root(domain)
         self.payments = self.root.intermediate("prod.payments")
         self.risk = self.root.intermediate("prod.risk")
         self.platform = self.root.intermediate("platform")
@@ -185,7 +186,7 @@ class Environment:
 
     def credentials(self) -> Credentials:
         """Credentials with trust and without identity."""
-        credentials = Credentials(DOMAIN)
+        credentials = Credentials(self.domain)
         credentials.set_trust(self.roots, self.scopes, 1)
         return credentials
 

@@ -71,11 +71,11 @@ async def echo_server(folder: Path) -> AsyncIterator[tuple[Path, Echo]]:
 
 @asynccontextmanager
 async def listening(
-    credentials: Credentials, **config: object
+    credentials: Credentials, *others: Credentials, **config: object
 ) -> AsyncIterator[tuple[Listener, str]]:
     """A Listener; yields it and its address."""
     settings = {"listen": "127.0.0.1:0", **config}
-    listener = Listener(credentials, json.dumps(settings, default=str).encode())
+    listener = Listener(credentials, json.dumps(settings, default=str).encode(), list(others))
     address = listener.start()
     try:
         yield listener, address

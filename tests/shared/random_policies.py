@@ -1,7 +1,7 @@
 """Small random snapshots and questions, drawn so that they collide.
 
-Few features, identities and dates make overlapping bindings, ties, expiries on the very second and foreign
-identities with our paths common instead of rare. All of it follows from the seed.
+Few features, identities and dates make overlapping bindings, ties, expiries and overrides that end on the very
+second and foreign identities with our paths common instead of rare. All of it follows from the seed.
 """
 
 from random import Random
@@ -14,6 +14,8 @@ from featward.policy.v1.snapshot_pb2 import (
     MODE_SHADOW,
     ON_EXCESS_DENY,
     ON_EXCESS_STRIP,
+    OVERRIDE_ACTION_CLOSE,
+    OVERRIDE_ACTION_RELAX,
     SUBJECT_KIND_BUSINESS_UNIT,
     SUBJECT_KIND_SPIFFE_ID,
     SUBJECT_KIND_WORKLOAD,
@@ -21,6 +23,8 @@ from featward.policy.v1.snapshot_pb2 import (
     Binding,
     Feature,
     FeatureSet,
+    Override,
+    OverrideAction,
     Rate,
     Service,
     Snapshot,
@@ -52,7 +56,7 @@ def snapshot(random: Random) -> Snapshot:
     count = random.choice([0, 1, 3, 8, 12]) if sets else 0
     return Snapshot(
         format=1,
-        engine_version="0.1.0",
+        engine_version="0.2.0",
         environment="prod",
         trust_domain="prod.acme.example",
         workload=f"{OURS}/bu/payments/svc/feast",
@@ -105,6 +109,7 @@ def _feature_set(random: Random, name: str) -> FeatureSet:
             Service(name=f"{name}-service-{n}", features=_some(random, features, 0))
             for n in range(random.randint(0, 2))
         ],
+        override=_override(random, [OVERRIDE_ACTION_CLOSE, OVERRIDE_ACTION_RELAX]),
     )
 
 
@@ -123,7 +128,16 @@ def _binding(random: Random, namespace: str, name: str, sets: list[FeatureSet]) 
         rows_per_request=random.choice([0, 0, 0, 1, 5, 20]),
         on_excess=random.choice([ON_EXCESS_DENY, ON_EXCESS_STRIP, ON_EXCESS_STRIP]),
         expires=random.choice(DATES),
+        override=_override(random, [OVERRIDE_ACTION_CLOSE]),
     )
+
+
+def _override(random: Random, actions: list[OverrideAction]) -> Override | None:
+    """Most things are overridden by nobody."""
+    if random.random() < 0.75:
+        return None
+    action, until = random.choice(actions), random.choice(DATES)
+    return Override(action=action, until=until, name=f"by-hand-{random.randrange(5)}")
 
 
 def _subjects(random: Random) -> list[Subject]:

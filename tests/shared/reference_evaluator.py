@@ -5,17 +5,26 @@ is indexed, and sets are compared as sets. It is slow on purpose. The rules:
 
 - A binding speaks to a caller through a subject: rank 0 for its SPIFFE ID, 1 for its service account or
   workload, 2 for its business unit. An identity of a foreign trust domain is in no business unit.
-- A binding applies while ``now < expires``. A feature is granted by the applicable binding that lists it with
-  the lowest (rank, namespace, name). What nothing grants is missing, whether it exists or not.
+- An override is in force while ``now < until``. A set is relaxed or closed by it, a binding closed.
+- A binding applies while ``now < expires`` and it is not closed. A feature is granted by the applicable binding
+  that lists it with the lowest (rank, namespace, name). What nothing grants is missing, whether it exists or
+  not.
 - Something missing denies, unless something is granted and every binding used says strip: then it is left out.
-- The denial is ``binding-expired`` when every missing feature is listed by some expired binding that speaks to
-  the caller; else ``nothing-left`` when nothing is granted and the bindings that apply to the caller (there is
-  one at least) all say strip; else ``not-granted``.
+- When every missing feature is listed by some binding that speaks to the caller and is expired or closed, the
+  denial is ``closed`` if one of these bindings is not expired, by the first in the order of trial of the first
+  feature that has one; else it is ``binding-expired``. Otherwise it is ``nothing-left`` when nothing is granted
+  and the bindings that apply to the caller (there is one at least) all say strip; else ``not-granted``.
 - Each binding used is charged rows x the cost of what it granted. More rows than the smallest of their
   ``rows_per_request`` denies, then a charge above a burst does.
 - Without identity the denial is ``identity-required``. The caller passes all the same while every set asked
   admits such callers and none of them enforces.
-- The mode is the strictest of the sets asked. Asking for what is unknown, or for nothing, asks every set.
+- The mode is the strictest of the sets asked. Asking for what is unknown, or for nothing, asks every set. The
+  mode of a relaxed set is at most shadow.
+- A closed set among those asked denies as ``closed`` what would be answered otherwise: what is allowed, and in
+  observe and shadow also what is not, unless the caller has no identity and is not admitted. No binding decides
+  then, and none is charged. The mode of such a request is enforce, whatever came of it.
+- The overrides named are those in force of the sets asked that are known (of all sets where none is), then the
+  one that closes the binding that decided.
 """
 
 import hashlib
@@ -24,7 +33,10 @@ from typing import Any
 
 from featward.policy.v1.snapshot_pb2 import (
     MODE_ENFORCE,
+    MODE_SHADOW,
     ON_EXCESS_STRIP,
+    OVERRIDE_ACTION_CLOSE,
+    OVERRIDE_ACTION_RELAX,
     SUBJECT_KIND_BUSINESS_UNIT,
     SUBJECT_KIND_SPIFFE_ID,
     SUBJECT_KIND_WORKLOAD,
@@ -32,6 +44,7 @@ from featward.policy.v1.snapshot_pb2 import (
     Feature,
     FeatureSet,
     Mode,
+    OverrideAction,
     Snapshot,
     Subject,
 )
@@ -49,7 +62,7 @@ class Evaluator:
 
     def decide(self, question: dict[str, Any]) -> dict[str, Any]:
         """The decision in the engine's JSON form."""
-        verdict = self._verdict(question)
+        now = question["now"]
         sets = self._sets_asked(question)
         served = self._sets_judged(question)
         answer: dict[str, Any] = {
@@ -62,13 +75,23 @@ class Evaluator:
             "charges": [],
             "expires": None,
             "feature_sets": [_name(fs) for fs in sets],
-            "mode": _mode(served),
+            "mode": _mode(served, now),
             "unidentified_allowed": question["identity"] is None
             and bool(served)
-            and all(_admits(fs, question["now"]) for fs in served),
+            and all(_admits(fs, now) for fs in served),
             "digest": self.digest,
         }
-        answer |= verdict
+        answer |= self._verdict(question)
+        if any(_is(OVERRIDE_ACTION_CLOSE, fs, now) for fs in served):
+            answer |= _closed(question, answer)
+        overriding = [
+            fs.override.name for fs in sets or self.snapshot.feature_sets if _forced(fs, now)
+        ]
+        if answer["reason"] == "closed" and answer["rule"] is not None:
+            overriding += [
+                b.override.name for b in self.snapshot.bindings if _name(b) == answer["rule"]
+            ]
+        answer["overrides"] = overriding
         missing = answer["missing"] + answer["stripped"]
         answer["nearest"] = self._nearest(question, answer["granted"], missing)
         return answer
@@ -79,7 +102,9 @@ class Evaluator:
             ((RANKS.index(subject.kind), subject.value), binding)
             for binding in self.snapshot.bindings
             for subject in binding.subjects
-            if feature in binding.features and now < binding.expires
+            if feature in binding.features
+            and _applies(binding, now)
+            and not self._is_closed(feature, now)
         ]
         best = {who: min((b for w, b in through if w == who), key=_order) for who, _ in through}
         return [
@@ -94,6 +119,7 @@ class Evaluator:
             for fs in self.snapshot.feature_sets
             for feature in fs.features
             if (binding := self._granting(identity, feature.name, now)) is not None
+            and not self._is_closed(feature.name, now)
         ]
 
     def _verdict(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -123,10 +149,13 @@ class Evaluator:
             name: [b for _, b in self._speaking(identity) if name in b.features] for name in missing
         }
         if missing and all(lapsed.values()):
+            closed = [b for name in missing for b in lapsed[name] if now < b.expires]
+            if closed:
+                return {"reason": "closed", "rule": _name(closed[0])}
             # The latest to end; among those of one moment the first in the order of trial.
             last = max(lapsed[missing[0]], key=lambda b: b.expires)
             return {"reason": "binding-expired", "rule": _name(last)}
-        choices = {b.on_excess for _, b in self._speaking(identity) if now < b.expires}
+        choices = {b.on_excess for _, b in self._speaking(identity) if _applies(b, now)}
         if not granted and choices == {ON_EXCESS_STRIP}:
             return {"reason": "nothing-left"}
         return {"reason": "not-granted"}
@@ -158,7 +187,7 @@ class Evaluator:
         speaking = set() if identity is None else {_order(b) for _, b in self._speaking(identity)}
         candidates = []
         for b in self.snapshot.bindings if missing else ():
-            others, lapsed = _order(b) not in speaking, b.expires <= question["now"]
+            others, lapsed = _order(b) not in speaking, not _applies(b, question["now"])
             own = 0 if others or lapsed else sum(name in b.features for name in granted)
             listed = sum(name in b.features for name in missing)
             if own or listed:
@@ -167,7 +196,7 @@ class Evaluator:
 
     def _granting(self, identity: str, feature: str, now: float) -> Binding | None:
         return next(
-            (b for _, b in self._speaking(identity) if feature in b.features and now < b.expires),
+            (b for _, b in self._speaking(identity) if feature in b.features and _applies(b, now)),
             None,
         )
 
@@ -186,6 +215,13 @@ class Evaluator:
             return subject.value == identity
         unit = subject.value.removeprefix(self.snapshot.environment + ".")
         return identity.startswith(f"spiffe://{self.snapshot.trust_domain}/bu/{unit}/")
+
+    def _is_closed(self, feature: str, now: float) -> bool:
+        return any(
+            _is(OVERRIDE_ACTION_CLOSE, fs, now)
+            for fs in self.snapshot.feature_sets
+            if feature in {known.name for known in fs.features}
+        )
 
     def _features(self) -> dict[str, Feature]:
         return {f.name: f for fs in self.snapshot.feature_sets for f in fs.features}
@@ -224,10 +260,43 @@ def _grant(binding: Binding) -> dict[str, Any]:
     }
 
 
-def _mode(sets: Iterable[FeatureSet]) -> str:
-    strictest = max((fs.mode for fs in sets), default=MODE_ENFORCE)
+def _forced(thing: Binding | FeatureSet, now: float) -> bool:
+    return thing.HasField("override") and now < thing.override.until
+
+
+def _is(action: OverrideAction, thing: Binding | FeatureSet, now: float) -> bool:
+    return _forced(thing, now) and thing.override.action == action
+
+
+def _applies(binding: Binding, now: float) -> bool:
+    return now < binding.expires and not _is(OVERRIDE_ACTION_CLOSE, binding, now)
+
+
+def _closed(question: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """What a closed set among those asked makes of an answer."""
+    enforced = {"mode": "enforce", "unidentified_allowed": False}
+    admitted = question["identity"] is not None or answer["unidentified_allowed"]
+    if answer["outcome"] != "allow" and (answer["mode"] == "enforce" or not admitted):
+        return enforced
+    denied: dict[str, Any] = {
+        "outcome": "deny",
+        "reason": "closed",
+        "rule": None,
+        "charges": [],
+        "expires": None,
+    }
+    return enforced | denied
+
+
+def _own_mode(fs: FeatureSet, now: float) -> Mode:
+    return min(fs.mode, MODE_SHADOW) if _is(OVERRIDE_ACTION_RELAX, fs, now) else fs.mode
+
+
+def _mode(sets: Iterable[FeatureSet], now: float) -> str:
+    strictest = max((_own_mode(fs, now) for fs in sets), default=MODE_ENFORCE)
     return Mode.Name(strictest).removeprefix("MODE_").lower()
 
 
 def _admits(fs: FeatureSet, now: float) -> bool:
-    return fs.mode != MODE_ENFORCE and fs.unidentified_allow and now < fs.unidentified_until
+    enforces = _own_mode(fs, now) == MODE_ENFORCE
+    return not enforces and fs.unidentified_allow and now < fs.unidentified_until

@@ -278,3 +278,17 @@ def test_where_apps_fetch_the_identity_is_shown_and_a_source_that_is_not_our_ca(
     assert "source" in text
     assert "unix:/run/spire.sock, connected for 1 min" in text
     assert "apps, 5 s ago: the hook failed" in text
+
+
+@pytest.mark.parametrize(
+    ("action", "mode", "shown_as"),
+    [("relax", "shadow", "shadow for"), ("close", "enforce", "closed for")],
+)
+def test_what_was_decided_by_hand_shows_with_its_name_and_its_end(
+    action: str, mode: str, shown_as: str
+) -> None:
+    override = {"action": action, "name": "incident-7", "until": NOW + 3600}
+    overridden = STATUS["policy"]["feature_sets"][0] | {"mode": mode, "override": override}
+    text = shown(STATUS | {"policy": STATUS["policy"] | {"feature_sets": [overridden]}})
+    assert shown_as in text
+    assert "incident-7" in text

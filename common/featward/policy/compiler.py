@@ -17,6 +17,7 @@ from featward.manifests.catalogue import Catalogue
 from featward.manifests.validation import validate_catalogue
 from featward.policy.bindings import compile_binding, grantable
 from featward.policy.feature_sets import compile_feature_sets
+from featward.policy.overrides import apply_overrides
 from featward.policy.v1.snapshot_pb2 import Binding, Remote, Snapshot
 
 if TYPE_CHECKING:
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from featward.manifests.findings import Finding
     from featward.manifests.loading import Loaded
     from featward.manifests.platform import Environment
+    from featward.policy.overrides import InForce
 
 __all__ = ["ENGINE_VERSION", "FORMAT", "Compiled", "Compiler", "compile"]
 
 FORMAT = 1
-# The least engine that understands all that is written here.
-ENGINE_VERSION = "0.1.0"
+# The newest engine that snapshots are written for. What an older one does not know is in them only where it
+# says something, and then `engine_version` tells so: without overrides the first engine reads all.
+ENGINE_VERSION = "0.2.0"
+_FIRST_VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,22 @@ def compile(loaded: Loaded, workload: SpiffeId, now: int | None = None) -> Compi
 
 
 class Compiler:
-    """Validates once and compiles for as many workloads as are asked for."""
+    """Validates once and compiles for as many workloads as are asked for.
 
-    def __init__(self, loaded: Loaded, now: int | None = None) -> None:
+    ``engine`` is the version of the engine that will read the snapshots; for one that is older than something
+    in them they are lowered to what it knows. ``overrides`` are those in force: whoever passes them compiles
+    again when one ends, because a lowered snapshot does not end by itself.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        now: int | None = None,
+        *,
+        engine: str = ENGINE_VERSION,
+        overrides: Iterable[InForce] = (),
+    ) -> None:
+        self._engine, self._overrides = engine, tuple(overrides)
         self.catalogue = Catalogue(loaded.documents, loaded.malformed)
         self.findings = tuple(sorted((*loaded.findings, *validate_catalogue(self.catalogue, now))))
 
@@ -102,7 +119,7 @@ class Compiler:
         sets = self.catalogue.served_by.get(workload, [])
         snapshot = Snapshot(
             format=FORMAT,
-            engine_version=ENGINE_VERSION,
+            engine_version=_FIRST_VERSION,
             environment=environment.model.metadata.name,
             trust_domain=environment.model.spec.trust_domain,
             workload=str(workload),
@@ -112,6 +129,7 @@ class Compiler:
         # Sets are sorted and bindings live in their set's namespace, but two sets of one may share it.
         bindings = sorted(self._bindings(sets, snapshot), key=lambda one: (one.namespace, one.name))
         snapshot.bindings.extend(bindings)
+        apply_overrides(snapshot, self._overrides, self._engine)
         return snapshot
 
     def _bindings(self, sets: Iterable[Set], snapshot: Snapshot) -> Iterator[Binding]:

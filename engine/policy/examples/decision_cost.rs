@@ -277,6 +277,7 @@ fn binding(shape: Shape, number: usize, bindings: usize) -> v1::Binding {
         rows_per_request: 200,
         on_excess: v1::OnExcess::Deny.into(),
         expires: shape.expires(number, bindings),
+        r#override: None,
     }
 }
 

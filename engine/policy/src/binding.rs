@@ -7,6 +7,7 @@ use ahash::AHashMap;
 use crate::catalogue::{Catalogue, FeatureIndex, SetIndex};
 use crate::check::{self, Place};
 use crate::error::PolicyError;
+use crate::overriding::Override;
 use crate::span::{Span, append, append_text};
 use crate::subject::{Subject, Subjects};
 use crate::v1;
@@ -94,6 +95,8 @@ pub(crate) struct Bindings {
     features: Vec<FeatureIndex>,
     subjects: Vec<Subject>,
     text: String,
+    /// The few that somebody closed by hand, in their order; in most snapshots none.
+    closed: Vec<(BindingIndex, Override)>,
 }
 
 impl Bindings {
@@ -108,6 +111,39 @@ impl Bindings {
     #[inline]
     pub(crate) fn terms(&self, index: BindingIndex) -> &Terms {
         &self.terms[index.0 as usize]
+    }
+
+    /// Whether a binding grants what it lists.
+    #[inline]
+    pub(crate) fn applies(&self, index: BindingIndex, now: i64) -> bool {
+        self.is_unexpired(index, now) && !self.is_closed(index, now)
+    }
+
+    /// Whether a binding has its day yet, closed by hand or not.
+    #[inline]
+    pub(crate) fn is_unexpired(&self, index: BindingIndex, now: i64) -> bool {
+        self.terms(index).expires > now
+    }
+
+    /// Whether somebody closed a binding by hand, which has not ended.
+    #[inline]
+    pub(crate) fn is_closed(&self, index: BindingIndex, now: i64) -> bool {
+        let closing = || {
+            self.closing(index)
+                .is_some_and(|closing| closing.is_in_force(now))
+        };
+        !self.closed.is_empty() && closing()
+    }
+
+    /// What closes a binding, or did.
+    pub(crate) fn closing(&self, index: BindingIndex) -> Option<&Override> {
+        let place = self.closed.binary_search_by_key(&index, |(binding, _)| *binding);
+        place.ok().map(|place| &self.closed[place].1)
+    }
+
+    /// The bindings that are closed or were.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = BindingIndex> {
+        self.closed.iter().map(|(binding, _)| *binding)
     }
 
     /// Where the features of a binding are.
@@ -169,7 +205,7 @@ impl BindingsReader {
             before,
             (&binding.namespace, &binding.name),
         )?;
-        check::index(self.bindings.len(), "bindings")?;
+        let index = BindingIndex(check::index(self.bindings.len(), "bindings")?);
         let set = set_of(&at, &binding, catalogue)?;
         let features = catalogue.resolve(&at, set, &binding.features)?;
         let subjects = subjects.read(&at, &binding.subjects)?;
@@ -189,6 +225,9 @@ impl BindingsReader {
             purpose: self.purpose(binding.purpose)?,
         };
         self.bindings.records.push(record);
+        if let Some(closing) = Override::of_binding(&at, binding.r#override.as_ref())? {
+            self.bindings.closed.push((index, closing));
+        }
         self.last = (binding.namespace, binding.name);
         Ok(())
     }

@@ -5,6 +5,7 @@ use ahash::AHashMap;
 
 use crate::check::{self, Place};
 use crate::error::PolicyError;
+use crate::overriding::{Override, OverrideAction};
 use crate::v1;
 
 /// Position of a feature set in [`Catalogue::sets`].
@@ -147,7 +148,7 @@ pub struct FeatureSet {
     pub owner_team: Box<str>,
     /// How to reach that team.
     pub owner_contact: Box<str>,
-    /// How much of a decision is applied.
+    /// How much of a decision is applied, as its owner declared it; [`FeatureSet::mode_at`] is what holds.
     pub mode: Mode,
     /// Callers without identity pass in observe and shadow before this time (Unix seconds); `None` for never.
     pub unidentified_until: Option<i64>,
@@ -159,12 +160,44 @@ pub struct FeatureSet {
     pub entities: Box<[Column]>,
     /// Request inputs of on-demand features, sorted by name.
     pub request_inputs: Box<[Column]>,
+    /// What somebody decided by hand, in force or ended.
+    pub overridden: Option<Override>,
 }
 
 impl FeatureSet {
-    /// Whether callers without identity pass now. Never in enforce, whatever the manifest says.
+    /// The override in force.
+    pub fn override_at(&self, now: i64) -> Option<&Override> {
+        self.overridden
+            .as_ref()
+            .filter(|overridden| overridden.is_in_force(now))
+    }
+
+    /// Whether it is closed by hand: nothing is answered from it, in any mode.
+    pub fn is_closed(&self, now: i64) -> bool {
+        self.override_at(now)
+            .is_some_and(|overridden| overridden.action == OverrideAction::Close)
+    }
+
+    /// The mode that holds. A closed set enforces whatever it declares, so that nothing passes it unread.
+    pub fn mode_at(&self, now: i64) -> Mode {
+        match self.is_closed(now) {
+            true => Mode::Enforce,
+            false => self.mode_while_open(now),
+        }
+    }
+
+    /// The mode as if nothing were closed, which tells what closing takes away.
+    pub(crate) fn mode_while_open(&self, now: i64) -> Mode {
+        match self.override_at(now).map(|overridden| overridden.action) {
+            Some(OverrideAction::Relax) => self.mode.min(Mode::Shadow),
+            _ => self.mode,
+        }
+    }
+
+    /// Whether callers without identity may hope for an answer. Never in enforce, whatever the manifest says. What
+    /// is closed is closed to all callers, and says so itself.
     pub fn admits_unidentified(&self, now: i64) -> bool {
-        self.mode != Mode::Enforce && self.unidentified_until.is_some_and(|until| now < until)
+        self.mode_while_open(now) != Mode::Enforce && self.unidentified_until.is_some_and(|until| now < until)
     }
 }
 
@@ -326,6 +359,7 @@ fn feature_set(at: &Place, set: &v1::FeatureSet) -> Result<FeatureSet, PolicyErr
         endpoints: endpoints(at, &set.endpoints)?,
         entities: columns(at, "entities", &set.entities)?,
         request_inputs: columns(at, "request_inputs", &set.request_inputs)?,
+        overridden: Override::of_set(at, set.r#override.as_ref())?,
     })
 }
 

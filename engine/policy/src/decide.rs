@@ -5,11 +5,15 @@
 //! those that name the service account or workload, then those that name the business unit, and among these the
 //! first by namespace and name. Grants add up. What no binding grants is denied.
 //!
+//! Closing a set by hand refuses what would have been answered from it, in every mode. What would have been refused
+//! keeps its reason, so that closing tells nobody what there is. A binding that is closed by hand does not apply.
+//!
 //! A name that the catalogue does not know gives the same decision as a feature that exists and is not granted,
 //! but for `feature_sets` and `mode`, which are for the record and not for the peer.
 
 use crate::binding::{BindingIndex, OnExcess};
 use crate::catalogue::{FeatureIndex, Mode, SetIndex};
+use crate::overriding::Override;
 use crate::policy::Policy;
 use crate::spiffe::SpiffeId;
 use crate::subject::HolderIndex;
@@ -71,6 +75,8 @@ pub enum DecisionReason {
     NotGranted,
     /// Every missing feature has a binding for this identity that has expired.
     BindingExpired,
+    /// Somebody closed by hand a set that was asked for, or what grants a missing feature.
+    Closed,
     /// The caller has no identity.
     IdentityRequired,
     /// More rows than one of the bindings used allows a request.
@@ -88,6 +94,7 @@ impl DecisionReason {
             DecisionReason::Granted => "granted",
             DecisionReason::NotGranted => "not-granted",
             DecisionReason::BindingExpired => "binding-expired",
+            DecisionReason::Closed => "closed",
             DecisionReason::IdentityRequired => "identity-required",
             DecisionReason::RowsOverLimit => "rows-over-limit",
             DecisionReason::CostOverBurst => "cost-over-burst",
@@ -124,7 +131,7 @@ pub struct Decision {
     /// Why.
     pub reason: DecisionReason,
     /// The binding that decided: of an allowed request the one that grants its first feature, of a refused one
-    /// the one that has expired or whose limit is passed. `None` where no binding said anything.
+    /// the one that has expired or is closed, or whose limit is passed. `None` where no binding said anything.
     pub rule: Option<BindingIndex>,
     /// What is granted, in the order of the request; also where the request as a whole is denied.
     pub granted: Vec<Grant>,
@@ -137,10 +144,11 @@ pub struct Decision {
     pub charges: Vec<Charge>,
     /// The sets of all features asked that are known, in the order of the snapshot.
     pub feature_sets: Vec<SetIndex>,
-    /// The strictest mode of these sets. What is not known could be anything, so it counts as a part of every set.
+    /// The strictest mode of these sets, as overrides have it. What is not known could be anything, so it counts as
+    /// a part of every set.
     pub mode: Mode,
     /// Whether a caller without identity passes all the same: every set asked is in observe or shadow and still
-    /// admits such callers. False for callers with identity.
+    /// admits such callers, and none is closed. False for callers with identity.
     pub unidentified_allowed: bool,
     /// When the first of the bindings used expires.
     pub expires: Option<i64>,
@@ -173,6 +181,20 @@ impl Policy {
         }
     }
 
+    /// The overrides in force that had a say in a decision: those of the sets asked, or of all where none of them is
+    /// known, and the one that closes the binding that would have granted.
+    pub fn overrides<'a>(&'a self, decision: &'a Decision, now: i64) -> impl Iterator<Item = &'a Override> {
+        let all = match decision.feature_sets.is_empty() {
+            true => self.catalogue.sets.as_slice(),
+            false => &[],
+        };
+        let asked = decision.feature_sets.iter();
+        let sets = asked.map(|set| self.catalogue.set_record(*set)).chain(all);
+        let closed = Some(decision).filter(|decision| decision.reason == DecisionReason::Closed);
+        let closing = closed.and_then(|decision| self.bindings.closing(decision.rule?));
+        sets.filter_map(move |set| set.override_at(now)).chain(closing)
+    }
+
     fn judge(
         &self,
         request: &Request<'_>,
@@ -184,6 +206,7 @@ impl Policy {
         let mut lapses = Lapses {
             whole: true,
             first: None,
+            closed: None,
         };
         let mut elsewhere = features.len() == 0;
         for (position, feature) in (0..).zip(features) {
@@ -203,21 +226,29 @@ impl Policy {
                     });
                     continue;
                 }
-                Found::Lapsed(binding) => lapses.first = lapses.first.or(Some(binding)),
+                Found::Lapsed(binding) => {
+                    let closed =
+                        Some(binding).filter(|binding| self.bindings.is_unexpired(*binding, request.now));
+                    lapses.first = lapses.first.or(Some(binding));
+                    lapses.closed = lapses.closed.or(closed);
+                }
                 Found::Nothing => lapses.whole = false,
             }
             decision.missing.push(position);
         }
-        self.place(&mut decision, elsewhere, request);
+        let closed = self.place(&mut decision, elsewhere, request);
         match holders {
             None => decision.reason = DecisionReason::IdentityRequired,
             Some(holders) => self.conclude(&mut decision, request, holders, lapses),
         }
+        if closed {
+            decision.close(request.identity.is_some());
+        }
         decision
     }
 
-    /// The sets asked, and what they say of the request as a whole.
-    fn place(&self, decision: &mut Decision, elsewhere: bool, request: &Request<'_>) {
+    /// The sets asked, and what they say of the request as a whole while they are open. Whether one is closed.
+    fn place(&self, decision: &mut Decision, elsewhere: bool, request: &Request<'_>) -> bool {
         decision.feature_sets.sort_unstable();
         decision.feature_sets.dedup();
         let all = if elsewhere {
@@ -231,13 +262,15 @@ impl Policy {
             .map(|set| self.catalogue.set_record(*set));
         let mut sets = asked.chain(all).peekable();
         let served = sets.peek().is_some();
-        let (mut mode, mut admits) = (Mode::Observe, true);
+        let (mut mode, mut admits, mut closed) = (Mode::Observe, true, false);
         for set in sets {
-            mode = mode.max(set.mode);
+            mode = mode.max(set.mode_while_open(request.now));
             admits &= set.admits_unidentified(request.now);
+            closed |= set.is_closed(request.now);
         }
         decision.mode = if served { mode } else { Mode::Enforce };
         decision.unidentified_allowed = request.identity.is_none() && served && admits;
+        closed
     }
 
     /// Decide for a caller with identity, once what is granted and what is missing is known.
@@ -273,8 +306,12 @@ impl Policy {
         holders: [Option<HolderIndex>; 2],
         lapses: Lapses,
     ) -> (DecisionReason, Option<BindingIndex>) {
-        if lapses.whole && lapses.first.is_some() {
-            return (DecisionReason::BindingExpired, lapses.first);
+        match lapses {
+            Lapses { whole: false, .. } | Lapses { first: None, .. } => {}
+            Lapses {
+                closed: None, first, ..
+            } => return (DecisionReason::BindingExpired, first),
+            Lapses { closed, .. } => return (DecisionReason::Closed, closed),
         }
         if decision.granted.is_empty() && self.only_strips(holders, request.now) {
             return (DecisionReason::NothingLeft, None);
@@ -288,11 +325,9 @@ impl Policy {
         let choices = holders
             .into_iter()
             .flatten()
-            .map(|h| self.table.choices(&self.bindings, h));
-        let (deny_until, strip_until) = choices
-            .reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
-            .unwrap_or((i64::MIN, i64::MIN));
-        deny_until <= now && now < strip_until
+            .map(|h| self.table.choices(&self.bindings, h, now));
+        let (deny, strip) = choices.reduce(|a, b| (a.0 | b.0, a.1 | b.1)).unwrap_or_default();
+        strip && !deny
     }
 
     fn charge(&self, decision: &mut Decision, rows: u64) {
@@ -347,7 +382,7 @@ struct Search<'a> {
     holders: [(Readable<'a>, Option<Tried>); 2],
 }
 
-/// What trying an entry gave: the binding that applies, or else the one that expired last.
+/// What trying an entry gave: the binding that applies, or else one that does not.
 #[derive(Clone, Copy)]
 struct Tried {
     entry: Entry,
@@ -357,7 +392,7 @@ struct Tried {
 /// What the bindings of a caller say of one feature.
 enum Found {
     Granted(BindingIndex),
-    /// Only bindings that have expired list it; this one did last.
+    /// Only bindings that do not apply list it: this one is closed by hand, or else all expired and this one last.
     Lapsed(BindingIndex),
     Nothing,
 }
@@ -386,22 +421,25 @@ impl<'a> Search<'a> {
             let expires = |binding| bindings.terms(binding).expires;
             match result {
                 Ok(binding) => return Found::Granted(binding),
-                Err(last) if lapsed.is_none_or(|before| expires(last) > expires(before)) => {
-                    lapsed = Some(last);
+                Err(last) => {
+                    let better =
+                        |before| !bindings.is_unexpired(before, *now) && expires(last) > expires(before);
+                    lapsed = Some(lapsed.filter(|before| !better(*before)).unwrap_or(last));
                 }
-                Err(_) => {}
             }
         }
         lapsed.map_or(Found::Nothing, Found::Lapsed)
     }
 }
 
-/// What expiry alone took away.
+/// What expiry and closing alone took away.
 struct Lapses {
     /// Nothing is missing for another cause.
     whole: bool,
-    /// The binding of the first feature that expiry took away.
+    /// The binding of the first feature that they took away.
     first: Option<BindingIndex>,
+    /// The binding of the first feature that closing took away.
+    closed: Option<BindingIndex>,
 }
 
 impl Decision {
@@ -420,6 +458,20 @@ impl Decision {
             unidentified_allowed: false,
             expires: None,
         }
+    }
+
+    /// Refuse what a set that is closed would have answered. It enforces in any case: nothing passes it unread.
+    fn close(&mut self, identified: bool) {
+        let passes = self.mode != Mode::Enforce && (identified || self.unidentified_allowed);
+        if self.outcome == Outcome::Allow || passes {
+            self.outcome = Outcome::Deny;
+            self.reason = DecisionReason::Closed;
+            self.rule = None;
+            self.charges.clear();
+            self.expires = None;
+        }
+        self.mode = Mode::Enforce;
+        self.unidentified_allowed = false;
     }
 
     /// Features of one set mostly stand together, so that only changes are noted.

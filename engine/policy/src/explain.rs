@@ -23,14 +23,17 @@ pub struct Reader<'a> {
 }
 
 impl Policy {
-    /// Who may read a feature now, by kind of subject, then name.
+    /// Who may read a feature now, by kind of subject, then name; nobody while its set is closed by hand.
     pub fn readers(&self, feature: FeatureIndex, now: i64) -> Vec<Reader<'_>> {
+        if self.feature_set(self.feature(feature).set).is_closed(now) {
+            return Vec::new();
+        }
         let mut seen = AHashSet::new();
         let mut readers = Vec::new();
         let granting = self
             .bindings
             .indices()
-            .filter(|binding| self.bindings.terms(*binding).expires > now && self.lists(*binding, feature));
+            .filter(|binding| self.bindings.applies(*binding, now) && self.lists(*binding, feature));
         for binding in granting {
             for subject in self.bindings.subjects(binding) {
                 if seen.insert(*subject) {
@@ -58,12 +61,15 @@ impl Policy {
             now,
         };
         let granted = self.decide(&request).granted.into_iter();
-        granted.map(|grant| (grant.feature, grant.binding)).collect()
+        granted
+            .filter(|grant| !self.feature_set(self.feature(grant.feature).set).is_closed(now))
+            .map(|grant| (grant.feature, grant.binding))
+            .collect()
     }
 
     /// The binding to look at for what a request misses. First comes the caller's own that grants most of the
     /// request, because what is missing is best added there; then the one that lists most of what is missing. Among
-    /// equals one that names the caller comes first, then one that has not expired, then the first by name.
+    /// equals one that names the caller comes first, then one that applies, then the first by name.
     pub fn nearest(&self, request: &Request<'_>, decision: &Decision) -> Option<BindingIndex> {
         let places = || decision.missing.iter().chain(&decision.stripped);
         places().next()?;
@@ -76,7 +82,7 @@ impl Policy {
             listed.count()
         };
         let rank = |binding: &BindingIndex| {
-            let current = self.bindings.terms(*binding).expires > request.now;
+            let current = self.bindings.applies(*binding, request.now);
             let names = self.names(*binding, request.identity);
             let own = if names && current {
                 listed(*binding, &granted)

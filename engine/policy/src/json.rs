@@ -37,6 +37,8 @@ struct Answer<'a> {
     feature_sets: Vec<&'a str>,
     charges: Vec<ChargeAnswer<'a>>,
     mode: &'static str,
+    /// The names of the overrides that had a say.
+    overrides: Vec<&'a str>,
     unidentified_allowed: bool,
     nearest: Option<&'a str>,
     expires: Option<i64>,
@@ -128,7 +130,7 @@ impl Policy {
         }
     }
 
-    fn answer<'a>(&'a self, request: &Request<'a>, decision: &Decision) -> Answer<'a> {
+    fn answer<'a>(&'a self, request: &Request<'a>, decision: &'a Decision) -> Answer<'a> {
         let name = |index: BindingIndex| self.binding(index).name;
         let at = |places: &[u32]| places.iter().filter_map(|p| self.name_at(request, *p)).collect();
         let granted = decision.granted.iter();
@@ -153,6 +155,10 @@ impl Policy {
                 })
                 .collect(),
             mode: decision.mode.as_str(),
+            overrides: self
+                .overrides(decision, request.now)
+                .map(|one| &*one.name)
+                .collect(),
             unidentified_allowed: decision.unidentified_allowed,
             nearest: self.nearest(request, decision).map(name),
             expires: decision.expires,

@@ -14,6 +14,7 @@ mod envelope;
 mod error;
 mod explain;
 mod json;
+mod overriding;
 mod policy;
 mod span;
 mod spiffe;
@@ -27,6 +28,7 @@ pub use catalogue::{
 pub use decide::{Charge, Decision, DecisionReason, Features, Grant, Outcome, Request};
 pub use error::PolicyError;
 pub use explain::Reader;
+pub use overriding::{Override, OverrideAction};
 pub use policy::{Policy, Remote};
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use subject::SubjectKind;

@@ -38,7 +38,6 @@ pub struct Policy {
     digest: String,
     environment: Box<str>,
     workload: SpiffeId,
-    mode: Mode,
     remotes: Vec<Remote>,
     pub(crate) catalogue: Catalogue,
     pub(crate) subjects: Subjects,
@@ -62,12 +61,6 @@ impl Policy {
             digest: hex_digest(bytes),
             environment: head.environment.as_str().into(),
             workload,
-            mode: catalogue
-                .sets
-                .iter()
-                .map(|set| set.mode)
-                .max()
-                .unwrap_or(Mode::Enforce),
             remotes: read_remotes(&envelope)?,
             catalogue,
             subjects,
@@ -96,9 +89,11 @@ impl Policy {
         &self.workload
     }
 
-    /// The strictest mode of all sets: the one for requests that name no set. A policy without sets enforces.
-    pub fn mode(&self) -> Mode {
-        self.mode
+    /// The strictest mode of all sets that holds now: the one for requests that name no set. A policy without sets
+    /// enforces.
+    pub fn mode_at(&self, now: i64) -> Mode {
+        let sets = self.catalogue.sets.iter();
+        sets.map(|set| set.mode_at(now)).max().unwrap_or(Mode::Enforce)
     }
 
     /// The sets that the workload serves, by namespace, then name. Empty for a pure client.

@@ -3,6 +3,9 @@
 //! Of those, only the ones are kept that outlive all tried before them: a binding that ends no later than an
 //! earlier one never gets its turn. What is left rises in expiry, so that the first that still applies is found
 //! by bisection, and a holder with 100,000 bindings costs no more than one with ten.
+//!
+//! A binding that somebody closed by hand gives its turn back when the closing ends, so that it prunes nothing. The
+//! few of them stand beside their chain, each with its place in it, and are looked at one by one.
 
 use std::mem::size_of;
 use std::slice;
@@ -31,8 +34,18 @@ pub(crate) struct Entry(u32);
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     holders: Vec<Grants>,
+    /// Where the links of each chain begin and end.
     chains: Vec<(u32, u32)>,
     links: Vec<BindingIndex>,
+    /// The chains with bindings that are closed by hand, or were; in most snapshots none.
+    turning: Vec<(u32, Box<[Turn]>)>,
+}
+
+/// A binding that is closed by hand, or was, is tried after this many links of its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Turn {
+    after: usize,
+    binding: BindingIndex,
 }
 
 #[derive(Debug)]
@@ -48,7 +61,7 @@ const _: () = assert!(size_of::<Grants>() == 16);
 #[derive(Debug)]
 struct Many {
     index: Index,
-    /// The last moment at which a binding with each choice applies.
+    /// The last moment at which a binding with each choice applies, of those that nobody closed.
     deny_until: i64,
     strip_until: i64,
 }
@@ -138,7 +151,8 @@ impl Table {
         }
     }
 
-    /// The first binding of an entry that applies, or else the last that did.
+    /// The first binding of an entry that applies. Or else one that does not: the first that is closed by hand, or
+    /// the last that did.
     pub(crate) fn first(
         &self,
         bindings: &Bindings,
@@ -148,20 +162,48 @@ impl Table {
         let expires = |binding: BindingIndex| bindings.terms(binding).expires;
         if entry.0 & CHAIN == 0 {
             let only = BindingIndex(entry.0);
-            return if expires(only) > now { Ok(only) } else { Err(only) };
+            return if bindings.applies(only, now) {
+                Ok(only)
+            } else {
+                Err(only)
+            };
         }
-        let (start, last) = self.chains[(entry.0 & !CHAIN) as usize];
-        let links = &self.links[start as usize..=last as usize];
+        let chain = entry.0 & !CHAIN;
+        let (start, end) = self.chains[chain as usize];
+        let links = &self.links[start as usize..end as usize];
         let expired = links.partition_point(|binding| expires(*binding) <= now);
-        links.get(expired).copied().ok_or(self.links[last as usize])
+        let turns = self.turns(chain);
+        let mut sooner = turns.iter().take_while(|turn| turn.after <= expired);
+        let open = sooner.find(|turn| bindings.applies(turn.binding, now));
+        match (open, links.get(expired)) {
+            (Some(turn), _) => Ok(turn.binding),
+            (None, Some(binding)) => Ok(*binding),
+            (None, None) => Err(missed(bindings, links, turns, now)),
+        }
     }
 
-    /// Until when a binding of this holder says `deny`, and until when one says `strip`.
-    pub(crate) fn choices(&self, bindings: &Bindings, holder: HolderIndex) -> (i64, i64) {
-        match &self.holders[holder.0 as usize] {
+    /// Whether a binding that applies to this holder says `deny`, and whether one says `strip`.
+    pub(crate) fn choices(&self, bindings: &Bindings, holder: HolderIndex, now: i64) -> (bool, bool) {
+        let mut until = match &self.holders[holder.0 as usize] {
             Grants::One(binding, _) => choices(bindings, slice::from_ref(binding).iter().copied()),
             Grants::Many(many) => (many.deny_until, many.strip_until),
+        };
+        for binding in bindings.closed() {
+            let names = || {
+                let subjects = bindings.subjects(binding);
+                subjects.iter().any(|subject| subject.holder == holder)
+            };
+            if bindings.applies(binding, now) && names() {
+                note_choice(bindings, binding, &mut until);
+            }
         }
+        (until.0 > now, until.1 > now)
+    }
+
+    /// The turns that closed bindings would have in a chain.
+    fn turns(&self, chain: u32) -> &[Turn] {
+        let place = self.turning.binary_search_by_key(&chain, |(chain, _)| *chain);
+        place.map_or(&[], |place| &self.turning[place].1)
     }
 }
 
@@ -169,7 +211,14 @@ impl Table {
 #[derive(Default)]
 struct Builder {
     table: Table,
-    known: AHashMap<Vec<BindingIndex>, Entry>,
+    known: AHashMap<Trials, Entry>,
+}
+
+/// What is tried for a feature, in order: what nobody closed, and beside it the turns of what somebody did.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct Trials {
+    links: Vec<BindingIndex>,
+    turns: Vec<Turn>,
 }
 
 impl Builder {
@@ -230,43 +279,79 @@ impl Builder {
         trials: impl Iterator<Item = BindingIndex>,
     ) -> Result<Entry, PolicyError> {
         let mut latest = i64::MIN;
-        let mut links = Vec::new();
+        let mut kept = Trials::default();
         for binding in trials {
             let expires = bindings.terms(binding).expires;
-            if expires > latest {
+            if expires <= latest {
+                continue;
+            }
+            if bindings.closing(binding).is_some() {
+                let after = kept.links.len();
+                kept.turns.push(Turn { after, binding });
+            } else {
                 latest = expires;
-                links.push(binding);
+                kept.links.push(binding);
             }
         }
-        match links[..] {
-            [only] => Ok(Entry(only.0)),
-            _ => self.chain(links),
+        match (&kept.links[..], &kept.turns[..]) {
+            ([only], []) => Ok(Entry(only.0)),
+            ([], [only]) => Ok(Entry(only.binding.0)),
+            _ => self.chain(kept),
         }
     }
 
-    fn chain(&mut self, links: Vec<BindingIndex>) -> Result<Entry, PolicyError> {
-        if let Some(entry) = self.known.get(&links) {
+    fn chain(&mut self, trials: Trials) -> Result<Entry, PolicyError> {
+        if let Some(entry) = self.known.get(&trials) {
             return Ok(*entry);
         }
-        let entry = Entry(CHAIN | check::index(self.table.chains.len(), "grants")?);
+        let chain = check::index(self.table.chains.len(), "grants")?;
         let start = check::index(self.table.links.len(), "grants")?;
-        self.table.links.extend(&links);
-        let last = check::index(self.table.links.len() - 1, "grants")?;
-        self.table.chains.push((start, last));
-        self.known.insert(links, entry);
+        self.table.links.extend(&trials.links);
+        let end = check::index(self.table.links.len(), "grants")?;
+        self.table.chains.push((start, end));
+        if !trials.turns.is_empty() {
+            let turns = trials.turns.as_slice().into();
+            self.table.turning.push((chain, turns));
+        }
+        let entry = Entry(CHAIN | chain);
+        self.known.insert(trials, entry);
         Ok(entry)
     }
 }
 
-fn choices(bindings: &Bindings, indices: impl Iterator<Item = BindingIndex>) -> (i64, i64) {
-    let (mut deny_until, mut strip_until) = (i64::MIN, i64::MIN);
-    for index in indices {
-        let terms = bindings.terms(index);
-        let until = match terms.on_excess {
-            OnExcess::Deny => &mut deny_until,
-            OnExcess::Strip => &mut strip_until,
-        };
-        *until = terms.expires.max(*until);
+/// Of bindings of which none applies: the first that is closed, or else the first of those that end last.
+fn missed(bindings: &Bindings, links: &[BindingIndex], turns: &[Turn], now: i64) -> BindingIndex {
+    let closed = turns
+        .iter()
+        .find(|turn| bindings.terms(turn.binding).expires > now);
+    if let Some(turn) = closed {
+        return turn.binding;
     }
-    (deny_until, strip_until)
+    let (before, after) = turns.split_at(turns.partition_point(|turn| turn.after < links.len()));
+    let turn = |turn: &Turn| turn.binding;
+    let all = before.iter().map(turn).chain(links.last().copied());
+    // Links rise in expiry, so that the last stands for all.
+    all.chain(after.iter().map(turn))
+        .reduce(|first, next| {
+            let later = bindings.terms(next).expires > bindings.terms(first).expires;
+            if later { next } else { first }
+        })
+        .expect("a chain holds something")
+}
+
+fn choices(bindings: &Bindings, indices: impl Iterator<Item = BindingIndex>) -> (i64, i64) {
+    let mut until = (i64::MIN, i64::MIN);
+    for index in indices.filter(|index| bindings.closing(*index).is_none()) {
+        note_choice(bindings, index, &mut until);
+    }
+    until
+}
+
+fn note_choice(bindings: &Bindings, index: BindingIndex, until: &mut (i64, i64)) {
+    let terms = bindings.terms(index);
+    let until = match terms.on_excess {
+        OnExcess::Deny => &mut until.0,
+        OnExcess::Strip => &mut until.1,
+    };
+    *until = terms.expires.max(*until);
 }

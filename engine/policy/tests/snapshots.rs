@@ -81,7 +81,16 @@ fn binding(name: &str, set: &str, features: &[&str]) -> v1::Binding {
         rows_per_request: 0,
         on_excess: v1::OnExcess::Deny.into(),
         expires: 2_000_000_000,
+        r#override: None,
     }
+}
+
+fn overriding(action: v1::OverrideAction, until: i64, name: &str) -> Option<v1::Override> {
+    Some(v1::Override {
+        action: action.into(),
+        until,
+        name: name.to_owned(),
+    })
 }
 
 fn subject(kind: v1::SubjectKind, value: &str) -> v1::Subject {
@@ -209,6 +218,18 @@ refused! {
     a_limit_that_holds_nothing_is_refused:
         PolicyError::Invalid { field: "cost", .. },
         |s| s.bindings[0].cost = Some(v1::Rate { amount: 1, per_seconds: 0, burst: 1 });
+    an_override_that_does_nothing_known_is_refused:
+        PolicyError::Unspecified { .. },
+        |s| s.feature_sets[0].r#override = overriding(v1::OverrideAction::Unspecified, 1, "x");
+    an_override_for_ever_is_refused:
+        PolicyError::Invalid { field: "override until", .. },
+        |s| s.feature_sets[0].r#override = overriding(v1::OverrideAction::Close, 0, "x");
+    an_override_of_nobody_is_refused:
+        PolicyError::Invalid { field: "override name", .. },
+        |s| s.bindings[0].r#override = overriding(v1::OverrideAction::Close, 1, "");
+    a_relaxed_binding_is_refused:
+        PolicyError::Invalid { field: "override", .. },
+        |s| s.bindings[0].r#override = overriding(v1::OverrideAction::Relax, 1, "x");
     a_remote_without_port_is_refused:
         PolicyError::Invalid { field: "address", .. }, |s| s.remotes[0].address = "feast.ml.svc".to_owned();
     a_remote_without_identity_is_refused:
@@ -218,7 +239,7 @@ refused! {
 #[test]
 fn a_valid_snapshot_says_what_is_in_it() {
     let policy = Policy::load(&valid().encode_to_vec()).unwrap();
-    assert_eq!(policy.mode(), Mode::Shadow);
+    assert_eq!(policy.mode_at(0), Mode::Shadow);
     assert_eq!(policy.feature_sets().len(), 2);
     assert_eq!(policy.bindings_count(), 2);
     assert_eq!(policy.remotes()[0].address.as_ref(), "feast.ml.svc:15443");
@@ -243,7 +264,7 @@ fn a_snapshot_without_sets_enforces() {
         ..valid()
     };
     assert_eq!(
-        Policy::load(&snapshot.encode_to_vec()).unwrap().mode(),
+        Policy::load(&snapshot.encode_to_vec()).unwrap().mode_at(0),
         Mode::Enforce
     );
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use featward_policy::{BindingIndex, Charge, Decision, FeatureSet, Policy, Rate, SetIndex, UpstreamAuth};
+use serde_json::Value;
 
 use crate::adapter::feast_http;
-use crate::config::Limits;
+use crate::config::Config;
 use crate::limit::{self, Bucket, Limiter};
+use crate::set_counts::SetCounts;
 use crate::upstream::Upstream;
 
 /// One policy while it is in use.
@@ -20,6 +22,7 @@ pub(crate) struct Active {
     /// Tells it from other policies where its digest would be too much to keep; never 0.
     pub(crate) mark: u64,
     names: Vec<Arc<str>>,
+    counts: Vec<Arc<SetCounts>>,
     nobody: Arc<str>,
     buckets: Vec<Option<Arc<Bucket>>>,
     /// The feature server of each set; None where no endpoint has an adapter of ours.
@@ -27,8 +30,9 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    /// Take a policy into use, with the buckets and feature servers of the one before as far as they are the same.
-    pub(crate) fn new(policy: Policy, before: Option<&Active>, limiter: &Limiter, limits: &Limits) -> Active {
+    /// Take a policy into use, with the buckets, feature servers and counts of the one before as far as they are the
+    /// same.
+    pub(crate) fn new(policy: Policy, before: Option<&Active>, limiter: &Limiter, config: &Config) -> Active {
         let bindings = policy.bindings().map(|index| {
             let binding = policy.binding(index);
             (binding.name, binding.limit.map(rate))
@@ -41,14 +45,20 @@ impl Active {
         let upstreams = policy
             .feature_sets()
             .iter()
-            .map(|set| upstream(set, &mut known, limits))
+            .map(|set| upstream(set, &mut known, config))
             .collect();
+        let names: Vec<Arc<str>> = policy
+            .feature_sets()
+            .iter()
+            .map(|set| (&*set.full_name).into())
+            .collect();
+        let counted = |name: &Arc<str>| before?.counts_of(name).map(Arc::clone);
         Active {
-            names: policy
-                .feature_sets()
+            counts: names
                 .iter()
-                .map(|set| (&*set.full_name).into())
+                .map(|name| counted(name).unwrap_or_default())
                 .collect(),
+            names,
             nobody: "".into(),
             since: Instant::now(),
             mark: mark(policy.digest()),
@@ -61,6 +71,29 @@ impl Active {
     /// The names of all sets served.
     pub(crate) fn names(&self) -> &[Arc<str>] {
         &self.names
+    }
+
+    /// The counts of a set that is served.
+    fn counts_of(&self, name: &str) -> Option<&Arc<SetCounts>> {
+        let place = self.names.iter().position(|other| **other == *name);
+        place.map(|place| &self.counts[place])
+    }
+
+    /// The counts of these sets, or where none is named of the only one served: as metrics have it, but of all sets
+    /// that a request asks for.
+    pub(crate) fn counted(&self, sets: &[SetIndex]) -> impl Iterator<Item = &SetCounts> {
+        let only = match (sets, &*self.counts) {
+            ([], [only]) => Some(only),
+            _ => None,
+        };
+        let asked = sets.iter().filter_map(|set| self.counts.get(set.position()));
+        asked.chain(only).map(|counts| &**counts)
+    }
+
+    /// The counts of all sets as JSON, in the order of the policy.
+    pub(crate) fn count_report(&self) -> Vec<Value> {
+        let sets = self.names.iter().zip(&self.counts);
+        sets.map(|(name, counts)| counts.report(name)).collect()
     }
 
     /// The set that metrics name for a request: the first asked, or the only one served, or none.
@@ -147,18 +180,21 @@ fn rate(rate: Rate) -> limit::Rate {
     }
 }
 
-fn upstream(set: &FeatureSet, known: &mut Vec<Arc<Upstream>>, limits: &Limits) -> Option<Arc<Upstream>> {
+/// The feature server of a set: where the set says, unless the configuration knows better.
+fn upstream(set: &FeatureSet, known: &mut Vec<Arc<Upstream>>, config: &Config) -> Option<Arc<Upstream>> {
     let endpoint = set
         .endpoints
         .iter()
         .find(|endpoint| *endpoint.adapter == *feast_http::NAME)?;
-    if let Some(same) = known
-        .iter()
-        .find(|server| server.is_at(&endpoint.host, endpoint.port))
-    {
+    let instead = config.serve.as_ref().and_then(|serve| serve.upstream);
+    let (host, port) = match instead {
+        Some(address) => (address.ip().to_string(), address.port()),
+        None => (endpoint.host.to_string(), endpoint.port),
+    };
+    if let Some(same) = known.iter().find(|server| server.is_at(&host, port)) {
         return Some(Arc::clone(same));
     }
-    let server = Arc::new(Upstream::new(&endpoint.host, endpoint.port, limits)?);
+    let server = Arc::new(Upstream::new(&host, port, &config.limits)?);
     known.push(Arc::clone(&server));
     Some(server)
 }

@@ -16,7 +16,21 @@ pub(crate) fn unix_seconds(time: Duration) -> i64 {
 /// Append `2026-11-23T02:45:05.123Z`. Written out because no date library is otherwise needed on the request
 /// path, and the civil calendar is five lines (days to date after Howard Hinnant's algorithm).
 pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: Duration) {
-    let seconds = time.as_secs();
+    write_second(out, time.as_secs());
+    out.push(b'.');
+    digits(out, u64::from(time.subsec_millis()), 3);
+    out.push(b'Z');
+}
+
+/// `2026-11-23T02:45:05Z`, of Unix seconds; what was before 1970 is written as 1970.
+pub(crate) fn second(seconds: i64) -> String {
+    let mut out = Vec::new();
+    write_second(&mut out, u64::try_from(seconds).unwrap_or_default());
+    out.push(b'Z');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_second(out: &mut Vec<u8>, seconds: u64) {
     let (year, month, day) = civil(seconds / 86_400);
     let of_day = seconds % 86_400;
     digits(out, year, 4);
@@ -30,9 +44,6 @@ pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: Duration) {
         out.push(separator);
         digits(out, value, 2);
     }
-    out.push(b'.');
-    digits(out, u64::from(time.subsec_millis()), 3);
-    out.push(b'Z');
 }
 
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -78,5 +89,7 @@ mod tests {
             );
             assert_eq!(String::from_utf8(out).unwrap(), text);
         }
+        assert_eq!(second(1_795_401_905), "2026-11-23T02:45:05Z");
+        assert_eq!(second(-1), "1970-01-01T00:00:00Z");
     }
 }

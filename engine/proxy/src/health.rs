@@ -13,7 +13,8 @@ use crate::refusal::Reason;
 use crate::serve::Answer;
 use crate::state::State;
 
-/// Answers probes. Exists only once all listeners are up, which is what `/startedz` says.
+/// Answers probes. Exists only once all listeners are up, which is what `/startedz` says; with `hold` it says as well
+/// that there is an identity.
 #[derive(Debug)]
 pub(crate) struct Health {
     state: Arc<State>,
@@ -46,7 +47,10 @@ impl Health {
             return answer;
         }
         match request.uri().path() {
-            "/startedz" => text(StatusCode::OK, "started\n"),
+            "/startedz" => match self.held() {
+                None => text(StatusCode::OK, "started\n"),
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
+            },
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" => match self.unready().await {
                 None => text(StatusCode::OK, "ready\n"),
@@ -61,16 +65,28 @@ impl Health {
         }
     }
 
+    /// What the app beside us is held back for. Never the feature server: that is the app, and would wait for us.
+    fn held(&self) -> Option<&'static str> {
+        let hold = self.state.config.hold;
+        hold.then(|| self.nameless()).flatten()
+    }
+
+    /// Why we are nobody at the moment, if so.
+    fn nameless(&self) -> Option<&'static str> {
+        match self.state.credentials.refused_identity()? {
+            Reason::IdentityExpired => Some("the identity has expired\n"),
+            _ => Some("no identity yet\n"),
+        }
+    }
+
     /// Why no requests should come, if so. A client is ready when its listeners are up.
     async fn unready(&self) -> Option<&'static str> {
         if self.state.drain.has_begun() {
             return Some("draining\n");
         }
         self.state.config.serve.as_ref()?;
-        match self.state.credentials.refused_identity() {
-            Some(Reason::IdentityExpired) => return Some("the identity has expired\n"),
-            Some(_) => return Some("no identity yet\n"),
-            None => {}
+        if let Some(why) = self.nameless() {
+            return Some(why);
         }
         let Some(active) = self.state.active.load_full() else {
             return Some("no policy yet\n");

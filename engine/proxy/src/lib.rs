@@ -35,6 +35,7 @@ mod relay;
 mod request_id;
 pub mod runtime;
 mod serve;
+mod set_counts;
 mod sources;
 mod state;
 mod strangers;

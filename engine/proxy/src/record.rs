@@ -5,23 +5,29 @@
 //! names features and rows, never the values of entities.
 //!
 //! Whoever rotates the file renames it and asks for it to be opened again. A line that is being written meanwhile
-//! goes whole to the file before, so that none is lost between the two.
+//! goes whole to the file before, so that none is lost between the two. Where nobody does, and the disk is small, the
+//! recorder moves a full file away itself and keeps that one beside the present one.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 
 /// Where lines go.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     path: Option<PathBuf>,
     file: ArcSwapOption<Opened>,
+    /// The size at which a file is full; `u64::MAX` for none.
+    full: u64,
+    /// Held while the file is changed for another, with why that failed the last time.
+    changing: Mutex<Option<io::Error>>,
 }
 
 #[derive(Debug)]
@@ -29,23 +35,29 @@ struct Opened {
     file: File,
     /// The last line was written in part (a full disk), so the next must begin on its own.
     torn: AtomicBool,
+    /// How much is in it, as far as we know; stays 0 for a pipe or a device, which is never full.
+    length: AtomicU64,
+    is_file: bool,
 }
 
 /// Longer than any sensible name. Callers choose the names that are recorded, and must not fill the disk with them.
 const NAME_BYTES: usize = 256;
 
 impl Recorder {
-    /// Append to this file, or record nothing without one.
-    pub(crate) fn open(path: Option<&Path>) -> io::Result<Recorder> {
+    /// Append to this file, or record nothing without one. Above `full` bytes it is moved away; 0 for never.
+    pub(crate) fn open(path: Option<&Path>, full: u64) -> io::Result<Recorder> {
         let opened = path.map(Opened::open).transpose()?;
         Ok(Recorder {
             path: path.map(Path::to_owned),
             file: ArcSwapOption::new(opened.map(Arc::new)),
+            full: if full == 0 { u64::MAX } else { full },
+            changing: Mutex::default(),
         })
     }
 
     /// Append from now on to the file that has the path now. Where it cannot be opened, the one before stays.
     pub(crate) fn reopen(&self) -> io::Result<()> {
+        let _changing = self.changing.lock();
         if let Some(path) = &self.path {
             self.file.store(Some(Arc::new(Opened::open(path)?)));
         }
@@ -59,9 +71,46 @@ impl Recorder {
 
     /// Write one finished line.
     pub(crate) fn write(&self, line: &[u8]) -> io::Result<()> {
-        match &*self.file.load() {
-            Some(opened) => opened.write(line),
-            None => Ok(()),
+        let opened = self.file.load();
+        let Some(opened) = &*opened else {
+            return Ok(());
+        };
+        if opened.fits(line, self.full) {
+            opened.write(line)
+        } else {
+            self.changed(opened).write(line)
+        }
+    }
+
+    /// Why a full file could not be moved away, if that failed since the last time this was asked.
+    pub(crate) fn unmoved(&self) -> Option<io::Error> {
+        match self.full {
+            u64::MAX => None,
+            _ => self.changing.lock().take(),
+        }
+    }
+
+    /// The file to write to instead of a full one. Where it cannot be changed lines still go to the full one, and it
+    /// is tried again when as much has come once more: the record is worth more than the room.
+    fn changed(&self, full: &Arc<Opened>) -> Arc<Opened> {
+        let mut changing = self.changing.lock();
+        let (Some(present), Some(path)) = (self.file.load_full(), &self.path) else {
+            return Arc::clone(full);
+        };
+        if !Arc::ptr_eq(&present, full) {
+            return present;
+        }
+        match full.move_away(path).and_then(|()| Opened::open(path)) {
+            Ok(fresh) => {
+                let fresh = Arc::new(fresh);
+                self.file.store(Some(Arc::clone(&fresh)));
+                fresh
+            }
+            Err(error) => {
+                full.length.store(0, Ordering::Relaxed);
+                *changing = Some(error);
+                Arc::clone(full)
+            }
         }
     }
 }
@@ -75,7 +124,35 @@ impl Opened {
             .mode(0o600)
             .open(path)?;
         let torn = AtomicBool::new(ends_torn(&file));
-        Ok(Opened { file, torn })
+        let facts = file.metadata()?;
+        Ok(Opened {
+            torn,
+            length: AtomicU64::new(facts.len()),
+            is_file: facts.is_file(),
+            file,
+        })
+    }
+
+    /// Whether one more line leaves it within this size. One that holds nothing takes a line of any length.
+    fn fits(&self, line: &[u8], full: u64) -> bool {
+        let length = self.length.load(Ordering::Relaxed);
+        !self.is_file || length == 0 || length.saturating_add(line.len() as u64) <= full
+    }
+
+    /// Give the path up to a new file. If it is another file's by now, somebody else has moved this one, and must not
+    /// lose what they kept.
+    fn move_away(&self, path: &Path) -> io::Result<()> {
+        let ours = self.file.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
+                let mut kept = path.as_os_str().to_owned();
+                kept.push(".1");
+                fs::rename(path, kept)
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn write(&self, line: &[u8]) -> io::Result<()> {
@@ -93,7 +170,10 @@ impl Opened {
         let mut file = &self.file;
         loop {
             match file.write(line) {
-                Ok(written) if written == line.len() => return Ok(()),
+                Ok(written) if written == line.len() => {
+                    self.length.fetch_add(written as u64, Ordering::Relaxed);
+                    return Ok(());
+                }
                 Ok(_) => {
                     self.torn.store(true, Ordering::Release);
                     return Err(io::ErrorKind::WriteZero.into());
@@ -291,7 +371,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
         for _ in 0..2 {
-            Recorder::open(Some(&path))
+            Recorder::open(Some(&path), 0)
                 .unwrap()
                 .write(&line().finish())
                 .unwrap();
@@ -303,7 +383,7 @@ mod tests {
     fn a_file_that_was_moved_gets_lines_until_the_path_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("record.jsonl"), folder.path().join("record.1"));
-        let recorder = Recorder::open(Some(&path)).unwrap();
+        let recorder = Recorder::open(Some(&path), 0).unwrap();
         recorder.write(b"one\n").unwrap();
         std::fs::rename(&path, &moved).unwrap();
         recorder.write(b"two\n").unwrap();
@@ -318,7 +398,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
         let moved = folder.path().join("record.1");
-        let recorder = Recorder::open(Some(&path)).unwrap();
+        let recorder = Recorder::open(Some(&path), 0).unwrap();
         std::fs::rename(&path, &moved).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(recorder.reopen().is_err());
@@ -327,8 +407,80 @@ mod tests {
     }
 
     #[test]
+    fn a_full_record_is_moved_away_and_no_line_is_lost() {
+        const LINES: usize = 1000;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (
+            folder.path().join("record.jsonl"),
+            folder.path().join("record.jsonl.1"),
+        );
+        // Ten bytes a line, so that it is full once.
+        let recorder = Recorder::open(Some(&path), 6000).unwrap();
+        std::thread::scope(|threads| {
+            for thread in 0..4 {
+                let recorder = &recorder;
+                threads.spawn(move || {
+                    for number in (thread..LINES).step_by(4) {
+                        recorder.write(format!("{number:09}\n").as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        let (before, after) = (
+            fs::read_to_string(&moved).unwrap(),
+            fs::read_to_string(&path).unwrap(),
+        );
+        assert!(
+            before.len() >= 6000 && after.len() <= 4000,
+            "{} {}",
+            before.len(),
+            after.len()
+        );
+        let mut numbers: Vec<usize> = before
+            .lines()
+            .chain(after.lines())
+            .map(|l| l.parse().unwrap())
+            .collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..LINES));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_moved_is_not_moved_over_what_they_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, kept, theirs] =
+            ["record.jsonl", "record.jsonl.1", "record.old"].map(|name| folder.path().join(name));
+        let recorder = Recorder::open(Some(&path), 10).unwrap();
+        fs::write(&kept, "kept\n").unwrap();
+        recorder.write(b"one\n").unwrap();
+        fs::rename(&path, &theirs).unwrap();
+        recorder.write(b"and more\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "and more\n");
+        fs::rename(&path, &theirs).unwrap();
+        fs::write(&path, "of others\n").unwrap();
+        recorder.write(b"last\n").unwrap();
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of others\nlast\n");
+        assert!(recorder.unmoved().is_none());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_moved_goes_on_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        fs::create_dir(folder.path().join("record.jsonl.1")).unwrap();
+        let recorder = Recorder::open(Some(&path), 10).unwrap();
+        for line in ["one\n", "and more\n", "last\n"] {
+            recorder.write(line.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nand more\nlast\n");
+        assert!(recorder.unmoved().is_some());
+        assert!(recorder.unmoved().is_none(), "said once");
+    }
+
+    #[test]
     fn a_disk_that_takes_nothing_is_an_error() {
-        let recorder = Recorder::open(Some(Path::new("/dev/full"))).unwrap();
+        let recorder = Recorder::open(Some(Path::new("/dev/full")), 1).unwrap();
         assert!(recorder.write(b"x\n").is_err());
     }
 
@@ -368,7 +520,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
         std::fs::write(&path, "{\"torn\":").unwrap();
-        Recorder::open(Some(&path)).unwrap().write(b"{}\n").unwrap();
+        Recorder::open(Some(&path), 0).unwrap().write(b"{}\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"torn\":\n{}\n");
     }
 

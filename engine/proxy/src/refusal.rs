@@ -90,6 +90,8 @@ reasons! {
         "Ask for fewer rows or features a request.";
     NothingLeft = "nothing-left", Denied, FORBIDDEN, "None of the requested features is granted",
         "Ask the feature set's owner for a binding; `featward request` prints the one to ask for.";
+    Closed = "closed", Denied, FORBIDDEN, "This is closed by hand for now",
+        "Ask the feature set's owner, who closed it; it opens again by itself.";
     UnsignedToken = "unsigned-token", Denied, FORBIDDEN, "The bearer token is not signed",
         "Send a token that its issuer has signed, or none.";
     RateLimited = "rate-limited", Limited, TOO_MANY_REQUESTS, "The binding's cost limit is used up",

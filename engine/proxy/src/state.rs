@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use featward_policy::Policy;
+use featward_policy::{FeatureSet, Policy};
 
 use crate::active::Active;
 use crate::callers::{Callers, Present};
@@ -60,7 +60,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, credentials: Credentials) -> Result<State, ConfigError> {
-        let recorder = Recorder::open(config.record.as_deref());
+        let recorder = Recorder::open(config.record.as_deref(), config.record_bytes);
         let recorder = recorder.map_err(|error| no_record(&config, error))?;
         let busy = Arc::new(Semaphore::new(config.limits.connections));
         Ok(State {
@@ -90,7 +90,7 @@ impl State {
     pub(crate) fn set_policy(&self, policy: Policy) {
         let _changing = self.changing.lock();
         let before = self.active.load_full();
-        let active = Active::new(policy, before.as_deref(), &self.limiter, &self.config.limits);
+        let active = Active::new(policy, before.as_deref(), &self.limiter, &self.config);
         self.metrics.policy(active.policy.digest(), active.names());
         self.events
             .push("policy-applied", json!({"digest": active.policy.digest()}));
@@ -103,8 +103,20 @@ impl State {
         reopened.map_err(|error| no_record(&self.config, error))
     }
 
-    /// Count a record that was not written, and say so once a second at most.
-    pub(crate) fn record_failed(&self, error: &std::io::Error) {
+    /// Write a line to the record. What cannot be written is counted, and said once a second at most.
+    pub(crate) fn write_record(&self, line: &[u8]) -> std::io::Result<()> {
+        let written = self.recorder.write(line);
+        if let Err(error) = &written {
+            self.record_failed(error);
+        }
+        if let Some(error) = self.recorder.unmoved() {
+            self.events
+                .push("record-not-moved", json!({"error": error.to_string()}));
+        }
+        written
+    }
+
+    fn record_failed(&self, error: &std::io::Error) {
         self.metrics.records_dropped.inc();
         let now = clock::now().as_secs();
         if self.complained.swap(now, Ordering::Relaxed) != now {
@@ -169,6 +181,7 @@ impl State {
             "callers": callers,
             "unidentified": unidentified,
             "would_refuse": refused,
+            "sets": self.active.load().as_ref().map(|active| active.count_report()).unwrap_or_default(),
             "drift": self.drifts.report(self.active.load().as_ref().map_or(0, |active| active.mark)),
             "records_dropped": self.metrics.records_dropped.get(),
             "agent": *self.agent.lock(),
@@ -223,18 +236,9 @@ impl State {
         let Some(active) = &*active else {
             return Value::Null;
         };
-        let sets: Vec<Value> = active
-            .policy
-            .feature_sets()
-            .iter()
-            .map(|set| {
-                json!({
-                    "name": set.full_name, "version": set.version, "mode": set.mode.as_str(),
-                    "owner": {"team": set.owner_team, "contact": set.owner_contact},
-                    "unidentified_until": set.unidentified_until,
-                })
-            })
-            .collect();
+        let now = clock::unix_seconds(clock::now());
+        let sets = active.policy.feature_sets().iter();
+        let sets: Vec<Value> = sets.map(|set| set_status(set, now)).collect();
         json!({
             "digest": active.policy.digest(),
             "age_seconds": active.since.elapsed().as_secs_f64(),
@@ -242,6 +246,19 @@ impl State {
             "feature_sets": sets,
         })
     }
+}
+
+/// One set: the mode that holds now, and what somebody decided by hand about it.
+fn set_status(set: &FeatureSet, now: i64) -> Value {
+    let overridden = set
+        .override_at(now)
+        .map(|one| json!({"action": one.action.as_str(), "name": one.name, "until": one.until}));
+    json!({
+        "name": set.full_name, "version": set.version, "mode": set.mode_at(now).as_str(),
+        "owner": {"team": set.owner_team, "contact": set.owner_contact},
+        "unidentified_until": set.unidentified_until,
+        "override": overridden,
+    })
 }
 
 fn no_record(config: &Config, error: std::io::Error) -> ConfigError {

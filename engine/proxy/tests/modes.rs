@@ -165,6 +165,49 @@ fn observe_still_refuses_bad_framing_and_size() {
 }
 
 #[test]
+fn every_set_that_is_asked_for_counts_what_came_of_it_and_keeps_its_counts_over_edits() {
+    let mut scene = Scene::new(|draft| {
+        draft.mode(Mode::Observe).admit_unidentified(3600);
+        let mut other = draft.0.feature_sets[0].clone();
+        other.name = "riders".into();
+        other.features = vec![other.features[0].clone()];
+        other.features[0].name = "rider:score".into();
+        other.services.clear();
+        other.mode = Mode::Enforce.into();
+        draft.0.feature_sets.push(other);
+    });
+    let counts = |scene: &Scene| {
+        let sets = scene.status()["sets"].as_array().unwrap().clone();
+        let count = |set: &serde_json::Value| {
+            ["answered", "refused", "would_refuse", "unidentified"].map(|key| set[key].as_u64().unwrap())
+        };
+        sets.iter()
+            .map(|set| (set["name"].as_str().unwrap().to_owned(), count(set)))
+            .collect::<Vec<_>>()
+    };
+    let both = |drivers, riders| {
+        vec![
+            ("ml/drivers".to_owned(), drivers),
+            ("ml/riders".to_owned(), riders),
+        ]
+    };
+    assert_eq!(counts(&scene), both([0; 4], [0; 4]));
+    let mut wire = scene.pricing();
+    assert_eq!(post(&mut wire, &ask(&[CONV], 1)).status, 200);
+    assert_eq!(post(&mut wire, &ask(&[SECRET], 1)).status, 200);
+    assert_eq!(post(&mut wire, &ask(&[CONV, "rider:score"], 1)).status, 403);
+    assert_eq!(post(&mut scene.nobody(), &ask(&[CONV], 1)).status, 200);
+    // It names no set, and could be for either.
+    wire.send(&request("POST", "/push", &[], b"{}"));
+    assert_eq!(wire.read().status, 404);
+    post(&mut wire, &ask(&["rider:score"], 1));
+    let told = both([3, 1, 2, 1], [0, 2, 0, 0]);
+    assert_eq!(counts(&scene), told);
+    scene.edit(|draft| draft.0.feature_sets[0].version = "1.0.1".into());
+    assert_eq!(counts(&scene), told);
+}
+
+#[test]
 fn shadow_reads_strictly_and_applies_no_decision() {
     let scene = Scene::new(|draft| {
         draft.mode(Mode::Shadow);

@@ -198,6 +198,24 @@ fn an_answer_that_cannot_be_recorded_is_not_given() {
 }
 
 #[test]
+fn a_full_record_is_begun_anew_and_keeps_the_one_before() {
+    let scene = Scene::configured(|_| {}, |config| config["record_bytes"] = json!(8192));
+    let mut wire = scene.pricing();
+    let old = scene.folder.path().join("record.jsonl.1");
+    let mut ids = Vec::new();
+    while !old.exists() {
+        let answer = post(&mut wire, &ask(&[CONV], 1));
+        ids.push(answer.header("featward-request-id").unwrap().to_owned());
+        assert!(ids.len() < 100, "it is never full");
+    }
+    let text = std::fs::read_to_string(&old).unwrap();
+    assert!((4096..=8192).contains(&text.len()), "{}", text.len());
+    let before = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = before.chain(scene.record()).collect();
+    assert!(lines.iter().map(|line| &line["id"]).eq(&ids));
+}
+
+#[test]
 fn a_caller_that_leaves_before_its_answer_leaves_its_decision_behind() {
     let scene = Scene::new(|_| {});
     scene.far.answer(|_| {

@@ -5,10 +5,14 @@
 mod chains;
 mod scene;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use chains::{PRICING, SCORING};
+use chains::{PRICING, SCORING, World};
 use featward_policy::v1;
+use featward_proxy::proxy::Proxy;
 use http::Response;
+use scene::far::Far;
 use scene::policy::{ACC, CONV, SECRET, binding};
 use scene::wire::Wire;
 use scene::{Scene, ask, eventually, post, request};
@@ -629,6 +633,51 @@ fn probes_are_answered_and_nothing_else() {
     let mut wire = Wire::tcp(scene.health);
     wire.send(&request("POST", "/readyz", &[], b""));
     assert_eq!(wire.read().status, 405);
+}
+
+#[test]
+fn startedz_waits_for_identity_only_when_told() {
+    for hold in [false, true] {
+        let world = World::new();
+        let config = json!({"health": "127.0.0.1:0", "hold": hold}).to_string();
+        let proxy = Proxy::new(world.credentials.clone(), config.as_bytes()).unwrap();
+        let bound: Value = serde_json::from_slice(&proxy.start().unwrap()).unwrap();
+        let health = bound["health"].as_str().unwrap().parse().unwrap();
+        let started = || {
+            let mut wire = Wire::tcp(health);
+            wire.send(&request("GET", "/startedz", &[], b""));
+            let answer = wire.read();
+            (answer.status, answer.text())
+        };
+        let before = if hold {
+            (503, "no identity yet\n")
+        } else {
+            (200, "started\n")
+        };
+        assert_eq!(started(), (before.0, before.1.to_owned()));
+        world.risk.identify(&world.credentials, SCORING, |_| {});
+        assert_eq!(started(), (200, "started\n".to_owned()));
+        proxy.stop(Duration::ZERO);
+    }
+}
+
+#[test]
+fn the_feature_server_that_the_configuration_names_is_asked_instead_of_the_sets() {
+    // The scene's own server is started after its configuration is written, so another one stands in for it.
+    let far = Far::start();
+    let at = far.address.to_string();
+    let mut scene = Scene::configured(|_| {}, |config| config["serve"]["upstream"] = json!(at));
+    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
+    scene.edit(|draft| draft.0.feature_sets[0].endpoints[0].port = 1);
+    assert_eq!(post(&mut scene.pricing(), &ask(&[CONV], 1)).status, 200);
+    assert_eq!((far.seen().len(), scene.far.seen().len()), (2, 0));
+    assert_eq!(far.last().headers["host"], at);
+    scene.edit(|draft| draft.0.feature_sets[0].endpoints.clear());
+    assert_eq!(
+        post(&mut scene.pricing(), &ask(&[CONV], 1)).reason(),
+        "upstream-unreachable",
+        "it has no endpoint that we can read"
+    );
 }
 
 #[test]

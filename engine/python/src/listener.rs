@@ -14,8 +14,15 @@ pub(crate) struct Listener(listener::Listener);
 #[pymethods]
 impl Listener {
     #[new]
-    fn new(credentials: &Credentials, config: &[u8]) -> PyResult<Listener> {
+    #[pyo3(signature = (credentials, config, others = Vec::new()))]
+    fn new(
+        credentials: &Credentials,
+        config: &[u8],
+        others: Vec<PyRef<'_, Credentials>>,
+    ) -> PyResult<Listener> {
+        let others = others.iter().map(|other| other.0.clone()).collect();
         listener::Listener::new(credentials.0.clone(), config)
+            .and_then(|listener| listener.others(others))
             .map(Listener)
             .map_err(config_error)
     }

@@ -34,6 +34,12 @@ class UpstreamAuth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UPSTREAM_AUTH_PASSTHROUGH: _ClassVar[UpstreamAuth]
     UPSTREAM_AUTH_TOKEN: _ClassVar[UpstreamAuth]
 
+class OverrideAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OVERRIDE_ACTION_UNSPECIFIED: _ClassVar[OverrideAction]
+    OVERRIDE_ACTION_RELAX: _ClassVar[OverrideAction]
+    OVERRIDE_ACTION_CLOSE: _ClassVar[OverrideAction]
+
 class SubjectKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SUBJECT_KIND_UNSPECIFIED: _ClassVar[SubjectKind]
@@ -64,6 +70,9 @@ UPSTREAM_AUTH_UNSPECIFIED: UpstreamAuth
 UPSTREAM_AUTH_NONE: UpstreamAuth
 UPSTREAM_AUTH_PASSTHROUGH: UpstreamAuth
 UPSTREAM_AUTH_TOKEN: UpstreamAuth
+OVERRIDE_ACTION_UNSPECIFIED: OverrideAction
+OVERRIDE_ACTION_RELAX: OverrideAction
+OVERRIDE_ACTION_CLOSE: OverrideAction
 SUBJECT_KIND_UNSPECIFIED: SubjectKind
 SUBJECT_KIND_SPIFFE_ID: SubjectKind
 SUBJECT_KIND_WORKLOAD: SubjectKind
@@ -132,8 +141,18 @@ class Endpoint(_message.Message):
     port: int
     def __init__(self, adapter: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
+class Override(_message.Message):
+    __slots__ = ("action", "until", "name")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    action: OverrideAction
+    until: int
+    name: str
+    def __init__(self, action: _Optional[_Union[OverrideAction, str]] = ..., until: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
+
 class FeatureSet(_message.Message):
-    __slots__ = ("namespace", "name", "version", "business_unit", "owner_team", "owner_contact", "mode", "unidentified_allow", "unidentified_until", "endpoints", "upstream_auth", "entities", "request_inputs", "features", "services")
+    __slots__ = ("namespace", "name", "version", "business_unit", "owner_team", "owner_contact", "mode", "unidentified_allow", "unidentified_until", "endpoints", "upstream_auth", "entities", "request_inputs", "features", "services", "override")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +168,7 @@ class FeatureSet(_message.Message):
     REQUEST_INPUTS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     name: str
     version: str
@@ -164,7 +184,8 @@ class FeatureSet(_message.Message):
     request_inputs: _containers.RepeatedCompositeFieldContainer[Column]
     features: _containers.RepeatedCompositeFieldContainer[Feature]
     services: _containers.RepeatedCompositeFieldContainer[Service]
-    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., business_unit: _Optional[str] = ..., owner_team: _Optional[str] = ..., owner_contact: _Optional[str] = ..., mode: _Optional[_Union[Mode, str]] = ..., unidentified_allow: _Optional[bool] = ..., unidentified_until: _Optional[int] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., upstream_auth: _Optional[_Union[UpstreamAuth, str]] = ..., entities: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., request_inputs: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., services: _Optional[_Iterable[_Union[Service, _Mapping]]] = ...) -> None: ...
+    override: Override
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., business_unit: _Optional[str] = ..., owner_team: _Optional[str] = ..., owner_contact: _Optional[str] = ..., mode: _Optional[_Union[Mode, str]] = ..., unidentified_allow: _Optional[bool] = ..., unidentified_until: _Optional[int] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., upstream_auth: _Optional[_Union[UpstreamAuth, str]] = ..., entities: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., request_inputs: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., services: _Optional[_Iterable[_Union[Service, _Mapping]]] = ..., override: _Optional[_Union[Override, _Mapping]] = ...) -> None: ...
 
 class Subject(_message.Message):
     __slots__ = ("kind", "value")
@@ -185,7 +206,7 @@ class Rate(_message.Message):
     def __init__(self, amount: _Optional[int] = ..., per_seconds: _Optional[int] = ..., burst: _Optional[int] = ...) -> None: ...
 
 class Binding(_message.Message):
-    __slots__ = ("namespace", "name", "subjects", "feature_set_namespace", "feature_set_name", "features", "purpose", "cost", "rows_per_request", "on_excess", "expires")
+    __slots__ = ("namespace", "name", "subjects", "feature_set_namespace", "feature_set_name", "features", "purpose", "cost", "rows_per_request", "on_excess", "expires", "override")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +218,7 @@ class Binding(_message.Message):
     ROWS_PER_REQUEST_FIELD_NUMBER: _ClassVar[int]
     ON_EXCESS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     name: str
     subjects: _containers.RepeatedCompositeFieldContainer[Subject]
@@ -208,7 +230,8 @@ class Binding(_message.Message):
     rows_per_request: int
     on_excess: OnExcess
     expires: int
-    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., feature_set_namespace: _Optional[str] = ..., feature_set_name: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., purpose: _Optional[str] = ..., cost: _Optional[_Union[Rate, _Mapping]] = ..., rows_per_request: _Optional[int] = ..., on_excess: _Optional[_Union[OnExcess, str]] = ..., expires: _Optional[int] = ...) -> None: ...
+    override: Override
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., feature_set_namespace: _Optional[str] = ..., feature_set_name: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., purpose: _Optional[str] = ..., cost: _Optional[_Union[Rate, _Mapping]] = ..., rows_per_request: _Optional[int] = ..., on_excess: _Optional[_Union[OnExcess, str]] = ..., expires: _Optional[int] = ..., override: _Optional[_Union[Override, _Mapping]] = ...) -> None: ...
 
 class Remote(_message.Message):
     __slots__ = ("namespace", "name", "address", "spiffe_id")

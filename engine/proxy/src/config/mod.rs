@@ -29,12 +29,19 @@ pub struct Config {
     /// Where probes and metrics are answered.
     #[serde(default)]
     pub health: Option<SocketAddr>,
+    /// Whether `/startedz` waits for an identity, so that an app that needs one starts after it has come.
+    #[serde(default)]
+    pub hold: bool,
     /// The UNIX socket that answers GET /status.
     #[serde(default)]
     pub admin: Option<PathBuf>,
     /// The file that gets one line for each decision.
     #[serde(default)]
     pub record: Option<PathBuf>,
+    /// At this size the record is moved to `<record>.1`, in the place of the one before, and begun anew; 0 for never.
+    /// So it takes twice this much of a disk that has a limit.
+    #[serde(default)]
+    pub record_bytes: u64,
     /// The token that `upstreamAuth: token` sends, read again when the file changes.
     #[serde(default)]
     pub upstream_token: Option<PathBuf>,
@@ -46,6 +53,9 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// Below this nearly every line would move the record away, and what is kept would be worth nothing.
+const SMALLEST_RECORD: u64 = 4096;
+
 /// The serving side's sockets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +65,10 @@ pub struct Serve {
     /// Where callers without identity are served, if anywhere.
     #[serde(default)]
     pub plain: Option<SocketAddr>,
+    /// Where the feature server is on this machine, instead of where the feature sets say: for the one copy of it
+    /// that listens elsewhere.
+    #[serde(default)]
+    pub upstream: Option<SocketAddr>,
 }
 
 /// One feature set that local apps call.
@@ -75,10 +89,29 @@ impl Config {
     pub fn read(json: &[u8]) -> Result<Config, ConfigError> {
         let config: Config = serde_json::from_slice(json)?;
         config.limits.check()?;
+        if (1..SMALLEST_RECORD).contains(&config.record_bytes) {
+            let expected = "0 for never, or at least 4096";
+            return Err(ConfigError::value("record_bytes", config.record_bytes, expected));
+        }
         for outbound in &config.outbound {
             outbound.listen_address()?;
         }
+        config.serve.as_ref().map_or(Ok(()), Serve::check)?;
         Ok(config)
+    }
+}
+
+impl Serve {
+    /// Whoever sets this is not who says in the manifests what is protected, so it must not lead off the machine.
+    fn check(&self) -> Result<(), ConfigError> {
+        let elsewhere = |at: &SocketAddr| !at.ip().is_loopback() || at.port() == 0;
+        match self.upstream.filter(elsewhere) {
+            Some(upstream) => {
+                let expected = "a loopback address with the feature server's port";
+                Err(ConfigError::value("serve upstream", upstream, expected))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -134,12 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn the_feature_server_is_set_on_this_machine_only() {
+        let read = |upstream: &str| {
+            let serve = format!(r#"{{"serve": {{"listen": "127.0.0.1:0", "upstream": "{upstream}"}}}}"#);
+            Config::read(serve.as_bytes())
+        };
+        assert!(read("127.0.0.1:6566").is_ok());
+        assert!(read("[::1]:6566").is_ok());
+        assert!(matches!(read("10.0.0.1:6566"), Err(ConfigError::Value { .. })));
+        assert!(matches!(read("127.0.0.1:0"), Err(ConfigError::Value { .. })));
+        assert!(matches!(read("localhost:6566"), Err(ConfigError::Form(_))));
+    }
+
+    #[test]
     fn a_limit_that_is_no_limit_is_refused() {
         for text in [
             r#"{"limits": {"body_seconds": 0}}"#,
             r#"{"limits": {"idle_seconds": 1e300}}"#,
             r#"{"limits": {"rows": 0}}"#,
             r#"{"limits": {"header_bytes": 100}}"#,
+            r#"{"record_bytes": 4095}"#,
         ] {
             assert!(
                 matches!(Config::read(text.as_bytes()), Err(ConfigError::Value { .. })),

@@ -11,7 +11,6 @@ use tokio::time::sleep;
 use super::far::FarSide;
 use super::guests::{Guests, TooMany};
 use super::{Limits, Tally, stamp};
-use crate::credentials::Credentials;
 use crate::drain::Draining;
 use crate::peer::PeerWatch;
 use crate::relay::Near;
@@ -19,7 +18,6 @@ use crate::tls::Acceptor;
 
 /// The accepting side of one listener.
 pub(super) struct Front {
-    pub(super) credentials: Credentials,
     pub(super) far: FarSide,
     pub(super) guests: Guests,
     pub(super) limits: Limits,
@@ -110,8 +108,8 @@ impl Front {
                         Some(_) => self.limits.of_peers(),
                         None => self.limits.of_strangers(),
                     },
-                    stamp: stamp::of_peer(address, peer),
-                    watch: peer.map(|peer| PeerWatch::new(&self.credentials, peer)),
+                    stamp: stamp::of_peer(address, accepted.credentials.trust_domain(), peer),
+                    watch: peer.map(|peer| PeerWatch::new(&accepted.credentials, peer)),
                     draining,
                 };
                 near.serve(accepted.stream).await;

@@ -32,6 +32,7 @@ use guests::Guests;
 #[derive(Debug)]
 pub struct Listener {
     credentials: Credentials,
+    others: Vec<Credentials>,
     config: Config,
     tally: Arc<Tally>,
     running: Mutex<Option<Running>>,
@@ -50,10 +51,29 @@ impl Listener {
         let config = Config::read(config)?;
         Ok(Listener {
             credentials,
+            others: Vec::new(),
             config,
             tally: Arc::default(),
             running: Mutex::new(None),
         })
+    }
+
+    /// Serve these trust domains as well, each with an identity and trust of its own: see [`Acceptor::others`].
+    pub fn others(mut self, others: Vec<Credentials>) -> Result<Listener, ConfigError> {
+        let mut known = vec![self.credentials.trust_domain()];
+        for other in others.iter().map(Credentials::trust_domain) {
+            if known.contains(&other) {
+                let expected = "each trust domain once";
+                return Err(ConfigError::value(
+                    "the trust domain of credentials",
+                    other,
+                    expected,
+                ));
+            }
+            known.push(other);
+        }
+        self.others = others;
+        Ok(self)
     }
 
     /// Bind and serve; returns the bound address, as in the configuration. Blocks for as long as binding takes.
@@ -97,7 +117,6 @@ impl Listener {
 
     fn front(&self) -> Front {
         Front {
-            credentials: self.credentials.clone(),
             far: FarSide::new(self.config.forward.clone(), self.config.far_connections),
             guests: Guests::new(&self.config.limits),
             limits: self.config.limits.clone(),
@@ -107,6 +126,7 @@ impl Listener {
 
     fn acceptor(&self) -> Acceptor {
         Acceptor::new(&self.credentials, self.config.client_certificate, GRPC)
+            .others(self.others.clone())
             .expired_grace(self.config.expired_grace_seconds)
             .send_root(self.config.send_root)
             .deadline(Duration::from_secs_f64(self.config.limits.handshake_seconds))

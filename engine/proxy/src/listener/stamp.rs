@@ -9,10 +9,14 @@ use crate::peer::Peer;
 use crate::relay::Stamp;
 
 /// Where a caller calls from, and what its certificate proves if it has one. The address has no port, and an IPv4
-/// address is written as such even where it came in by an IPv6 socket: it is there to count callers by.
-pub(super) fn of_peer(address: IpAddr, peer: Option<&Peer>) -> Stamp {
+/// address is written as such even where it came in by an IPv6 socket: it is there to count callers by. The trust
+/// domain is that of the identity which the caller asked for and by whose trust it was judged.
+pub(super) fn of_peer(address: IpAddr, trust_domain: &str, peer: Option<&Peer>) -> Stamp {
     let address = address.to_canonical().to_string();
-    let mut headers = vec![header("featward-peer-address", &address)];
+    let mut headers = vec![
+        header("featward-peer-address", &address),
+        header("featward-peer-trust-domain", trust_domain),
+    ];
     if let Some(peer) = peer {
         headers.push(header("featward-peer-spiffe-id", peer.id().as_str()));
         headers.push(header("featward-peer-serial", peer.serial()));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use featward_policy::{Decision, Features, Mode, Policy, Request};
+use featward_policy::{Decision, Features, Mode, Policy, Request, SetIndex};
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::json;
@@ -35,6 +35,8 @@ pub(crate) struct Account {
     route: &'static str,
     judged: Option<Judged>,
     label: Option<Arc<str>>,
+    /// The sets that it asks for, as far as they are known.
+    sets: Vec<SetIndex>,
     missing: Vec<String>,
     /// Why it could not be judged, or answered.
     detail: Option<String>,
@@ -70,6 +72,7 @@ impl Account {
             route: NO_ROUTE,
             judged: None,
             label: None,
+            sets: Vec::new(),
             missing: Vec::new(),
             detail: None,
             upstream_status: None,
@@ -81,6 +84,8 @@ impl Account {
     pub(crate) fn under(&mut self, active: &Arc<Active>) {
         self.label = Some(Arc::clone(active.label(None)));
         self.active = Some(Arc::clone(active));
+        // Places of another policy's.
+        self.sets.clear();
     }
 
     /// Which route it is on.
@@ -103,6 +108,7 @@ impl Account {
 
     /// What it asks for, and what is granted of it.
     pub(crate) fn asked(&mut self, policy: &Policy, request: &Request<'_>, decision: &Decision) {
+        self.sets.clone_from(&decision.feature_sets);
         let name = |place: &u32| policy.name_at(request, *place);
         // For the status, which is the owner's: what a service holds is no secret there.
         let missing = decision.missing.iter().take(LISTED).filter_map(name);
@@ -134,6 +140,10 @@ impl Account {
         line.number("rows", request.rows);
         line.number("cost", decision.cost());
         line.optional("rule", decision.rule.map(|rule| policy.binding(rule).name));
+        let mut overrides = policy.overrides(decision, request.now).peekable();
+        if overrides.peek().is_some() {
+            line.list("overrides", overrides.map(|one| &*one.name));
+        }
     }
 
     /// Where the feature server's answer was not as the catalogue says.
@@ -183,6 +193,12 @@ impl Account {
         self.state
             .metrics
             .ended(&label, self.route, tally, counted, self.started.elapsed());
+        if let Some(active) = &self.active {
+            let identified = self.visitor.peer.is_some();
+            active
+                .counted(&self.sets)
+                .for_each(|counts| counts.note(tally, identified));
+        }
         self.state
             .callers
             .count(&self.visitor.caller, tally, counted, (&label, mark), missing);
@@ -273,11 +289,7 @@ impl Account {
             None => line.null("status"),
         }
         line.seconds("seconds", self.started.elapsed());
-        let written = self.state.recorder.write(&line.finish());
-        if let Err(error) = &written {
-            self.state.record_failed(error);
-        }
-        written
+        self.state.write_record(&line.finish())
     }
 }
 

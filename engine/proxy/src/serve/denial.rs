@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use featward_policy::{Decision, DecisionReason, FeatureSet, Features, Policy, Request};
+use featward_policy::{Decision, DecisionReason, FeatureSet, Features, OverrideAction, Policy, Request};
 
 use super::refuse::{About, Asked, Refusal};
+use crate::clock;
 use crate::refusal::Reason;
 
 /// The refusal that a decision means. `wait` is set when the cost limit alone stands against it.
@@ -21,6 +22,7 @@ pub(super) fn denial(
             let detail = format!("the cost limit allows this request in {seconds:.1} s");
             Refusal::new(Reason::RateLimited, detail).wait(wait)
         }
+        None if decision.reason == DecisionReason::Closed => closed(policy, request, decision),
         None => Refusal::plain(reason(decision.reason)),
     };
     match named(policy, request, decision) {
@@ -29,10 +31,31 @@ pub(super) fn denial(
     }
 }
 
+/// Until when it is closed is said, so that nobody has to try.
+fn closed(policy: &Policy, request: &Request<'_>, decision: &Decision) -> Refusal {
+    let closing = policy
+        .overrides(decision, request.now)
+        .filter(|one| one.action == OverrideAction::Close);
+    match closing.map(|one| one.until).max() {
+        Some(until) => {
+            let detail = format!("it is closed by hand until {}", clock::second(until));
+            Refusal::new(Reason::Closed, detail)
+        }
+        None => Refusal::plain(Reason::Closed),
+    }
+}
+
 /// The set is taken from what is granted, else it is the first one served: naming the set of a feature that is not
 /// granted would tell that the feature exists. Nor does what is granted of a service tell its set unless all of it
 /// is: the caller named the service only, and might not know that there is one.
 fn named<'p>(policy: &'p Policy, request: &Request<'_>, decision: &Decision) -> Option<&'p FeatureSet> {
+    // Its owner is whom to ask. It would have been answered, so that naming it tells nothing.
+    if decision.reason == DecisionReason::Closed {
+        let mut sets = decision.feature_sets.iter().map(|set| policy.feature_set(*set));
+        if let Some(set) = sets.find(|set| set.is_closed(request.now)) {
+            return Some(set);
+        }
+    }
     let known = match request.features {
         Features::Named(_) => true,
         Features::Service(_) => decision.missing.is_empty(),
@@ -73,5 +96,6 @@ fn reason(reason: DecisionReason) -> Reason {
         DecisionReason::RowsOverLimit => Reason::RowsOverLimit,
         DecisionReason::CostOverBurst => Reason::CostOverBurst,
         DecisionReason::NothingLeft => Reason::NothingLeft,
+        DecisionReason::Closed => Reason::Closed,
     }
 }

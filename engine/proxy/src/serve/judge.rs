@@ -85,7 +85,7 @@ impl<'p> Bench<'p> {
 
     /// Whether all that is served is only observed, so that what cannot be judged passes.
     pub(crate) fn lenient(&self) -> bool {
-        self.active.policy.mode() == Mode::Observe
+        self.active.policy.mode_at(self.now) == Mode::Observe
     }
 
     /// Judge a request on no route of ours, which passes in observe only.
@@ -292,7 +292,7 @@ impl<'p> Bench<'p> {
     /// Whether an answer must be narrowed although its set is not enforced. What a service holds is the feature
     /// server's to say, so that one of an observed set might hold features of an enforced one beside it.
     fn guarded(&self, read: &Read<'_>) -> bool {
-        read.service().is_some() && self.active.policy.mode() == Mode::Enforce
+        read.service().is_some() && self.active.policy.mode_at(self.now) == Mode::Enforce
     }
 
     /// The request written anew, without what is left out of it. In observe nobody reads it, but for a service

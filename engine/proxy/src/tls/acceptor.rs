@@ -9,8 +9,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, LazyConfigAcceptor, StartHandshake, TlsAcceptor};
 
 use super::resolver::Chosen;
 use super::{Http, alpn, http_version, provider};
@@ -73,6 +73,8 @@ pub struct Accepted<IO> {
     pub peer: Option<Peer>,
     /// The protocol agreed on; None when the first bytes must tell.
     pub http: Option<Http>,
+    /// Whose identity was shown and by whose trust the peer was judged, and will be again.
+    pub credentials: Credentials,
     /// What was shown to the peer.
     pub(crate) own: Arc<Held>,
 }
@@ -81,6 +83,7 @@ pub struct Accepted<IO> {
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     credentials: Credentials,
+    others: Vec<Credentials>,
     client_certificate: ClientCertificate,
     expired_grace: i64,
     send_root: bool,
@@ -98,12 +101,21 @@ impl Acceptor {
     ) -> Acceptor {
         Acceptor {
             credentials: credentials.clone(),
+            others: Vec::new(),
             client_certificate,
             expired_grace: 0,
             send_root: false,
             deadline: super::HANDSHAKE_DEADLINE,
             alpn: alpn::wire(protocols),
         }
+    }
+
+    /// Serve these trust domains as well: a client that asks for one by the name `<trust domain>` or
+    /// `policy.<trust domain>` (SNI) is shown that identity, and judged by that trust alone. Any other client gets
+    /// the first.
+    #[must_use]
+    pub fn others(self, others: Vec<Credentials>) -> Acceptor {
+        Acceptor { others, ..self }
     }
 
     /// Accept, and mark, clients whose certificate expired less than this many seconds ago.
@@ -132,21 +144,56 @@ impl Acceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let chosen = self.credentials.certified(self.send_root);
+        let handshake = async {
+            if self.others.is_empty() {
+                let begin = |config| TlsAcceptor::from(config).accept(io);
+                return self.answer(&self.credentials, begin).await;
+            }
+            let hello = greeting(io).await?;
+            let credentials = self.asked_for(hello.client_hello().server_name());
+            self.answer(credentials, |config| hello.into_stream(config)).await
+        };
+        timeout(self.deadline, handshake)
+            .await
+            .map_err(|_| HandshakeError::Slow(self.deadline))?
+    }
+
+    /// The identity that a client asks for by name.
+    fn asked_for(&self, name: Option<&str>) -> &Credentials {
+        let Some(name) = name.map(str::to_ascii_lowercase) else {
+            return &self.credentials;
+        };
+        let domain = name.strip_prefix("policy.");
+        let named = |other: &&Credentials| {
+            let ours = other.trust_domain();
+            name == ours || domain == Some(ours)
+        };
+        self.others.iter().find(named).unwrap_or(&self.credentials)
+    }
+
+    /// Take a handshake through to its end with this identity.
+    async fn answer<IO>(
+        &self,
+        credentials: &Credentials,
+        begin: impl FnOnce(Arc<ServerConfig>) -> Accept<IO>,
+    ) -> Result<Accepted<IO>, HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let chosen = credentials.certified(self.send_root);
         let (own, certified) = chosen.ok_or(HandshakeError::NoIdentity)?;
-        let verifier = self.verifier();
+        let verifier = self.verifier(credentials);
         let config = self
             .config(verifier.clone(), certified)
             .map_err(HandshakeError::Protocol)?;
-        let handshake = TlsAcceptor::from(Arc::new(config)).accept(io).into_fallible();
-        let outcome = timeout(self.deadline, handshake)
-            .await
-            .map_err(|_| HandshakeError::Slow(self.deadline))?;
-        let stream = match outcome {
+        let stream = match begin(Arc::new(config)).into_fallible().await {
             Ok(stream) => stream,
             Err((error, io)) => {
                 tokio::spawn(part(io));
-                return Err(explain(error, &verifier));
+                return Err(match verifier.outcome() {
+                    Some(Err(refused)) => HandshakeError::Refused(refused),
+                    _ => explain(error),
+                });
             }
         };
         let peer = verifier.outcome().transpose()?;
@@ -155,12 +202,13 @@ impl Acceptor {
             stream,
             peer,
             http,
+            credentials: credentials.clone(),
             own,
         })
     }
 
-    fn verifier(&self) -> Arc<Verifier> {
-        let (credentials, grace) = (self.credentials.clone(), self.expired_grace);
+    fn verifier(&self, credentials: &Credentials) -> Arc<Verifier> {
+        let (credentials, grace) = (credentials.clone(), self.expired_grace);
         let mandatory = self.client_certificate == ClientCertificate::Required;
         Verifier::new(mandatory, move |chain| credentials.judge_with_grace(chain, grace))
     }
@@ -202,10 +250,24 @@ async fn part<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) {
 const PARTING_BYTES: u64 = 64 * 1024;
 const PARTING: Duration = Duration::from_secs(1);
 
-fn explain(error: io::Error, verifier: &Verifier) -> HandshakeError {
-    if let Some(Err(refused)) = verifier.outcome() {
-        return HandshakeError::Refused(refused);
+/// Read what a client asks for, before anything is answered.
+async fn greeting<IO>(io: IO) -> Result<StartHandshake<IO>, HandshakeError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut waiting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io);
+    match (&mut waiting).await {
+        Ok(hello) => Ok(hello),
+        Err(error) => {
+            if let Some(io) = waiting.take_io() {
+                tokio::spawn(part(io));
+            }
+            Err(explain(error))
+        }
     }
+}
+
+fn explain(error: io::Error) -> HandshakeError {
     match error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
