@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
 # How long an example takes is the machine's business: a deadline fails a right answer on a busy one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+_CLUSTER = Path(__file__).parent / "cluster"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The tests in a cluster need root and minutes: they run where they are asked for by name."""
+    asked = any(
+        Path(one.partition("::")[0]).absolute().is_relative_to(_CLUSTER) for one in config.args
+    )
+    return None if asked or collection_path != _CLUSTER else True
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,8 @@ def open_box(folder: Path, *, keep: bool = False) -> Iterator[Box]:
         raise
     finally:
         if not keep:
-            process.kill()
+            # Its parent then sees it end, which the kernel lets it only when all others in it have.
+            os.kill(box.pid if box else process.pid, SIGKILL)
         for stream in (process.stdin, process.stdout):
             if stream:
                 stream.close()
