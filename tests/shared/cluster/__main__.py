@@ -25,7 +25,7 @@ The cluster is up, with one node.
     {kubectl} run -it --rm --image=localhost/busybox:1 --restart=Never try -- sh
 
 No registry is there: images are {busybox}, and others after
-    nsenter -t {pid} -a ctr -a /run/containerd/containerd.sock -n k8s.io images import IMAGE.tar
+    nsenter -t {pid} -p -m -n ctr -a /run/containerd/containerd.sock -n k8s.io images import IMAGE.tar
 Logs and certificates, which end in two days, are in {folder}.
 Stop it: make cluster-stop
 """

@@ -140,7 +140,7 @@ def open_box(folder: Path, *, keep: bool = False) -> Iterator[Box]:
         keep = False
         raise
     finally:
-        if not keep:
+        if not keep and process.poll() is None:
             # Its parent then sees it end, which the kernel lets it only when all others in it have.
             os.kill(box.pid if box else process.pid, SIGKILL)
         for stream in (process.stdin, process.stdout):

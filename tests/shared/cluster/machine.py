@@ -1,6 +1,6 @@
 """What the cluster needs of the machine, and what it leaves on it: control groups and a folder on the disk.
 
-Run as a program with `--install` it gets Debian's packages where something is missing and we may install.
+Run as a program it says what is missing; with `--install` it first gets Debian's packages, where we may.
 """
 
 import os
@@ -164,15 +164,18 @@ def _started(pid: int) -> str:
 
 def _install() -> None:
     if missing() and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("installing the test cluster's packages by apt-get ...", flush=True)
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
         for command in (["apt-get", "update", "-qq"], install):
-            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+            # Where it fails it says why; what is missing then is said by require().
+            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    if "--install" in sys.argv:
+        _install()
     try:
         require()
     except RuntimeError as error:
         sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    _install()
