@@ -187,13 +187,9 @@ def _run_a_pod(folder: Path) -> None:
     kubectl = programs("kubectl")["kubectl"]
     command = [str(kubectl), f"--kubeconfig={folder / 'admin-inline.kubeconfig'}"]
 
-    def made() -> bool:
-        """The account that it is made with comes when it comes."""
-        apply = [*command, "apply", "--filename=-"]
-        text = json.dumps(_pod("app", "sleep 600"))
-        return not subprocess.run(apply, input=text, text=True, capture_output=True).returncode
-
-    wait_until(made, "a pod was taken")
+    apply = [*command, "apply", "--filename=-"]
+    text = json.dumps(_pod("app", "sleep 600"))
+    subprocess.run(apply, input=text, text=True, check=True, capture_output=True)
     wait = [*command, "wait", "pod", "app", "--for=condition=Ready", "--timeout=60s"]
     subprocess.run(wait, check=True, capture_output=True)
 

@@ -64,8 +64,7 @@ class Cluster:
         """A namespace that pods can be made in."""
         body = {"metadata": {"name": name, "labels": dict(labels or {})}}
         self.kubernetes.call("POST", "/api/v1/namespaces", body)
-        path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        wait_until(lambda: self.kubernetes.ask("GET", path)[0] == 200, f"{name} has its account")
+        _wait_for_account(self.kubernetes, name)
 
     def kill_container(self, namespace: str, pod: str, container: str) -> None:
         """Its first process, from outside, as the kernel would: it is told nothing."""
@@ -100,9 +99,16 @@ def running_cluster(folder: Path, *, keep: bool = False) -> Iterator[Cluster]:
         start_dns(box, inside, built)
         wait_for_node(box, kubernetes)
         wait_for_dns(box)
+        _wait_for_account(kubernetes, "default")
         done("node")
         kubeconfig = kubernetes.kubeconfig("admin", "system:masters", inline=True)
         yield Cluster(kubernetes, box, inside, kubeconfig, built["kubectl"], took)
+
+
+def _wait_for_account(kubernetes: Kubernetes, namespace: str) -> None:
+    """Without it no pod can be made there; a controller makes it in its own time."""
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+    wait_until(lambda: kubernetes.ask("GET", path)[0] == 200, f"{namespace} has its account")
 
 
 def _images(folder: Path) -> list[Image]:
