@@ -20,14 +20,14 @@ TAKES_GROUPS = $(BIN)/pip install --help | grep -e --group >/dev/null
 
 .PHONY: help
 help: ## Print the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.engine ## Protect a real Feast server end to end, as a tour
 	@FEATWARD_DEMO_KEEP='make demo DEMO_OPTIONS=--keep' $(BIN)/featward demo $(DEMO_OPTIONS)
 
 .PHONY: test
-test: check cargo-test pytest ## Everything that must pass before a change is done
+test: check cargo-test pytest test-kubernetes ## Everything that must pass before a change is done
 
 .PHONY: check
 check: $(VENV)/.engine ## Format, lint, types, import rules, clippy, rustfmt
@@ -47,6 +47,28 @@ cargo-test: $(VENV)/.engine ## The engine's own tests
 .PHONY: pytest
 pytest: $(VENV)/.engine | postgresql ## The tests in Python, with real servers
 	$(BIN)/pytest --durations=10 --numprocesses=2 --dist=loadfile $(PYTEST_OPTIONS)
+
+# One process, because all of its tests share one cluster; what they need is built before the first test's time runs.
+.PHONY: test-kubernetes
+test-kubernetes: $(VENV)/.engine containers programs ## The tests in a Kubernetes cluster with real containers; needs root
+	$(BIN)/pytest tests/cluster --durations=0 $(PYTEST_OPTIONS)
+
+.PHONY: cluster
+cluster: $(VENV)/.engine containers programs ## Start that cluster and leave it running
+	@PYTHONPATH=tests/shared $(BIN)/python -m cluster
+
+.PHONY: cluster-stop
+cluster-stop: $(VENV)/.engine ## Stop it again
+	@PYTHONPATH=tests/shared $(BIN)/python -m cluster stop
+
+.PHONY: programs
+programs: $(VENV)/.packages ## Build the programs of the cluster, 15 minutes the first time
+	@$(BIN)/python tests/shared/kubernetes_programs.py >/dev/null
+
+# containerd and what belongs to it, by apt where something is missing and we may; else it says what to install.
+.PHONY: containers
+containers: $(VENV)/.packages
+	@PYTHONPATH=tests/shared $(BIN)/python -m cluster.machine --install
 
 # The tests start a server of their own; pg_config or Debian's folder says where its programs are.
 .PHONY: postgresql

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     folder = session.config.stash.get(_own_folder, None)
     if folder and exitstatus == pytest.ExitCode.OK:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_CLUSTER = Path(__file__).parent / "cluster"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The tests in a cluster need root and minutes: they run where they are asked for by name."""
+    asked = any(
+        Path(one.partition("::")[0]).absolute().is_relative_to(_CLUSTER) for one in config.args
+    )
+    return None if asked or collection_path != _CLUSTER else True
 
 
 @pytest.fixture(scope="session")

@@ -17,18 +17,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from documented import blocks
+from kubernetes_control import Authority, apiserver_arguments, etcd_arguments
 from kubernetes_programs import programs
 
 __all__ = ["ISSUER", "Kubernetes", "Pod", "running_kubernetes"]
@@ -49,49 +44,10 @@ class Pod:
     service_account: str
 
 
-class _Authority:
-    """Issues every certificate of the cluster."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
-        builder = _certificate(self._name, self._name, self._key.public_key())
-        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
-        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
-        builder = builder.add_extension(usage, critical=True)
-        self.file = self._write("ca", builder.sign(self._key, hashes.SHA256()))
-
-    def issue(
-        self, name: str, user: str, group: str | None = None, *, server: bool = False
-    ) -> Path:
-        """A certificate and key for a user of a group, or for the server; returns the file of the
-        certificate, beside which the key is.
-        """
-        key = ec.generate_private_key(ec.SECP256R1())
-        words = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
-        if group:
-            words.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        builder = _certificate(x509.Name(words), self._name, key.public_key())
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        if server:
-            names = [x509.IPAddress(ip_address(_HOST)), x509.DNSName("localhost")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        certificate = self._write(name, builder.sign(self._key, hashes.SHA256()))
-        certificate.with_suffix(".key").write_bytes(_pem(key))
-        return certificate
-
-    def _write(self, name: str, certificate: x509.Certificate) -> Path:
-        file = self._folder / f"{name}.crt"
-        file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        return file
-
-
 class Kubernetes:
     """The running server; `admin_kubeconfig` may do all, `ca_kubeconfig` what featward's CA needs."""
 
-    def __init__(self, folder: Path, authority: _Authority, port: int) -> None:
+    def __init__(self, folder: Path, authority: Authority, port: int) -> None:
         self._folder = folder
         self._authority = authority
         self._port = port
@@ -125,9 +81,9 @@ class Kubernetes:
         except ValueError:
             return response.status, raw.decode(errors="replace")
 
-    def kubeconfig(self, user: str, *, inline: bool = False) -> Path:
+    def kubeconfig(self, user: str, group: str | None = None, *, inline: bool = False) -> Path:
         """A kubeconfig for a user of this name, by files or with all of it inside."""
-        certificate = self._authority.issue(user, user)
+        certificate = self._authority.issue(user, user, group)
         parts = {
             "certificate-authority": self._authority.file,
             "client-certificate": certificate,
@@ -246,13 +202,15 @@ class Kubernetes:
 @contextmanager
 def running_kubernetes(folder: Path) -> Iterator[Kubernetes]:
     """The server for as long as the context lasts."""
-    built = programs()
-    authority = _Authority(folder)
+    built = programs("etcd", "kube-apiserver")
+    authority = Authority(folder)
     client, peer, port = _free_ports(3)
     etcd = f"http://{_HOST}:{client}"
     with (
         _process(
-            folder / "etcd.log", built["etcd"], *_etcd(folder, etcd, f"http://{_HOST}:{peer}")
+            folder / "etcd.log",
+            built["etcd"],
+            *etcd_arguments(folder, etcd, f"http://{_HOST}:{peer}"),
         ),
         _process(
             folder / "apiserver.log",
@@ -265,38 +223,10 @@ def running_kubernetes(folder: Path) -> Iterator[Kubernetes]:
         yield kubernetes
 
 
-def _etcd(folder: Path, client: str, peer: str) -> list[str]:
+def _apiserver(folder: Path, authority: Authority, etcd: str, port: int) -> list[str]:
     return [
-        f"--data-dir={folder / 'etcd'}",
-        "--log-level=warn",
-        "--unsafe-no-fsync",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
-    ]
-
-
-def _apiserver(folder: Path, authority: _Authority, etcd: str, port: int) -> list[str]:
-    certificate = authority.issue("apiserver", "kube-apiserver", server=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    signing = folder / "sa.key"
-    signing.write_bytes(_pem(key))
-    return [
-        f"--etcd-servers={etcd}",
-        f"--secure-port={port}",
-        f"--bind-address={_HOST}",
-        f"--advertise-address={_HOST}",
+        *apiserver_arguments(folder, authority, etcd, _HOST, port, ISSUER),
         "--endpoint-reconciler-type=none",  # it refuses to start on a loopback address with one
-        f"--tls-cert-file={certificate}",
-        f"--tls-private-key-file={certificate.with_suffix('.key')}",
-        f"--client-ca-file={authority.file}",
-        "--authorization-mode=Node,RBAC",
-        "--service-cluster-ip-range=10.0.0.0/24",
-        f"--service-account-issuer={ISSUER}",
-        f"--service-account-key-file={signing}",
-        f"--service-account-signing-key-file={signing}",
     ]
 
 
@@ -334,27 +264,6 @@ def _free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind((_HOST, 0))
         return [one.getsockname()[1] for one in sockets]
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=2))
-    )
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    # The API server takes the public half of no other form.
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def _base64(file: Path) -> str:
