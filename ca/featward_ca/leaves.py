@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from featward.logs import fields
 from featward_ca.batch import Batch, Leaf, Made
 from featward_ca.errors import CaError, IssuanceError
-from featward_ca.gathering import gather
+from featward_ca.gathering import Gathering
 
 _log = logging.getLogger(__name__)
 # As many as the store takes into one transaction.
@@ -35,6 +35,7 @@ class Leaves:
         self._waiting: list[_Order] = []
         # The leaves of those.
         self._number = 0
+        self._gathering = Gathering()
         self._drain: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -73,7 +74,7 @@ class Leaves:
 
     async def _start_batches(self) -> None:
         while self._waiting:
-            await gather(lambda: self._number, _LARGEST_BATCH)
+            await self._gathering.wait(lambda: self._number, _LARGEST_BATCH)
             self._start(self._next())
             while len(self._under_way) >= _BATCHES_AT_ONCE:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
