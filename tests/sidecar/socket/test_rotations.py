@@ -16,7 +16,7 @@ from workload_kit import Client, GoClient, PyClient
 
 UNIT, ROOT = "prod.payments", "root"
 # Half of it is left when a sidecar renews: enough for a killed CA to be back on a busy machine.
-TTL = "10s"
+TTL = "16s"
 SECONDS = 120.0
 AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
 
