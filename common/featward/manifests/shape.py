@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,8 @@ from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
 __all__ = ["declared_names", "modelled", "shape"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[Finding]:
@@ -39,8 +41,8 @@ def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[F
 
 
 def modelled(
-    value: dict[str, Any], model: type[AnyModel], source: Source, index: int
-) -> AnyModel | list[Finding]:
+    value: dict[str, Any], model: type[M], source: Source, index: int
+) -> M | list[Finding]:
     """The model of a document of this kind, or what is wrong in it, its labels aside."""
     try:
         return model.model_validate(value)
