@@ -21,12 +21,25 @@ from featward.logs import fields
 
 __all__ = ["Elector", "Lost"]
 
-Lost = asyncio.Event
-"""Set when we lead no longer: whatever leads has to be over before the rest of the Lease's duration is."""
-
 _log = logging.getLogger(__name__)
 # A Lease of another version, or one written by hand, keeps nobody waiting for ever.
 _LONGEST_LEASE = 300.0
+
+
+class Lost(asyncio.Event):
+    """Set when we lead no longer: whatever leads has to be over before the rest of the Lease's duration is.
+
+    `is_set` looks at the clock as well, so that a process which was stopped for a while and goes on does
+    nothing of which it asks first.
+    """
+
+    def __init__(self, clock: Callable[[], float], until: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self.until = until
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._clock() >= self.until
 
 
 def _steady() -> float:
@@ -77,10 +90,9 @@ class Elector:
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[Lost]:
         """Wait until we lead; inside we do, until `Lost` is set. Leaving it hands the Lease back."""
-        renewed_at = await self._acquire()
+        lost = Lost(self._clock, await self._acquire() + self._renew)
         _log.info("leading", extra=fields(lease=self._name, identity=self._identity))
-        lost = Lost()
-        keeping = asyncio.create_task(self._keep(renewed_at, lost), name=f"lease {self._name}")
+        keeping = asyncio.create_task(self._keep(lost), name=f"lease {self._name}")
         try:
             yield lost
         finally:
@@ -97,17 +109,17 @@ class Elector:
                 return began
             await asyncio.sleep(self._dice(self._retry, 1.1 * self._retry))
 
-    async def _keep(self, renewed_at: float, lost: Lost) -> None:
+    async def _keep(self, lost: Lost) -> None:
         """Renew until that fails for too long. A renewal counts from before it was sent."""
-        while (left := renewed_at + self._renew - self._clock()) > 0:
+        while (left := lost.until - self._clock()) > 0:
             await asyncio.sleep(min(left, self._dice(self._retry, 1.1 * self._retry)))
             began = self._clock()
-            left = renewed_at + self._renew - began
+            left = lost.until - began
             if left <= 0:
                 break
             # Several attempts fit in, however slow the server: none may outlast the deadline.
             if await self._try(min(left, self._renew / 2)):
-                renewed_at = began
+                lost.until = began + self._renew
             elif self._is_followed():
                 break
         _log.error("leading no longer", extra=fields(lease=self._name, identity=self._identity))

@@ -248,8 +248,8 @@ async def _login(where: str | None) -> tuple[Configuration, str | None]:
         )
     if authorization is None and not configuration.cert_file:
         raise LoginError(
-            f"{file or 'the pod'} holds neither a token nor a certificate for its user, and anonymous we are not;"
-            " log in again, or name a kubeconfig that can"
+            f"{file or 'the pod'} holds neither a token nor a certificate for its user, and nobody would"
+            " know us; log in again, or name a kubeconfig that can"
         )
     return configuration, authorization
 

@@ -64,8 +64,8 @@ class Reflector(Generic[T]):
         must be quick and not fail. ``selector`` and ``fields`` are the server's label and field selectors.
 
         ``page``: objects a request; 100 pods are half a megabyte, 5 ms of work. ``idle``: seconds of silence
-        after which a watch is given up; the server sends a bookmark each minute. ``total``: a watch is asked for anew
-        after that many seconds, up to a fifth more. ``relisted`` is told why, when a list is made again.
+        after which a watch is given up; the server sends a bookmark each minute. ``total``: seconds after
+        which a watch is asked for anew, up to a fifth more. ``relisted`` is told why a list is made again.
         """
         self._gateway = gateway
         self.resource = resource
