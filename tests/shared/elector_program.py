@@ -1,6 +1,6 @@
 """A candidate in a process of its own: ``elector_program.py KUBECONFIG NAMESPACE IDENTITY LEASE RENEW RETRY``.
 
-Prints the time of day in each line: ``leads`` once, then ``acts`` all the time while it may, ``lost`` at the end.
+Prints lines with the time of day: ``leads`` once, ``acts`` all the time while it may, and ``lost`` at the end.
 """
 
 import asyncio
