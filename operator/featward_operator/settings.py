@@ -133,7 +133,7 @@ class Settings(Section):
     )
     gateways: bool = Field(
         default=True,
-        description="Whether the operator makes the gateways of FeatureSets with `spec.serving.gateway`, and so "
+        description="Whether the operator makes the gateways of FeatureSets with `spec.serving.gateway`, and "
         "writes Deployments, ServiceAccounts and PodDisruptionBudgets.",
     )
     ports: PortSettings = Field(default_factory=PortSettings, description="Where it listens.")
