@@ -172,24 +172,28 @@ class Controller(Generic[W]):
             self._metrics.seconds.labels(self.name).observe(time.monotonic() - began)
 
     async def _carry_out(self, key: Key, result: Result, lost: Lost) -> None:
-        for action in (*result.actions, *self._status(key, result)):
+        for action in result.actions:
             if lost.is_set():
                 return
             await action.carry_out(self._gateway)
+        if result.status is not None and not lost.is_set():
+            await self._write_status(key, result.status)
         for one in result.events:
             await self._events.record(one.about, one.reason, one.note, kind=one.kind)
 
-    def _status(self, key: Key, result: Result) -> tuple[Apply, ...]:
-        if result.status is None:
-            return ()
+    async def _write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         namespace, name = key
         body = {
             "apiVersion": f"{self._resource.group}/{self._resource.version}".lstrip("/"),
             "kind": self._kind,
             "metadata": {"name": name} | ({"namespace": namespace} if namespace else {}),
-            "status": dict(result.status),
+            "status": dict(status),
         }
-        return (Apply(self._resource, body, STATUS_MANAGER, "status"),)
+        try:
+            await Apply(self._resource, body, STATUS_MANAGER, "status").carry_out(self._gateway)
+        except ApiError as error:
+            if error.status != 404:  # the object has gone meanwhile, and takes its status along
+                raise
 
     def _failed(self, key: Key, error: ApiError) -> None:
         told = self._fields(key, why=str(error))

@@ -14,6 +14,7 @@ from aiohttp import web
 from featward.listening import not_listening
 from featward_operator.errors import OperatorError
 from featward_operator.metrics import Metrics
+from featward_operator.sockets import listen_everywhere
 
 __all__ = ["Gate", "Health"]
 
@@ -68,8 +69,7 @@ class Health:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         try:
-            # Of both families: clusters have one of them or the other, or both.
-            await web.TCPSite(self._runner, None, port).start()
+            await web.SockSite(self._runner, listen_everywhere(port)).start()
         except OSError as error:
             await self.stop()
             why = os.strerror(error.errno) if error.errno in errno.errorcode else str(error)

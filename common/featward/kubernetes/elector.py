@@ -96,10 +96,11 @@ class Elector:
         try:
             yield lost
         finally:
+            leads = not lost.is_set()
             keeping.cancel()
             with suppress(asyncio.CancelledError):
                 await keeping
-            if not lost.is_set():
+            if leads:
                 await self._release()
 
     async def _acquire(self) -> float:
@@ -110,7 +111,13 @@ class Elector:
             await asyncio.sleep(self._dice(self._retry, 1.1 * self._retry))
 
     async def _keep(self, lost: Lost) -> None:
-        """Renew until that fails for too long. A renewal counts from before it was sent."""
+        """Renew until that fails for too long. Whatever ends this, ends the lead."""
+        try:
+            await self._renew_until_lost(lost)
+        finally:
+            lost.set()
+
+    async def _renew_until_lost(self, lost: Lost) -> None:
         while (left := lost.until - self._clock()) > 0:
             await asyncio.sleep(min(left, self._dice(self._retry, 1.1 * self._retry)))
             began = self._clock()
@@ -119,11 +126,11 @@ class Elector:
                 break
             # Several attempts fit in, however slow the server: none may outlast the deadline.
             if await self._try(min(left, self._renew / 2)):
+                # From before it was sent: others count from when they see it, which is later.
                 lost.until = began + self._renew
             elif self._is_followed():
                 break
         _log.error("leading no longer", extra=fields(lease=self._name, identity=self._identity))
-        lost.set()
 
     def _is_followed(self) -> bool:
         """Whether the Lease is known to be somebody else's."""
