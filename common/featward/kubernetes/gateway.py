@@ -200,9 +200,8 @@ class Gateway:
         """Tokens and certificates are replaced under us: read them again after a minute."""
         if self._clock() - self._read_at < _LOGIN_SECONDS:
             return
-        self._read_at = (
-            self._clock()
-        )  # before the first wait, so that one request reads and not all
+        # Before the first wait, so that one request reads and not all.
+        self._read_at = self._clock()
         try:
             configuration, authorization = await _login(self._where)
             if _fingerprint(configuration) == self._seen:
