@@ -68,7 +68,15 @@ async def test_whatever_failed_the_store_is_as_the_server_in_the_end(
                 real[name] = str(turn)
                 await asyncio.to_thread(write, kubernetes, namespace, name, real[name])
             await asyncio.sleep(0.05)
+        # Whatever came before, the last that is missed are deletions.
         proxy.mend()
+        await is_so(lambda: followed.values == real)
+        proxy.cut()
+        for name in sorted(real)[::2]:
+            await asyncio.to_thread(kubernetes.call, "DELETE", CONFIG_MAPS.path(namespace, name))
+            del real[name]
+        proxy.answer(watching, 410, GONE, times=1)
+        proxy.uncut()
         await is_so(lambda: followed.values == real)
         assert fits_together(followed)
         assert followed.causes, "no fault was felt"
