@@ -5,6 +5,8 @@ import tracemalloc
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from cluster.faults import fault_proxy, listing
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.reflector import Reflector
@@ -76,6 +78,7 @@ async def test_a_pod_is_cut_before_it_is_kept(
     )
 
 
+@pytest.mark.timeout(180)
 async def test_five_thousand_pods_take_ten_megabytes(
     kubernetes: Kubernetes, gateway: Gateway, tmp_path: Any, namespace: str
 ) -> None:
@@ -95,7 +98,7 @@ async def test_five_thousand_pods_take_ten_megabytes(
             tracemalloc.start()
             reflector = Reflector(through, PODS, pod_facts, lambda *_: None)
             task = asyncio.create_task(reflector.run())
-            await is_so(reflector.synced.is_set, 50)
+            await is_so(reflector.synced.is_set, 100)
             size, _ = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             task.cancel()

@@ -6,15 +6,20 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from cluster.faults import fault_proxy
 from featward.kubernetes.resource import LEASES
 from following import is_so
 from kubernetes_kit import Kubernetes
 from operator_kit import Replica, replica
 
+# Processes, on a machine that may have more to do.
+pytestmark = pytest.mark.timeout(180)
+
 
 async def ready(one: Replica) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 40
     while (await one.get("/readyz"))[0] != 200:
         assert time.monotonic() < end, one.log()
 

@@ -49,7 +49,7 @@ async def following(gateway: Gateway, namespace: str, **given: Any) -> AsyncIter
     followed = Followed(gateway, namespace, **given)
     task = asyncio.create_task(followed.reflector.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             await followed.reflector.synced.wait()
         yield followed
     finally:
@@ -72,7 +72,7 @@ def write(kubernetes: Kubernetes, namespace: str, name: str, value: str) -> None
     kubernetes.call("PATCH", path, body, "apply-patch+yaml")
 
 
-async def is_so(condition: Any, seconds: float = 20.0) -> None:
+async def is_so(condition: Any, seconds: float = 40.0) -> None:
     """Wait until it is."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  what is waited for sets no event

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +26,7 @@ GONE = {"kind": "Status", "code": 410, "reason": "Expired"}
 def fail(proxy: FaultProxy, name: str) -> None:
     """One fault, in the place of the last."""
     proxy.mend()
-    {
+    known: dict[str, Callable[[], None]] = {
         "none": lambda: None,
         "cut": proxy.cut,
         "hold": proxy.hold,
@@ -34,7 +35,8 @@ def fail(proxy: FaultProxy, name: str) -> None:
         "429": lambda: proxy.answer(always, 429, {}, {"Retry-After": "0.3"}),
         "500": lambda: proxy.answer(always, 500, b"<html>"),
         "closed": lambda: proxy.answer(watching, 200, b""),
-    }[name]()
+    }
+    known[name]()
 
 
 def fits_together(followed: Followed) -> bool:
