@@ -31,7 +31,9 @@ def install(kubernetes: Kubernetes) -> None:
 def _is_served(kubernetes: Kubernetes, kind: str) -> bool:
     found = kubernetes.call("GET", _path(kind)).get("status", {}).get("conditions", ())
     answers = {one["type"]: one["status"] for one in found}
-    return answers.get("Established") == "True" and kubernetes.ask("GET", collection(kind))[0] == 200
+    return (
+        answers.get("Established") == "True" and kubernetes.ask("GET", collection(kind))[0] == 200
+    )
 
 
 def _path(kind: str) -> str:

@@ -293,8 +293,8 @@ class FeatureSetSpec(Model):
     accepted: Items[Accepted] = Field(
         default=(),
         max_length=32,
-        description="What of the serving pods stays open beside the sidecar, and is reported as accepted in the "
-        "place of open. It opens and closes nothing.",
+        description="What of the serving pods stays open beside the sidecar, and is reported as accepted where "
+        "it would be reported as open. It opens and closes nothing.",
     )
 
 
