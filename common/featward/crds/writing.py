@@ -18,11 +18,11 @@ def documents() -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Put them into a folder. What is there of kinds that are no more goes."""
+    """Put them into a folder. What was made there of kinds that are no more goes; other people's files stay."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = documents()
     for old in folder.glob("*.yaml"):
-        if old.name not in texts:
+        if old.name not in texts and old.read_text("utf-8").startswith(_HEAD):
             old.unlink()
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")

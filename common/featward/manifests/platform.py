@@ -140,8 +140,8 @@ class Authority(Model):
     )
     rotate_every: Duration | None = Field(
         default=None,
-        description="The CA replaces the key this long after it was put to use, where two sevenths of its "
-        "`lifetime` before its end is later; at least six times the `svidTTL`, and less than `lifetime`.",
+        description="The CA replaces the key this long after it was made, where two sevenths of its `lifetime` "
+        "before its end is later; at least six times the `svidTTL`, and less than `lifetime`.",
         json_schema_extra={"format": "duration"},
     )
 

@@ -209,7 +209,7 @@ Day: TypeAlias = Annotated[
 Moment: TypeAlias = Annotated[
     str,
     _text(
-        f"^{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z$",
+        f"^{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$",
         "a moment in UTC such as 2026-11-23T18:00:00Z",
         longest=20,
     ),

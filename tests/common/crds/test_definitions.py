@@ -50,10 +50,11 @@ def test_the_yaml_is_what_the_models_say() -> None:
         assert yaml.safe_load(text) == json.loads(json.dumps(definition(kind)))
 
 
-def test_what_is_of_no_kind_any_more_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "gone.yaml").write_text("old")
+def test_what_was_made_of_a_kind_that_is_no_more_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "gone.yaml").write_text(documents()["overrides.yaml"])
+    (tmp_path / "theirs.yaml").write_text("kind: ConfigMap\n")
     write(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == set(documents())
+    assert {path.name for path in tmp_path.iterdir()} == {*documents(), "theirs.yaml"}
 
 
 def test_every_kind_but_kubernetes_own_has_a_definition() -> None:
