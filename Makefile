@@ -88,10 +88,10 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 	$(BIN)/python -m grpc_tools.protoc -I common --grpc_python_out=common $$(grep --files-with-matches '^service ' $(PROTOS))
 
 .PHONY: docs
-docs: $(VENV)/.engine ## Generate the CRDs, and the references of manifests, kinds and sidecar
-	$(BIN)/python -m featward.crds charts/featward/files/crds
-	$(BIN)/python -m featward.crds.reference > docs/kinds.md
+docs: $(VENV)/.engine ## Generate the references of the manifests and of the sidecar
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
+	$(BIN)/python -m featward.crds.reference > docs/kinds.md
+	$(BIN)/python -m featward.crds charts/featward/files/crds
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 
 .PHONY: fuzz

@@ -19,7 +19,7 @@ from featward.manifests.labels import (
     ROTATION,
 )
 from featward.manifests.model import BUSINESS_UNIT_LABEL
-from featward.manifests.reference import keys
+from featward.manifests.reference import table
 
 __all__ = ["Judge", "judge_of", "page"]
 
@@ -221,14 +221,14 @@ def _columns() -> str:
 
 def _statuses() -> list[str]:
     """What all say first; kinds that say the same besides share a section."""
-    common = keys(Status, "status.")
+    common = table(Status, "status.")
     sections = [f"### Of every kind\n\n{common}"]
     of: dict[type[Status], list[str]] = {}
     for kind in KINDS:
         of.setdefault(STATUS[kind], []).append(kind)
     head = common.splitlines(keepends=True)[:2]
     for status, kinds in of.items():
-        lines = keys(status, "status.").splitlines(keepends=True)
+        lines = table(status, "status.").splitlines(keepends=True)
         own = [line for line in lines if line not in common]
         if own:
             sections.append(f"### Of {' and '.join(kinds)}\n\n{''.join([*head, *own])}")

@@ -164,6 +164,11 @@ class Serving(Model):
             )
         return self
 
+    @property
+    def workload_name(self) -> str | None:
+        """The Workload that serves, by its `spec.name`; None where a service account or a gateway does."""
+        return self.workload.name if self.workload is not None else None
+
     def upstream_of(self, endpoint: Endpoint) -> tuple[str, int]:
         """Host and port at which the feature server itself is reached."""
         if self.gateway is not None:

@@ -18,7 +18,7 @@ from featward.manifests.findings import CODES
 from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 
-__all__ = ["keys", "page"]
+__all__ = ["page", "table"]
 
 _INTRODUCTION = f"""\
 # Manifests
@@ -48,13 +48,13 @@ def page() -> str:
 def _kind(name: str, model: type[BaseModel]) -> str:
     example = f"```yaml\n{_example(name)}```"
     where = "" if name in KINDS else "Only in a cluster; a folder that holds one is refused.\n\n"
-    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{keys(model)}"
+    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{table(model)}"
 
 
-def keys(model: type[BaseModel], prefix: str = "") -> str:
-    """A table of all keys of a model, and of those inside it."""
+def table(model: type[BaseModel], prefix: str = "") -> str:
+    """A row for every key of a model, below a prefix."""
     rows = "".join(_row(path, info) for path, info in _fields(model, prefix))
-    return "| key | value | default | meaning |\n|---|---|---|---|\n" + rows
+    return f"| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
 
 
 # Of kinds that `featward init` does not write, because a first folder needs none.

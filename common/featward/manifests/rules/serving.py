@@ -21,7 +21,6 @@ def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
         yield from _mode(catalogue, feature_set, now)
         yield from _reachable(catalogue, feature_set)
         yield from _in_clear(feature_set)
-        yield from _gateway(feature_set)
     for sets in catalogue.served_by.values():
         yield from _claims(sets)
         yield from _columns(sets)
@@ -32,15 +31,14 @@ def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
 def _placed(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     namespace = feature_set.model.metadata.namespace
     yield from undeclared_namespace(catalogue, feature_set, ("metadata", "namespace"), namespace)
-    workload = feature_set.model.spec.serving.workload
-    name = workload.name if workload is not None else None
+    name = feature_set.model.spec.serving.workload_name
     business_unit = catalogue.business_unit_of(namespace)
     if (
         name is not None
         and business_unit is not None
         and (business_unit, name) not in catalogue.workloads
     ):
-        known = [one for unit, one in catalogue.workloads if unit == business_unit]
+        known = [workload for unit, workload in catalogue.workloads if unit == business_unit]
         yield from unknown(
             catalogue, feature_set, ("spec", "serving", "workload", "name"), "workload", name, known
         )
@@ -100,11 +98,11 @@ def _reachable(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     model = feature_set.model
     serving = model.spec.serving
     granted = (model.metadata.namespace, model.metadata.name) in catalogue.bindings_of
-    elsewhere = serving.workload is not None and serving.workload.name is not None
-    if granted and serving.address is None and elsewhere:
+    if granted and serving.address is None and serving.workload_name is not None:
         message = f"clients of {feature_set.name} are not told where its sidecar listens"
         remedy = "add address: host:port"
         yield feature_set.finding("address-missing", ("spec", "serving"), message, remedy)
+    yield from _gateway(feature_set)
 
 
 def _in_clear(feature_set: Set) -> Iterator[Finding]:
