@@ -6,9 +6,11 @@ What several fields say together is not understood here: what a model refuses is
 
 import copy
 from collections.abc import Iterator
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -24,6 +26,7 @@ Place: TypeAlias = tuple[str | int, ...]
 
 # Long lists are tried on purpose elsewhere; here they would only cost time.
 _ITEMS = 3
+_POOL = 60
 
 
 def _grammar(text: Any) -> str:
@@ -182,12 +185,33 @@ def _value(annotation: Any, metadata: list[Any]) -> SearchStrategy[Any]:
 def _text(pattern: str | None, metadata: list[Any]) -> SearchStrategy[str]:
     if pattern is None:
         return st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1, max_size=9)
+    adapter = TypeAdapter(Annotated[str, *metadata])
+    return st.sampled_from([text for text in _drawn(pattern) if _is(adapter, text)])
+
+
+@cache
+def _drawn(pattern: str) -> tuple[str, ...]:
+    """Texts of a grammar, drawn once: letter by letter they would take most of the time of a test."""
+    texts: set[str] = set()
+    letters = st.characters(codec="utf-8")
     if pattern in _TEXTS:
         drawn = _TEXTS[pattern]
     else:
-        drawn = st.from_regex(pattern, fullmatch=True, alphabet=st.characters(codec="utf-8"))
-    adapter = TypeAdapter(Annotated[str, *metadata])
-    return drawn.filter(lambda text: _is(adapter, text))
+        drawn = st.from_regex(pattern, fullmatch=True, alphabet=letters)
+
+    @settings(
+        max_examples=_POOL,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(drawn)
+    def collect(text: str) -> None:
+        texts.add(text)
+
+    collect()
+    return tuple(sorted(texts))
 
 
 def _of(metadata: list[Any], name: str) -> Any:

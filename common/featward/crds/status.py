@@ -4,9 +4,9 @@ Counters are of what featward itself saw; a missing one is not known, and 0 is k
 has an end, so that a set with a thousand callers does not outgrow what an API server stores: the newest stay.
 """
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from featward.manifests.model import Items, Model
 from featward.manifests.text import BindingDigest, FeatureName, Line, Moment, Name, SpiffeIdText
@@ -50,7 +50,13 @@ Count: TypeAlias = Annotated[int, Field(ge=0)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Condition(Model):
+class Said(Model):
+    """A part of a status; the operator writes it by the names of Python."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+
+class Condition(Said):
     """One question about the object and its answer, as Kubernetes has them."""
 
     row_key: ClassVar[str] = "type"
@@ -67,7 +73,7 @@ class Condition(Model):
     )
 
 
-class Status(Model):
+class Status(Said):
     """What every kind says."""
 
     observed_generation: Count | None = Field(
@@ -77,8 +83,12 @@ class Status(Model):
         default=(), max_length=16, description="The questions and their answers, by type."
     )
 
+    def as_json(self) -> dict[str, Any]:
+        """As it is applied: what is not known and lists of nothing are left out."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
 
-class Laggard(Model):
+
+class Laggard(Said):
     """A pod whose sidecar does not use the newest policy."""
 
     pod: Name = Field(description="The pod's name.")
@@ -91,7 +101,7 @@ class Laggard(Model):
     )
 
 
-class WouldBeRefused(Model):
+class WouldBeRefused(Said):
     """A caller whom mode enforce would refuse some of what it asks for now."""
 
     caller: SpiffeIdText = Field(description="Who it is.")
@@ -105,7 +115,7 @@ class WouldBeRefused(Model):
     count: Count = Field(description="How often it was seen to.")
 
 
-class Unidentified(Model):
+class Unidentified(Said):
     """A caller without identity on the plain port."""
 
     address: Line = Field(description="The IP address that it calls from.")
@@ -117,7 +127,7 @@ class Unidentified(Model):
     )
 
 
-class Bypassing(Model):
+class Bypassing(Said):
     """A caller of the feature server's own port, past the sidecar."""
 
     address: Line = Field(description="The IP address that it calls from.")
@@ -130,7 +140,7 @@ class Bypassing(Model):
     )
 
 
-class Sightings(Model):
+class Sightings(Said):
     """What the sidecars of a set report."""
 
     sidecars: Count | None = Field(default=None, description="Sidecars that are connected.")
@@ -221,7 +231,7 @@ class BindingStatus(Status):
     )
 
 
-class RotationRequest(Model):
+class RotationRequest(Said):
     """A rotation that the operator has asked the CA for, kept so that it asks once."""
 
     requested_at: Line = Field(
@@ -231,7 +241,7 @@ class RotationRequest(Model):
     done: bool | None = Field(default=None, description="Whether the rotation has ended.")
 
 
-class Rotation(Model):
+class Rotation(Said):
     """The replacement of an authority that is under way, or the last one."""
 
     id: Line | None = Field(default=None, description="Its id at the CA.")
@@ -261,7 +271,7 @@ class Rotation(Model):
     )
 
 
-class Authority(Model):
+class Authority(Said):
     """The key that signs now."""
 
     id: Line | None = Field(default=None, description="Its id at the CA.")

@@ -185,14 +185,12 @@ def test_two_managers_apply_status_and_spec_without_conflict(crds: Kubernetes) -
     """Helm, the operator's leader and two replicas of it; each as often as it likes, none by force."""
     namespace = crds.namespace()
     tree = feature_set(namespace)
-    ready = Condition.model_validate(
-        {
-            "type": "Ready",
-            "status": "True",
-            "reason": "Ready",
-            "message": "All sidecars are current.",
-            "lastTransitionTime": NOW,
-        }
+    ready = Condition(
+        type="Ready",
+        status="True",
+        reason="Ready",
+        message="All is well.",
+        last_transition_time=NOW,
     )
     summed = FeatureSetStatus(
         sidecars=3, sidecars_current=2, progress="2/3", mode="enforce", conditions=(ready,)
