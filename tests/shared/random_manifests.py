@@ -194,10 +194,8 @@ def _drawn(pattern: str) -> tuple[str, ...]:
     """Texts of a grammar, drawn once: letter by letter they would take most of the time of a test."""
     texts: set[str] = set()
     letters = st.characters(codec="utf-8")
-    if pattern in _TEXTS:
-        drawn = _TEXTS[pattern]
-    else:
-        drawn = st.from_regex(pattern, fullmatch=True, alphabet=letters)
+    other = st.from_regex(pattern, fullmatch=True, alphabet=letters)
+    drawn = _TEXTS.get(pattern, other)
 
     @settings(
         max_examples=_POOL,
