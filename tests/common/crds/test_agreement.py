@@ -27,7 +27,7 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/*.yaml"))
 # What the server is told of them is their letters alone, which the page says.
 UNJUDGED = re.compile(r"spec\.(version|featureSet\.version)")
 ANSWERED = settings(
-    max_examples=40,
+    max_examples=30,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -123,7 +123,7 @@ def test_of_an_object_with_one_thing_changed_both_say_the_same(
 ) -> None:
     verdicts: list[bool] = []
 
-    @settings(ANSWERED, max_examples=80)
+    @settings(ANSWERED, max_examples=60)
     @given(spoilt(kind, namespace))
     def check(tree: Tree) -> None:
         found = found_in(tree)
