@@ -6,10 +6,12 @@ once, and keys live in memory only, so a workload enrolled by one needs a new on
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from featward.errors import SpiffeIdError
 from featward.identity.join_token import JoinToken, JoinTokenError
 from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
@@ -21,13 +23,18 @@ __all__ = [
     "JoinTokenEvidence",
     "JwtEvidence",
     "KubernetesEvidence",
+    "ServiceAccountIds",
     "UnixEvidence",
     "evidence_for",
+    "read_digests",
     "workload_ids",
 ]
 
 LONGEST_TOKEN = 16 * 1024
 """The CA takes no longer one."""
+
+LONGEST_DIGESTS = 16 * 1024
+"""Of a file of root digests: 250 of them, of which a rotation needs two."""
 
 
 class Evidence(Protocol):
@@ -123,20 +130,49 @@ class UnixEvidence:
         )
 
 
+def read_digests(file: Path) -> list[bytes]:
+    """The SHA-256 digests in a file, one a line. Raises EvidenceError, which says what is there instead."""
+    try:
+        with file.open(encoding="ascii") as opened:
+            lines = opened.read(LONGEST_DIGESTS).split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"the file of root digests {file} can't be read: {error}") from error
+    found = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
+    for number, line in found.items():
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", line):
+            raise EvidenceError(
+                f"line {number} of the root digests in {file} is {line[:80]!r}; expected the SHA-256 of a root "
+                "certificate, 64 hexadecimal digits"
+            )
+    if not found:
+        raise EvidenceError(
+            f"the file of root digests {file} is empty; expected the SHA-256 of the CA's root certificate, one "
+            "a line, as `featward ca status --output json` shows it"
+        )
+    return [bytes.fromhex(line) for line in found.values()]
+
+
 class _TokenFile:
     """A token that somebody else keeps fresh in a file, so it is read at every use.
 
-    Unlike a join token it does not say who our CA is; the configuration does, by the digests of its roots.
+    Unlike a join token it does not say who our CA is; the configuration does, by the digests of its roots or by
+    a file of them, which is read at every use as well.
     """
 
-    def __init__(self, file: Path, roots: Sequence[str]) -> None:
+    def __init__(self, file: Path, roots: Sequence[str] | Path) -> None:
         self._file = file
-        self._roots = [bytes.fromhex(root) for root in roots]
+        self._roots = roots
+        self._turn = 0
 
     def root(self) -> bytes:
-        """The root to expect. While one follows another there are two, and each is tried in its turn."""
-        self._roots.append(self._roots.pop(0))
-        return self._roots[-1]
+        """The root to expect. While one follows another there are two, and each is tried in its turn. Raises
+        EvidenceError for a file without a digest."""
+        if isinstance(self._roots, Path):
+            roots = read_digests(self._roots)
+        else:
+            roots = [bytes.fromhex(root) for root in self._roots]
+        self._turn += 1
+        return roots[(self._turn - 1) % len(roots)]
 
     def token(self) -> str:
         """Raises EvidenceError for a file without a token."""
@@ -175,7 +211,7 @@ class JwtEvidence(_TokenFile):
 
     kind = "jwt"
 
-    def __init__(self, file: Path, roots: Sequence[str], workload: str) -> None:
+    def __init__(self, file: Path, roots: Sequence[str] | Path, workload: str) -> None:
         super().__init__(file, roots)
         self._workload = workload
 
@@ -206,6 +242,32 @@ def workload_ids(trust_domain: str, workload: str) -> tuple[str, ...]:
     return tuple(str(make(trust_domain, unit, name)) for make in makers)
 
 
+class ServiceAccountIds(Container[str]):
+    """The identities that a Kubernetes service account may get: its business unit is that of its namespace,
+    which the CA asks the cluster for, and which may change while we run.
+
+    >>> "spiffe://a.example/bu/risk/ns/ml/sa/feast" in ServiceAccountIds("a.example", "ml/feast")
+    True
+    """
+
+    def __init__(self, trust_domain: str, workload: str) -> None:
+        self._namespace, _, self._name = workload.partition("/")
+        self._trust_domain = trust_domain
+
+    def __contains__(self, spiffe_id: object) -> bool:
+        try:
+            unit = SpiffeId.parse(str(spiffe_id)).business_unit or ""
+            return spiffe_id == str(self._with(unit))
+        except SpiffeIdError:
+            return False
+
+    def __str__(self) -> str:
+        return f"spiffe://{self._trust_domain}/bu/…/ns/{self._namespace}/sa/{self._name}"
+
+    def _with(self, unit: str) -> SpiffeId:
+        return SpiffeId.service_account(self._trust_domain, unit, self._namespace, self._name)
+
+
 def evidence_for(settings: Identity) -> Evidence:
     """The configured kind: a join token where one is configured, else what the kernel says of this process."""
     match settings.evidence_kind:
@@ -214,8 +276,12 @@ def evidence_for(settings: Identity) -> Evidence:
             return JoinTokenEvidence(settings.join_token_file, settings.workload)
         case "kubernetes":
             assert settings.token_file is not None  # noqa: S101  the configuration was checked
-            return KubernetesEvidence(settings.token_file, settings.root_sha256)
+            return KubernetesEvidence(settings.token_file, _roots(settings))
         case "jwt":
             assert settings.token_file is not None  # noqa: S101  the configuration was checked
-            return JwtEvidence(settings.token_file, settings.root_sha256, settings.workload)
+            return JwtEvidence(settings.token_file, _roots(settings), settings.workload)
     return UnixEvidence(settings.workload)
+
+
+def _roots(settings: Identity) -> Sequence[str] | Path:
+    return settings.root_sha256_file or settings.root_sha256
