@@ -36,7 +36,7 @@ class Setting:
         ``…_JOIN_TOKEN_FILE``."""
         return (
             ENVIRONMENT_PREFIX
-            + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.key).replace(".", "_").upper()
+            + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.key).replace(".", "_").upper()
         )
 
 
