@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 
@@ -19,6 +20,8 @@ from featward.policy.v1 import policy_pb2, policy_pb2_grpc, snapshot_pb2
 from featward_engine import Credentials, Listener
 
 __all__ = ["Operator", "a_snapshot", "digest_of", "parts_of", "running_operator"]
+
+Said = TypeVar("Said")
 
 SECONDS = 30.0
 """For what a test waits for."""
@@ -168,7 +171,7 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
                 else:
                     self._note(self.reports, request.report)
 
-    def _note(self, where: list[object], what: object) -> None:
+    def _note(self, where: list[Said], what: Said) -> None:
         with self.news:
             where.append(what)
             self.news.notify_all()
@@ -186,7 +189,7 @@ def running_operator(
     """One that shows the identity in these credentials, at `address`."""
     operator = Operator()
     server = grpc.server(futures.ThreadPoolExecutor(8))
-    policy_pb2_grpc.add_PolicyServiceServicer_to_server(operator, server)  # type: ignore[no-untyped-call]  # generated
+    policy_pb2_grpc.add_PolicyServiceServicer_to_server(operator, server)
     server.add_insecure_port(f"unix:{folder / 'policy.sock'}")
     server.start()
     config = {"listen": listen, "forward": str(folder / "policy.sock")}
