@@ -24,12 +24,8 @@ from featward_sidecar.consumers import Consumers
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.errors import EvidenceError, SidecarError, StartError
 from featward_sidecar.events import log_events
-from featward_sidecar.evidence import (
-    JoinTokenEvidence,
-    ServiceAccountIds,
-    evidence_for,
-    workload_ids,
-)
+from featward_sidecar.evidence import JoinTokenEvidence, evidence_for
+from featward_sidecar.expected import ServiceAccountIds, workload_ids
 from featward_sidecar.identity import IdentityKeeper
 from featward_sidecar.policies import PolicySource, folder_policy, operator_policy
 from featward_sidecar.state_folder import StateFolder

@@ -6,35 +6,27 @@ once, and keys live in memory only, so a workload enrolled by one needs a new on
 """
 
 import os
-import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from featward.errors import SpiffeIdError
 from featward.identity.join_token import JoinToken, JoinTokenError
-from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
+from featward_sidecar.roots import read_digests
 
 __all__ = [
     "Evidence",
     "JoinTokenEvidence",
     "JwtEvidence",
     "KubernetesEvidence",
-    "ServiceAccountIds",
     "UnixEvidence",
     "evidence_for",
-    "read_digests",
-    "workload_ids",
 ]
 
 LONGEST_TOKEN = 16 * 1024
 """The CA takes no longer one."""
-
-LONGEST_DIGESTS = 16 * 1024
-"""Of a file of root digests: 250 of them, of which a rotation needs two."""
 
 
 class Evidence(Protocol):
@@ -130,28 +122,6 @@ class UnixEvidence:
         )
 
 
-def read_digests(file: Path) -> list[bytes]:
-    """The SHA-256 digests in a file, one a line. Raises EvidenceError, which says what is there instead."""
-    try:
-        with file.open(encoding="ascii") as opened:
-            lines = opened.read(LONGEST_DIGESTS).split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvidenceError(f"the file of root digests {file} can't be read: {error}") from error
-    found = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
-    for number, line in found.items():
-        if not re.fullmatch(r"[0-9a-fA-F]{64}", line):
-            raise EvidenceError(
-                f"line {number} of the root digests in {file} is {line[:80]!r}; expected the SHA-256 of a root "
-                "certificate, 64 hexadecimal digits"
-            )
-    if not found:
-        raise EvidenceError(
-            f"the file of root digests {file} is empty; expected the SHA-256 of the CA's root certificate, one "
-            "a line, as `featward ca status --output json` shows it"
-        )
-    return [bytes.fromhex(line) for line in found.values()]
-
-
 class _TokenFile:
     """A token that somebody else keeps fresh in a file, so it is read at every use.
 
@@ -228,44 +198,6 @@ class JwtEvidence(_TokenFile):
             "one start of the sidecar, for the audience featward.dev/ca/<trust domain>, and its claims have to "
             "be those of attest: {jwt: …} in the Workload"
         )
-
-
-def workload_ids(trust_domain: str, workload: str) -> tuple[str, ...]:
-    """The identities that a Workload of the configuration may get: the CA knows whether it is a job.
-
-    >>> workload_ids("prod.acme.example", "prod.payments/feast")
-    ('spiffe://prod.acme.example/bu/payments/svc/feast', 'spiffe://prod.acme.example/bu/payments/ci/feast')
-    """
-    business_unit, _, name = workload.partition("/")
-    unit = business_unit.partition(".")[2]
-    makers = SpiffeId.workload, SpiffeId.ci_job
-    return tuple(str(make(trust_domain, unit, name)) for make in makers)
-
-
-class ServiceAccountIds(Container[str]):
-    """The identities that a Kubernetes service account may get: its business unit is that of its namespace,
-    which the CA asks the cluster for, and which may change while we run.
-
-    >>> "spiffe://a.example/bu/risk/ns/ml/sa/feast" in ServiceAccountIds("a.example", "ml/feast")
-    True
-    """
-
-    def __init__(self, trust_domain: str, workload: str) -> None:
-        self._namespace, _, self._name = workload.partition("/")
-        self._trust_domain = trust_domain
-
-    def __contains__(self, spiffe_id: object) -> bool:
-        try:
-            unit = SpiffeId.parse(str(spiffe_id)).business_unit or ""
-            return spiffe_id == str(self._with(unit))
-        except SpiffeIdError:
-            return False
-
-    def __str__(self) -> str:
-        return f"spiffe://{self._trust_domain}/bu/…/ns/{self._namespace}/sa/{self._name}"
-
-    def _with(self, unit: str) -> SpiffeId:
-        return SpiffeId.service_account(self._trust_domain, unit, self._namespace, self._name)
 
 
 def evidence_for(settings: Identity) -> Evidence:

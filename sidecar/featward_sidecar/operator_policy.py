@@ -44,6 +44,10 @@ a second by then, most of them a connection that is refused."""
 GOODBYE_SECONDS = 0.5
 """How long a last word may be on its way."""
 
+STEADY_SECONDS = 10.0
+"""A stream that has lived for so long was a good one, and its end is the first failure again. One that is
+refused after its first word is not."""
+
 REFUSALS = (Status.PERMISSION_DENIED, Status.UNAUTHENTICATED, Status.FAILED_PRECONDITION)
 
 
@@ -74,6 +78,7 @@ class OperatorPolicy:
         self._stopped = threading.Event()
         self._reread = False
         self._connected = False
+        self._since = 0.0
         self._trust_domain = ""
         self._backoff = Backoff()
 
@@ -126,7 +131,8 @@ class OperatorPolicy:
                 if self._stopped.is_set():
                     self._say_goodbye(call)
                     return
-                if self._us() != us and (self._us()[0] != us[0] or not parts.pending):
+                now = self._us()
+                if now != us and (now[0] != us[0] or not parts.pending):
                     return
                 data = call.receive(LOOK_SECONDS)
                 if data is not None:
@@ -167,8 +173,7 @@ class OperatorPolicy:
     def _answered(self) -> None:
         if self._connected:
             return
-        self._connected = True
-        self._backoff.reset()
+        self._connected, self._since = True, time.monotonic()
         self._reports.begin()
         self._status.update(
             "operator", connected=True, since=time.time(), failures=0, last_error=None
@@ -225,6 +230,8 @@ class OperatorPolicy:
     def _wait_after(self, error: Exception) -> None:
         if self._stopped.is_set():
             return
+        if self._connected and time.monotonic() - self._since > STEADY_SECONDS:
+            self._backoff.reset()
         self._connected = False
         has_policy = self._in_use.digest is not None
         asked = error.retry_after if isinstance(error, CallError) else None

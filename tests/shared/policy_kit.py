@@ -100,6 +100,10 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
             context.cancel()
 
     @property
+    def _terms(self) -> policy_pb2.Terms:
+        return policy_pb2.Terms(report_ms=self.report_ms)
+
+    @property
     def streams(self) -> int:
         """Open at the moment."""
         return len(self._open)
@@ -131,6 +135,8 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
         hello = next(request_iterator).hello
         self._note(self.hellos, (caller, hello))
         if self.refusal is not None:
+            if self.report_ms:
+                yield policy_pb2.WatchPolicyResponse(terms=self._terms)
             if self.retry_after_ms is not None:
                 context.set_trailing_metadata(
                     (("featward-retry-after-ms", str(self.retry_after_ms)),)
@@ -140,8 +146,7 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
         context.add_callback(lambda: self._closed(context))
         threading.Thread(target=self._listen, args=(request_iterator,), daemon=True).start()
         if self.report_ms and not self.silent:
-            terms = policy_pb2.Terms(report_ms=self.report_ms)
-            yield policy_pb2.WatchPolicyResponse(terms=terms)
+            yield policy_pb2.WatchPolicyResponse(terms=self._terms)
         yield from self._say(caller, hello.digest, context)
 
     def _say(

@@ -18,7 +18,7 @@ from featward_engine import Credentials, Proxy
 from featward_sidecar import operator_policy
 from featward_sidecar.agent_status import AgentStatus
 from featward_sidecar.backoff import Backoff
-from featward_sidecar.evidence import ServiceAccountIds
+from featward_sidecar.expected import ServiceAccountIds
 from featward_sidecar.operator_policy import OperatorPolicy
 from featward_sidecar.operator_way import OperatorWay
 from featward_sidecar.policy_use import PolicyUse
@@ -330,6 +330,15 @@ def test_a_refusal_is_shown_in_the_operators_words_and_tried_again(
     assert sidecar.digest() == digest
     operator.refusal = None
     sidecar.wait("operator", lambda told: told["connected"])
+
+
+def test_who_is_refused_after_the_first_word_comes_back_ever_more_slowly(
+    operator: Operator, make: Make
+) -> None:
+    operator.report_ms = 1000
+    operator.refusal = (grpc.StatusCode.FAILED_PRECONDITION, "the set ml/drivers holds an error")
+    sidecar = make().start()
+    sidecar.wait("operator", lambda told: told["failures"] >= 3)
 
 
 def test_an_operator_that_asks_to_be_left_alone_is(

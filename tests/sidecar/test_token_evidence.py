@@ -15,14 +15,9 @@ import pytest
 from attestor_kit import AUDIENCE
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
-from featward_sidecar.evidence import (
-    JwtEvidence,
-    KubernetesEvidence,
-    ServiceAccountIds,
-    evidence_for,
-    read_digests,
-    workload_ids,
-)
+from featward_sidecar.evidence import JwtEvidence, KubernetesEvidence, evidence_for
+from featward_sidecar.expected import ServiceAccountIds, workload_ids
+from featward_sidecar.roots import read_digests
 from kubernetes_kit import ISSUER, Kubernetes
 from kubernetes_programs import BUILD_SECONDS
 from oidc_kit import Issuer, running_issuer
