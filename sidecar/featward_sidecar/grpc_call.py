@@ -46,7 +46,7 @@ PONG_SECONDS = 10.0
 
 WINDOW = 1 << 20
 """What the other side may send before we have taken it. With h2's own 64 KiB a policy of 40 MB took 2.3 s from
-an operator beside us and 3.4 s from one that is 50 ms away, with this 1.6 and 2.2, and less of the processor."""
+an operator beside us and 3.4 s from one 50 ms away; with this 1.6 and 2.2, and less of the processor."""
 
 _SETTINGS = {
     SettingCodes.ENABLE_PUSH: 0,

@@ -364,6 +364,9 @@ def test_reports_come_by_themselves_as_the_operator_asks_and_one_says_goodbye(
     assert [(one.feature_set, one.mode) for one in report.sets] == [("ml/drivers", "observe")]
     until = json.loads(sidecar.credentials.identity() or b"")["not_after"]
     assert (report.identity_not_after, report.draining) == (until, False)
+    began, other = time.monotonic(), operator.publish(FEAST, a_snapshot(FEAST, "view:two"))
+    operator.report(lambda report: report.digest == other)
+    assert time.monotonic() - began < 4, "5 s is what a sidecar does unasked"
     sidecar.policy.stop()
     operator.report(lambda report: report.draining)
 
