@@ -150,7 +150,7 @@ def test_an_edit_goes_over_the_open_stream(operator: Operator, make: Make) -> No
     sidecar.uses(operator.publish(FEAST, a_snapshot(FEAST)))
     began = time.monotonic()
     sidecar.uses(operator.publish(FEAST, a_snapshot(FEAST, "view:two")))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert len(operator.hellos) == 1
 
 
@@ -379,6 +379,7 @@ def test_a_full_disk_costs_the_next_start_its_policy_and_not_this_one(
     sidecar.start()
     sidecar.uses(operator.publish(FEAST, a_snapshot(FEAST)))
     sidecar.uses(operator.publish(FEAST, a_snapshot(FEAST, "view:two")))
+    operator.wait(lambda told: len(told.applied) == 2)
     assert [one.error for one in operator.applied] == ["", ""]
 
 
