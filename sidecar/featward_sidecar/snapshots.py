@@ -53,9 +53,15 @@ def read_header(snapshot: bytes) -> Header:
 def read_upstreams(snapshot: bytes) -> tuple[tuple[str, int], ...]:
     """Host and port of each feature server that the sets of a snapshot are behind, as little read of it.
 
-    For a snapshot that the engine has taken.
+    Raises SnapshotError.
     """
-    found: dict[tuple[str, int], None] = {}
+    try:
+        return tuple(dict.fromkeys(_upstreams(snapshot)))
+    except (IndexError, ValueError) as error:
+        raise SnapshotError(f"the snapshot's endpoints can't be read: {error}") from error
+
+
+def _upstreams(snapshot: bytes) -> Iterator[tuple[str, int]]:
     for number, feature_set in _fields(snapshot, last=6):
         if number != 6 or not isinstance(feature_set, bytes):
             continue
@@ -64,8 +70,7 @@ def read_upstreams(snapshot: bytes) -> tuple[tuple[str, int], ...]:
                 told = dict(_fields(endpoint, last=3))
                 host, port = told.get(2, b""), told.get(3, 0)
                 if isinstance(host, bytes) and isinstance(port, int):
-                    found[host.decode(), port] = None
-    return tuple(found)
+                    yield host.decode(), port
 
 
 def _fields(message: bytes, last: int) -> Iterator[tuple[int, bytes | int]]:

@@ -144,7 +144,8 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
             context.abort(*self.refusal)
         self._open.add(context)
         context.add_callback(lambda: self._closed(context))
-        threading.Thread(target=self._listen, args=(request_iterator,), daemon=True).start()
+        listening = (request_iterator, context)
+        threading.Thread(target=self._listen, args=listening, daemon=True).start()
         if self.report_ms and not self.silent:
             yield policy_pb2.WatchPolicyResponse(terms=self._terms)
         yield from self._say(caller, hello.digest, context)
@@ -152,7 +153,7 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
     def _say(
         self, caller: str, sent: str, context: grpc.ServicerContext
     ) -> Iterator[policy_pb2.WatchPolicyResponse]:
-        while context.is_active() and not self._ended:
+        while context in self._open and not self._ended:
             snapshot = b"" if self.silent else self._published.get(caller, b"")
             if snapshot and digest_of(snapshot) != sent:
                 sent = digest_of(snapshot)
@@ -164,17 +165,24 @@ class Operator(policy_pb2_grpc.PolicyServiceServicer):
             with self.news:
                 unsent = snapshot
                 self.news.wait_for(
-                    lambda: self._ended or self._published.get(caller, b"") != unsent,  # noqa: B023 -- called here
+                    lambda: (
+                        self._ended
+                        or context not in self._open
+                        or self._published.get(caller, b"") != unsent  # noqa: B023 -- called here
+                    ),
                     CURRENT_SECONDS,
                 )
 
-    def _listen(self, requests: Iterator[policy_pb2.WatchPolicyRequest]) -> None:
+    def _listen(
+        self, requests: Iterator[policy_pb2.WatchPolicyRequest], context: grpc.ServicerContext
+    ) -> None:
         with suppress(grpc.RpcError, ValueError):  # however the stream ends
             for request in requests:
                 if request.HasField("applied"):
                     self._note(self.applied, request.applied)
                 else:
                     self._note(self.reports, request.report)
+        self._closed(context)  # whoever has said its last word wants none
 
     def _note(self, where: list[Said], what: Said) -> None:
         with self.news:

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from certificates import DOMAIN, PRICING, Environment
 from featward.policy.v1 import policy_pb2 as v1
 from featward_engine import Proxy
+from featward_sidecar.errors import SnapshotError
 from featward_sidecar.reports import Reports, report_of
 from featward_sidecar.snapshots import read_upstreams
 from featward_sidecar.sockets_table import SocketsTable
@@ -194,3 +197,5 @@ def test_the_feature_servers_of_a_snapshot_are_found_without_reading_all_of_it()
     snapshot = a_snapshot(FEAST, port=8080, bindings=1000)
     assert read_upstreams(snapshot) == (("127.0.0.1", 8080),)
     assert read_upstreams(b"") == ()
+    with pytest.raises(SnapshotError, match="endpoints can't be read"):
+        read_upstreams(b"\x32")
