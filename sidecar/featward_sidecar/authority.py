@@ -14,7 +14,7 @@ from featward_sidecar.configuration import LONGEST_SOCKET
 from featward_sidecar.errors import CallError
 from featward_sidecar.grpc_call import GrpcCall
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "explained"]
 
 _SERVICE = "/featward.identity.v1.IdentityService"
 
@@ -46,7 +46,7 @@ class Authority:
             return
         dialer = self._dial(LONGEST_SOCKET, root_sha256.hex() if root_sha256 else None)
         try:
-            with _explained(dialer), GrpcCall(dialer.start(), f"{_SERVICE}/Attest") as call:
+            with explained(dialer), GrpcCall(dialer.start(), f"{_SERVICE}/Attest") as call:
                 yield call
         finally:
             dialer.stop()
@@ -58,7 +58,7 @@ class Authority:
             dialer = self._dial("ca.sock", None)
             self._path = dialer.start()
             self._dialer = dialer
-        with _explained(self._dialer), GrpcCall(self._path, f"{_SERVICE}/WatchIdentity") as call:
+        with explained(self._dialer), GrpcCall(self._path, f"{_SERVICE}/WatchIdentity") as call:
             yield call
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Authority:
 
 
 @contextmanager
-def _explained(dialer: Dialer | None) -> Iterator[None]:
+def explained(dialer: Dialer | None) -> Iterator[None]:
     """What breaks here looks like a closed socket; the Dialer knows what happened behind it."""
     try:
         yield

@@ -44,7 +44,15 @@ PING_SECONDS = 30.0
 PONG_SECONDS = 10.0
 """How long it may take to say so."""
 
-_SETTINGS = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.MAX_HEADER_LIST_SIZE: 16_384}
+WINDOW = 1 << 20
+"""What the other side may send before we have taken it. With h2's own 64 KiB a policy of 40 MB took 2.3 s from
+an operator beside us and 3.4 s from one 50 ms away; with this 1.6 and 2.2, and less of the processor."""
+
+_SETTINGS = {
+    SettingCodes.ENABLE_PUSH: 0,
+    SettingCodes.MAX_HEADER_LIST_SIZE: 16_384,
+    SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+}
 
 
 class Status(IntEnum):
@@ -96,6 +104,8 @@ class GrpcCall:
 
     def _open(self, method: str, metadata: Iterable[tuple[str, str]]) -> None:
         self._http2.initiate_connection()
+        # The settings are for streams; a connection begins with 65,535 bytes, whatever they say.
+        self._http2.increment_flow_control_window(WINDOW - 65_535)
         self._stream = self._http2.get_next_available_stream_id()
         headers = [
             (":method", "POST"),

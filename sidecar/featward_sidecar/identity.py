@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from featward.identity.v1 import identity_pb2
 from featward.logs import fields
@@ -56,7 +56,7 @@ class IdentityKeeper:
         self,
         authority: Authority,
         evidence: Evidence,
-        expected: tuple[str, ...],
+        expected: Container[str],
         credentials: Credentials,
         consumers: Consumers,
         status: AgentStatus,
@@ -262,8 +262,11 @@ class IdentityKeeper:
                 "certificate without a request ignored", extra=fields(spiffe_id=svid.spiffe_id)
             )
             return
+        before = self._identity().get("spiffe_id")
         spiffe_id = self._credentials.set_identity(self._pending, list(svid.chain))
         self._pending = None
+        if before not in (None, spiffe_id):
+            log.warning("identity changed", extra=fields(was=before, spiffe_id=spiffe_id))
         self._lineage = svid.lineage
         self._consumers.refresh()
         # Times are compared on the CA's clock: ours may be wrong by more than a short life.

@@ -73,6 +73,8 @@ def _title(status: Row, agent: Row) -> Text:
 
 def _health(status: Row, agent: Row) -> Text:
     rows = [*_identity(status, agent), ("policy", _policy(status, agent))]
+    if operator := agent.get("operator"):
+        rows.append(("operator", _ca(operator, status["time"])))
     if dropped := status.get("records_dropped"):
         rows.append(("records dropped", Text(str(dropped), style="red")))
     return columns((Text(name, style="bold"), value) for name, value in rows)
@@ -117,7 +119,10 @@ def _policy(status: Row, agent: Row) -> Text:
     bindings = _count(policy["bindings"], "binding")
     text = Text(f"{policy['digest'][:12]}, {bindings}, applied {span(policy['age_seconds'])} ago")
     if told.get("source") == "kept":
-        text.append(", kept from an earlier run: the manifests do not compile", style="yellow")
+        since = (
+            "the operator has not spoken" if "operator" in agent else "the manifests do not compile"
+        )
+        text.append(f", kept from an earlier run: {since}", style="yellow")
     if refused := told.get("refused_edits"):
         standing = told.get("last_error")
         edits = f", {_count(refused, 'edit')} refused{'' if standing else ' before'}"
@@ -292,7 +297,7 @@ def _trouble(trouble: Row | None, now: float) -> str:
 def _errors(status: Row, agent: Row) -> Iterator[RenderableType]:
     found = [
         (section, agent[section]["last_error"])
-        for section in ("ca", "identity", "apps", "policy")
+        for section in ("ca", "identity", "apps", "operator", "policy")
         if (agent.get(section) or {}).get("last_error")
     ]
     for section, error in found:

@@ -100,6 +100,19 @@ def test_a_healthy_sidecar_shows_who_it_is_and_who_called(sentence: str) -> None
     assert sentence in " ".join(shown(STATUS).split()) or sentence in shown(STATUS)
 
 
+def test_an_operator_is_shown_with_how_it_is_reached() -> None:
+    operator = {"address": "op:1", "connected": True, "since": NOW - 9, "failures": 0}
+    agent = STATUS["agent"] | {"operator": operator | {"last_error": None}}
+    assert "op:1, connected for 9 s" in shown(STATUS | {"agent": agent})
+    error = {"time": NOW - 3, "message": "ml is of no business unit"}
+    operator |= {"connected": False, "failures": 2, "last_error": error}
+    policy = STATUS["agent"]["policy"] | {"source": "kept"}
+    text = shown(STATUS | {"agent": agent | {"operator": operator, "policy": policy}})
+    assert "op:1, not connected (2 failures)" in text
+    assert "operator, 3 s ago: ml is of no business unit" in text
+    assert "kept from an earlier run: the operator has not spoken" in text
+
+
 def test_what_is_wrong_stands_out() -> None:
     agent = STATUS["agent"] | {
         "ca": {

@@ -15,7 +15,9 @@ import pytest
 from attestor_kit import AUDIENCE
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
-from featward_sidecar.evidence import JwtEvidence, KubernetesEvidence, evidence_for, workload_ids
+from featward_sidecar.evidence import JwtEvidence, KubernetesEvidence, evidence_for
+from featward_sidecar.expected import ServiceAccountIds, workload_ids
+from featward_sidecar.roots import read_digests
 from kubernetes_kit import ISSUER, Kubernetes
 from kubernetes_programs import BUILD_SECONDS
 from oidc_kit import Issuer, running_issuer
@@ -200,6 +202,59 @@ def test_each_root_is_expected_in_its_turn(tmp_path: Path) -> None:
     roots = [evidence.attest()[1] for _ in range(4)]
     assert roots == [bytes.fromhex(one) for one in (ROOT, "cd" * 32)] * 2
     assert evidence.attest()[0].jwt.workload == "prod.payments/nightly"
+
+
+def test_roots_in_a_file_are_read_at_every_use(tmp_path: Path) -> None:
+    token, roots = tmp_path / "token", tmp_path / "root.sha256"
+    token.write_text("a.b.c")
+    told = Identity("ml/feast", evidence="kubernetes", token_file=token, root_sha256_file=roots)
+    evidence = evidence_for(told)
+    with pytest.raises(EvidenceError, match="can't be read"):
+        evidence.attest()
+    roots.write_text(f"{ROOT}\n")
+    assert evidence.attest()[1] == bytes.fromhex(ROOT)
+    roots.write_text(f"{ROOT}\n\n  {'CD' * 32}\r\n")
+    found = {evidence.attest()[1] for _ in range(2)}
+    assert found == {bytes.fromhex(ROOT), bytes.fromhex("cd" * 32)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty; expected the SHA-256"),
+        (f"{ROOT}\nsha256:{ROOT}", "line 2 of the root digests in .* is 'sha256:abab"),
+        ("ä", "can't be read"),
+    ],
+)
+def test_a_file_of_roots_that_holds_something_else_is_quoted(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    roots = tmp_path / "root.sha256"
+    roots.write_text(text)
+    with pytest.raises(EvidenceError, match=said):
+        read_digests(roots)
+
+
+@pytest.mark.parametrize(
+    ("spiffe_id", "ours"),
+    [
+        ("spiffe://a.example/bu/payments/ns/ml/sa/feast", True),
+        ("spiffe://a.example/bu/risk/ns/ml/sa/feast", True),
+        ("spiffe://b.example/bu/risk/ns/ml/sa/feast", False),
+        ("spiffe://a.example/bu/risk/ns/ml/sa/other", False),
+        ("spiffe://a.example/bu/risk/ns/other/sa/feast", False),
+        ("spiffe://a.example/bu/risk/ns/ml/sa/feast/more", False),
+        ("spiffe://a.example/bu/risk/svc/feast", False),
+        ("spiffe://a.example/featward/operator", False),
+        ("spiffe://a.example/bu//ns/ml/sa/feast", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_service_account_is_itself_in_every_business_unit(
+    spiffe_id: str | None, ours: bool
+) -> None:
+    assert (spiffe_id in ServiceAccountIds("a.example", "ml/feast")) is ours
 
 
 def test_evidence_is_what_the_configuration_says(tmp_path: Path) -> None:
