@@ -45,7 +45,7 @@ def modelled(
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        return list(_Problem(source, index).explain(error, model))
+        return list(_Problem(source, index, model.__name__).explain(error, model))
 
 
 def declared_names(value: Any) -> Iterator[tuple[str, str]]:
@@ -61,16 +61,18 @@ def declared_names(value: Any) -> Iterator[tuple[str, str]]:
 class _Problem:
     """Makes findings at the places of one document."""
 
-    def __init__(self, source: Source, index: int) -> None:
+    def __init__(self, source: Source, index: int, kind: str = "") -> None:
         self._source = source
         self._index = index
+        self._kind = kind
 
     def at(
         self, path: Path, code: str, message: str, remedy: str, *, on_key: bool = False
     ) -> Finding:
         place = self._source.place(self._index, path)
         line, column = place.key if on_key else place[:2]
-        return Finding(self._source.name, line, column, show_path(path), code, message, remedy)
+        shown = show_path(path)
+        return Finding(self._source.name, line, column, shown, code, message, remedy, self._kind)
 
     def unknown_kind(self, value: dict[str, Any]) -> Finding:
         kind, version = value.get("kind"), value.get("apiVersion")
