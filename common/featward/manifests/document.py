@@ -121,6 +121,7 @@ class Document(Generic[M_co]):
             message,
             remedy,
             self.kind,
+            self.name,
         )
 
     def __str__(self) -> str:

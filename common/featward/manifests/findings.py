@@ -46,7 +46,7 @@ class Code:
 class Finding:
     """One thing wrong in one place of one file; ``line`` and ``column`` count from 1.
 
-    ``kind`` is that of the document it stands in, and "" where no document was found.
+    ``kind`` and ``name`` are those of the document it stands in, and "" where none was found.
     """
 
     file: str
@@ -57,6 +57,7 @@ class Finding:
     message: str
     remedy: str
     kind: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         # A manifest's text ends in terminals, and must not steer them.

@@ -19,7 +19,7 @@ from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
-__all__ = ["declared_names", "modelled", "shape"]
+__all__ = ["declared_names", "modelled", "shape", "spoken_kind"]
 
 
 def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[Finding]:
@@ -55,7 +55,12 @@ def declared_names(value: Any) -> Iterator[tuple[str, str]]:
     for group in ("metadata", "spec"):
         name = value[group].get("name") if isinstance(value.get(group), dict) else None
         if isinstance(name, str) and isinstance(kind := value.get("kind"), str):
-            yield re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower(), name
+            yield spoken_kind(kind), name
+
+
+def spoken_kind(kind: str) -> str:
+    """``feature set`` for FeatureSet."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
 
 
 class _Problem:
