@@ -7,8 +7,9 @@
     └── CompileError              manifests hold errors that block a snapshot; carries the findings
         └── UnknownWorkloadError  they know no such workload, so there is nothing to compile for it
 
-The command line prints them as `error: <sentence>` without a traceback. What is wrong inside a manifest is
-not raised but reported as findings, so that one run shows all of it.
+`featward.kubernetes.errors` has two more, of API servers. The command line prints all of them as
+`error: <sentence>` without a traceback. What is wrong inside a manifest is not raised but reported as findings,
+so that one run shows all of it.
 """
 
 from __future__ import annotations
