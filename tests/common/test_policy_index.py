@@ -205,6 +205,95 @@ def test_a_namespace_that_went_to_another_unit_leaves_nobody_in_the_old_one() ->
     assert granted(made.snapshot(moved)) == []
 
 
+WORKLOAD = an_object("Workload", "batch", {"businessUnit": "prod.payments", "name": "batch"})
+SUBJECTS: dict[str, dict[str, Any]] = {
+    "serviceAccount": {"namespace": "shop", "name": "api"},
+    "workload": {"businessUnit": "prod.payments", "name": "batch"},
+}
+
+
+@pytest.mark.parametrize(
+    ("subject", "edit"),
+    [
+        (
+            {"serviceAccount": SUBJECTS["serviceAccount"]},
+            lambda made: made.edit(a_namespace("shop", "prod.risk")),
+        ),
+        (
+            {"serviceAccount": SUBJECTS["serviceAccount"]},
+            lambda made: made.index.drop("Namespace", None, "shop"),
+        ),
+        (
+            {"workload": SUBJECTS["workload"]},
+            lambda made: made.index.drop("Workload", None, "batch"),
+        ),
+        (
+            {"spiffeId": "spiffe://prod.acme.example/bu/third/svc/x"},
+            lambda made: made.index.drop("BusinessUnit", None, "prod.third"),
+        ),
+        (
+            {"businessUnit": "prod.third"},
+            lambda made: made.index.drop("BusinessUnit", None, "prod.third"),
+        ),
+    ],
+    ids=["namespace moved", "namespace gone", "workload gone", "unit of an id gone", "unit gone"],
+)
+def test_what_subjects_stand_on_reaches_their_bindings(
+    subject: dict[str, Any], edit: Callable[[Compiling], frozenset[SpiffeId]]
+) -> None:
+    own = {"businessUnit": "prod.payments"}
+    other = a_binding("other", "drivers", subjects=[own, subject])
+    only = a_binding("only", "drivers", subjects=[subject])
+    made = Compiling(*CLUSTER[:7], an_object("BusinessUnit", "prod.third"), WORKLOAD, other, only)
+
+    def found() -> tuple[dict[str, list[str]], set[tuple[str, str]]]:
+        snapshot = made.snapshot()
+        findings = {(one.name, one.code) for one in made.ask().findings}
+        return {one.name: [s.value for s in one.subjects] for one in snapshot.bindings}, findings
+
+    before = found()
+    assert "other" in before[0]
+    assert FEAST in edit(made)
+    after = found()
+    assert after != before
+    fresh = Compiling()
+    fresh.index = made.index
+    fresh.slices = SliceCompiler(made.index)
+    again = fresh.ask()
+    assert again.compiled == made.ask().compiled, "as if nothing had been kept"
+    assert set(again.findings) == set(made.ask().findings)
+
+
+def test_a_new_unit_reaches_the_namespaces_that_have_it_by_default() -> None:
+    plain = an_object("Namespace", "plain")
+    server = SpiffeId.service_account("prod.acme.example", "default", "plain", "feast")
+    own = [{"businessUnit": "prod.default"}]
+    made = Compiling(
+        *PLATFORM, plain, a_set("s", "plain"), a_binding("b", "s", "plain", subjects=own)
+    )
+    assert granted(made.snapshot(server)) == ["b"]
+    ceiling = an_object("BusinessUnit", "prod.default", {"ceiling": {"maxSensitivity": 0}})
+    assert made.edit(ceiling) == {server}
+    assert granted(made.snapshot(server)) == []
+    # A second environment, and nobody knows whose it is.
+    made.edit(an_object("Environment", "dev", {"trustDomain": "dev.acme.example"}))
+    with pytest.raises(UnknownWorkloadError):
+        made.ask(server)
+
+
+def test_of_two_environments_with_one_trust_domain_the_older_has_it() -> None:
+    twin = an_object(
+        "Environment",
+        "also",
+        {"trustDomain": "prod.acme.example"},
+        creationTimestamp="2026-11-21T08:00:00Z",
+    )
+    for objects in ([twin, *CLUSTER], [*CLUSTER, twin]):
+        made = Compiling(*objects)
+        assert made.snapshot().environment == "prod"
+        assert made.ask().held == (), "whoever says it second holds nobody"
+
+
 def test_an_approval_and_its_end_reach_the_one_binding() -> None:
     across = a_binding("api", "drivers", subjects=[{"businessUnit": "prod.risk"}])
     made = Compiling(*CLUSTER[:7], across)

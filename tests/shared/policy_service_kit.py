@@ -15,7 +15,6 @@ from cluster_objects import CLUSTER, FEAST
 from featward.identity.spiffe import SpiffeId
 from featward.policy.slices import SliceCompiler
 from featward.policy.v1 import policy_pb2 as v1
-from featward.policy.v1 import policy_pb2_grpc
 from featward.policy.v1.snapshot_pb2 import Snapshot
 from featward_engine import Credentials, Dialer, Policy
 from featward_operator.pods import pod_facts
@@ -28,7 +27,7 @@ from featward_operator.world import World, projected
 
 __all__ = ["EndedError", "Operating", "Sidecar", "a_pod", "operating"]
 
-_Stub: Any = policy_pb2_grpc.PolicyServiceStub
+_METHOD = "/featward.policy.v1.PolicyService/WatchPolicy"
 
 
 def a_pod(name: str, namespace: str = "pricing", account: str = "feast") -> dict[str, Any]:
@@ -113,6 +112,7 @@ class Sidecar:
 
     def __init__(self, call: Any) -> None:
         self.call = call
+        self.raw: list[bytes] = []
         self.terms: list[v1.Terms] = []
         self.current: list[v1.Current] = []
         self.parts: list[v1.Part] = []
@@ -132,7 +132,7 @@ class Sidecar:
     async def say(self, **what: Any) -> None:
         # How it ended, `until` says.
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self.call.write(v1.WatchPolicyRequest(**what))
+            await self.call.write(v1.WatchPolicyRequest(**what).SerializeToString())
 
     async def until(self, condition: Callable[["Sidecar"], object], seconds: float = 10.0) -> None:
         """Wait until it is so. Raises EndedError when the operator ends the stream before."""
@@ -156,7 +156,8 @@ class Sidecar:
     async def _read(self) -> None:
         try:
             while (answer := await self.call.read()) is not grpc.aio.EOF:
-                self._take(answer)
+                self.raw.append(answer)
+                self._take(v1.WatchPolicyResponse.FromString(answer))
                 self._news.set()
             self.ended = EndedError(grpc.StatusCode.OK, "", None)
         except grpc.aio.AioRpcError as error:
@@ -211,7 +212,7 @@ async def sidecar(
     options = [("grpc.default_authority", "localhost")]
     try:
         async with grpc.aio.insecure_channel(f"unix:{socket}", options=options) as channel:
-            found = Sidecar(_Stub(channel).WatchPolicy())
+            found = Sidecar(channel.stream_stream(_METHOD)())
             try:
                 yield found
             finally:

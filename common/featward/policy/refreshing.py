@@ -126,19 +126,21 @@ class Refreshing:
 
     def _above(self, workload: SpiffeId) -> Iterator[Document[AnyModel]]:
         catalogue = self._catalogue
-        environments = catalogue.environments.items()
-        for name, environment in environments:
-            if environment.model.spec.trust_domain != workload.trust_domain:
-                continue
-            yield environment
-            unit = f"{name}.{workload.business_unit}"
-            if unit in catalogue.business_units:
-                yield catalogue.business_units[unit]
-            match workload.path.split("/")[3:]:
-                case ["svc" | "ci", own] if (unit, own) in catalogue.workloads:
-                    yield catalogue.workloads[unit, own]
-                case ["ns", namespace, *_] if namespace in catalogue.namespaces:
-                    yield catalogue.namespaces[namespace]
+        # The first has the trust domain; a second one that claims it holds nobody but itself.
+        for name, environment in catalogue.environments.items():
+            if environment.model.spec.trust_domain == workload.trust_domain:
+                yield environment
+                unit = f"{name}.{workload.business_unit}"
+                break
+        else:
+            return
+        if unit in catalogue.business_units:
+            yield catalogue.business_units[unit]
+        match workload.path.split("/")[3:]:
+            case ["svc" | "ci", own] if (unit, own) in catalogue.workloads:
+                yield catalogue.workloads[unit, own]
+            case ["ns", namespace, *_] if namespace in catalogue.namespaces:
+                yield catalogue.namespaces[namespace]
 
     def _judge(self, document: Document[AnyModel], now: float) -> Iterator[Finding]:
         self._work.judged += 1

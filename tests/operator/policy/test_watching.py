@@ -22,7 +22,9 @@ from cluster_objects import (
     an_override,
 )
 from featward.identity.spiffe import SpiffeId
+from featward.policy.compiler import Compiled
 from featward.policy.v1 import policy_pb2 as v1
+from featward_operator.policy.streams import PART_BYTES
 from policy_service_kit import EndedError, Sidecar, operating
 
 BAD_SET = a_set("drivers", features=["hourly:a", "hourly:a"])
@@ -101,9 +103,7 @@ async def test_an_edit_of_another_workload_is_sent_to_nobody_else(tmp_path: Path
         assert await sidecar.quiet(0.5)
 
 
-async def test_a_large_policy_comes_in_parts_and_an_edit_voids_those_under_way(
-    tmp_path: Path,
-) -> None:
+async def test_a_large_policy_comes_in_parts(tmp_path: Path) -> None:
     many = [a_binding(f"more-{n}", "drivers", purpose="x" * 250) for n in range(3_000)]
     async with (
         operating(tmp_path, objects=[*CLUSTER, *many]) as operator,
@@ -117,6 +117,26 @@ async def test_a_large_policy_comes_in_parts_and_an_edit_voids_those_under_way(
                 pass
         assert max(len(one.data) for one in sidecar.parts) == 512 << 10
         assert len(sidecar.parts) > 2
+
+
+async def test_an_edit_voids_the_parts_that_are_under_way(tmp_path: Path) -> None:
+    async with operating(tmp_path) as operator, operator.sidecar() as sidecar:
+        await sidecar.hello()
+        await sidecar.policy()
+        (stream,) = operator.streams
+        first, second = (Compiled(bytes([n]) * (3 * PART_BYTES), str(n), ()) for n in (1, 2))
+        stream.wanted, count = first, len(sidecar.parts)
+        sending = asyncio.create_task(stream.send(first))
+        # The first part is on its way when another policy is wanted.
+        await asyncio.sleep(0)
+        stream.wanted = second
+        assert not await sending
+        assert await stream.send(second)
+        await sidecar.until(
+            lambda one: len(one.parts) >= count + 3 and one.policies[-1][:1] == b"\2"
+        )
+        voided = [part for part in sidecar.parts if part.digest == "1"]
+        assert len(voided) < 3
 
 
 @pytest.mark.parametrize(
@@ -172,11 +192,7 @@ async def test_policy_is_refused_to_another_environment(tmp_path: Path) -> None:
                 f"unix:{operator.folder / 'policy.sock'}",
                 options=[("grpc.default_authority", "localhost")],
             ) as channel:
-                stub: Any = channel.stream_stream(
-                    "/featward.policy.v1.PolicyService/WatchPolicy",
-                    v1.WatchPolicyRequest.SerializeToString,
-                    v1.WatchPolicyResponse.FromString,
-                )
+                stub: Any = channel.stream_stream("/featward.policy.v1.PolicyService/WatchPolicy")
                 ended = await refused(Sidecar(stub(metadata=headers)))
                 assert ended.code is grpc.StatusCode.PERMISSION_DENIED, headers
 
