@@ -26,7 +26,7 @@ from cluster_objects import (
 )
 from featward.errors import CompileError, UnknownWorkloadError
 from featward.identity.spiffe import SpiffeId
-from featward.manifests import CODES, load
+from featward.manifests import CODES, load, load_texts, validate
 from featward.manifests.digest import binding_digest
 from featward.manifests.document import Document
 from featward.manifests.feature_binding import FeatureBinding
@@ -284,7 +284,7 @@ def test_a_new_unit_reaches_the_namespaces_that_have_it_by_default() -> None:
 def test_of_two_environments_with_one_trust_domain_the_older_has_it() -> None:
     twin = an_object(
         "Environment",
-        "also",
+        "zulu",
         {"trustDomain": "prod.acme.example"},
         creationTimestamp="2026-11-21T08:00:00Z",
     )
@@ -416,6 +416,27 @@ def test_a_set_in_observe_holds_its_workload_from_the_day_after_enforce_by() -> 
     assert again is not None
     assert made.ask(now=again - 1).held == ()
     assert [one.code for one in made.ask(now=again).held] == ["observe-after-enforce-by"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"environment": "prod"},
+        {"featureSet": {"namespace": "pricing", "name": "drivers"}},
+        {"binding": {"namespace": "pricing", "name": "api"}},
+    ],
+    ids=["environment", "feature set", "binding"],
+)
+def test_an_override_reaches_a_workload_whose_unit_is_gone(target: dict[str, Any]) -> None:
+    made = Compiling()
+    made.slices.follow(FEAST, [])
+    before = made.ask()
+    made.index.drop("BusinessUnit", None, "prod.payments")
+    assert made.ask().held
+    assert FEAST in made.edit(an_override("close", **target))
+    assert made.ask().compiled != before.compiled
+    assert FEAST in made.index.drop("Override", None, "close-it")
+    assert made.ask().compiled == before.compiled
 
 
 @pytest.mark.parametrize("engine", ["", "0.2", "latest"])
@@ -554,6 +575,24 @@ def test_an_object_that_was_only_touched_changes_nothing() -> None:
     made.ask()
     assert made.edit(*CLUSTER) == frozenset()
     assert made.index.drop("FeatureBinding", "pricing", "nobody") == frozenset()
+
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "manifests" / "invalid"
+
+
+def test_a_finding_has_the_scope_of_the_kind_that_it_stands_in() -> None:
+    texts = [(path.name, path.read_text()) for path in sorted(VECTORS.glob("*.yaml"))]
+    seen = {}
+    for name, text in texts:
+        loaded = load_texts([(name, text)])
+        for one in (*loaded.findings, *validate(loaded, NOW)):
+            if one.blocks and one.kind:
+                seen.setdefault(one.kind, set()).add(one.scope)
+    assert seen["FeatureBinding"] == {Scope.BINDING}
+    assert seen["FeatureSet"] == {Scope.SET}
+    platform = {"Environment", "BusinessUnit", "Namespace", "Workload"}
+    assert all(seen[kind] == {Scope.PLATFORM} for kind in platform & seen.keys())
+    assert platform & seen.keys()
 
 
 def test_every_code_that_blocks_has_a_scope_that_fits_its_kind() -> None:

@@ -166,7 +166,10 @@ class Dependents:
         if target.environment is not None:
             environment = self._catalogue.environments.get(target.environment)
             domain = environment.model.spec.trust_domain if environment else None
-            yield from (one for one in self._catalogue.served_by if one.trust_domain == domain)
+            # Of those that are followed some are held, and serve nothing that could be looked up.
+            for one in {*self._catalogue.served_by, *self._followed}:
+                if one.trust_domain == domain:
+                    yield one
             return
         key = None
         if target.feature_set is not None:
@@ -174,7 +177,7 @@ class Dependents:
         elif target.binding is not None:
             binding = self._catalogue.bindings.get((target.binding.namespace, target.binding.name))
             key = set_of(binding.model) if binding else None
-        server = self._catalogue.server(key) if key else None
+        server = self._catalogue.server_or_former(key) if key else None
         if server is not None:
             yield server
 

@@ -1,6 +1,7 @@
 """The policy service within the operator: fed by a real API server, ready when it can serve, counted."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from certificates import Environment
 from cluster_objects import CLUSTER, DOMAIN, FEAST, a_binding, a_set
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.resource import Resource
+from featward.policy.index import PolicyIndex
+from featward.policy.slices import SliceCompiler
 from featward.policy.workloads import written_address
 from featward_operator.health import Gate
 from featward_operator.identities import Identities
 from featward_operator.metrics import Metrics
 from featward_operator.policy.part import PolicyPart
 from featward_operator.policy.series import Series
+from featward_operator.policy.streams import Streams
 from featward_operator.settings import EnvironmentSettings
 from featward_operator.world import KINDS, World, projected
 from following import is_so
@@ -132,6 +136,17 @@ async def test_what_others_write_on_a_namespace_is_no_edit() -> None:
     misspelt = {**labels, "featward.dev/business-unti": "x"}
     other = {**namespace, "metadata": {**namespace["metadata"], "labels": misspelt}}
     assert projected(other) != projected(namespace)
+
+
+def test_every_series_of_policy_is_on_the_page_and_no_other() -> None:
+    metrics, streams = Metrics(), Streams()
+    before = {family.name for family in metrics.registry.collect()}
+    slices = SliceCompiler(PolicyIndex())
+    Series(metrics.registry).watch(streams, slices, lambda _: True)
+    page = (Path(__file__).parents[3] / "docs" / "operator.md").read_text("utf-8")
+    section = page.partition("## Policy")[2].partition("## Metrics")[0]
+    told = set(re.findall(r"`(featward_[a-z_]+)(?:\{[a-z,_]+\})?`", section))
+    assert told == {family.name for family in metrics.registry.collect()} - before
 
 
 async def test_series_tell_of_streams_and_their_state(tmp_path: Path) -> None:
