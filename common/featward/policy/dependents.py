@@ -177,7 +177,7 @@ class Dependents:
         elif target.binding is not None:
             binding = self._catalogue.bindings.get((target.binding.namespace, target.binding.name))
             key = set_of(binding.model) if binding else None
-        server = self._catalogue.server_or_former(key) if key else None
+        server = self._catalogue.server(key) if key else None
         if server is not None:
             yield server
 

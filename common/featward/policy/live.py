@@ -37,8 +37,6 @@ class LiveCatalogue(Catalogue):
         self.bindings_of = {}
         self.approvals_of = {}
         self._servers: dict[tuple[str, str], SpiffeId] = {}
-        # Who served a set that is there, before nobody knew any more whose its namespace is.
-        self._former: dict[tuple[str, str], SpiffeId] = {}
         # Two objects may say that they are one workload: the older is.
         self._claiming: defaultdict[tuple[str, str], list[Document[Workload]]] = defaultdict(list)
 
@@ -78,15 +76,10 @@ class LiveCatalogue(Catalogue):
             case FeatureSet():
                 self._listings.pop(document.name, None)
                 self._unserve(key, document)
-                self._former.pop(key, None)
 
     def server(self, key: tuple[str, str]) -> SpiffeId | None:
         """Who serves the set of this name, as it was last asked with `serve`."""
         return self._servers.get(key)
-
-    def server_or_former(self, key: tuple[str, str]) -> SpiffeId | None:
-        """The same, or who served it before that could not be said any more: it may be held with the set."""
-        return self._servers.get(key) or self._former.get(key)
 
     def serve(self, key: tuple[str, str]) -> None:
         """Find out anew who serves the set of this name."""
@@ -96,11 +89,7 @@ class LiveCatalogue(Catalogue):
         server = self.server_of(document)
         if server == self._servers.get(key):
             return
-        former = self._servers.get(key)
         self._unserve(key, document)
-        self._former.pop(key, None)
-        if server is None and former is not None:
-            self._former[key] = former
         if server is not None:
             self._servers[key] = server
             _insert(self.served_by, server, document, _by_age)
