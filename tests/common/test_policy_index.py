@@ -574,7 +574,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "manifests" / "invalid"
 
 def test_a_finding_has_the_scope_of_the_kind_that_it_stands_in() -> None:
     texts = [(path.name, path.read_text()) for path in sorted(VECTORS.glob("*.yaml"))]
-    seen = {}
+    seen: dict[str, set[Scope]] = {}
     for name, text in texts:
         loaded = load_texts([(name, text)])
         for one in (*loaded.findings, *validate(loaded, NOW)):

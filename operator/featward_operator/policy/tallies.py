@@ -26,6 +26,9 @@ __all__ = ["MOST", "Bypass", "Seen", "SetTally", "Sidecar", "Tallies"]
 # Rows of each kind that a status has; a sidecar reports 64.
 MOST = 32
 _TEXT = 512
+# 64 callers with a few features that each misses are 30 KB; sets of one workload are few.
+_KEPT_BYTES = 128 << 10
+_KEPT_SETS = 64
 _HOUR = 3600.0
 _MINUTE = 60.0
 # A pod that is gone for so long is no longer known by its counters.
@@ -137,6 +140,7 @@ class Tallies:
         sender = self._sender(stream)
         if sender is None:
             return
+        _cut(report)
         told = self._told.get(sender)
         if told is None or told.workload != stream.peer.identity:
             self._forget_gone()
@@ -240,6 +244,16 @@ class Tallies:
             if told.stream is None and told.left_at < since
         ]:
             self._of_workload[self._told.pop(sender).workload].discard(sender)
+
+
+def _cut(report: v1.Report) -> None:
+    """Keep no more of a report than an honest one has: it stays here until the next."""
+    for listed in (report.callers, report.bypassing, report.listening, report.outbound):
+        del listed[2 * MOST :]
+    if report.ByteSize() > _KEPT_BYTES:
+        for name in ("callers", "bypassing", "listening", "outbound"):
+            report.ClearField(name)
+        del report.sets[_KEPT_SETS:]
 
 
 def _name(stream: Stream) -> str:

@@ -141,6 +141,18 @@ async def test_callers_of_several_sidecars_are_one_row(tmp_path: Path) -> None:
         assert [(row.pod, row.address) for row in tally.bypassing] == [("feast-1", "10.9.9.9")]
 
 
+async def test_no_more_of_a_report_is_kept_than_an_honest_one_has(tmp_path: Path) -> None:
+    async with operating(tmp_path) as operator, operator.sidecar() as sidecar:
+        await begun(sidecar)
+        many = [v1.Caller(address=str(n), feature_set="pricing/drivers") for n in range(500)]
+        tally = await told(operator, sidecar, a_report(callers=many))
+        assert len(tally.callers) == 32
+        assert len(operator.heard[-1].callers) == 64
+        long = [v1.Caller(address="x" * 300_000, feature_set="pricing/drivers")]
+        tally = await told(operator, sidecar, a_report(callers=long))
+        assert (tally.callers, len(tally.sidecars)) == ((), 1)
+
+
 async def test_a_sidecar_that_lags_is_named_with_what_it_uses(tmp_path: Path) -> None:
     async with operating(tmp_path) as operator, operator.sidecar() as sidecar:
         await begun(sidecar)
