@@ -46,7 +46,7 @@ DIGEST = "ab" * 32
 HELLO = policy_pb2.Hello(
     version=ENGINE_VERSION,
     engine_version=ENGINE_VERSION,
-    pod=policy_pb2.Pod(namespace="ml", name="feast-5d7f-abcde", uid="0b5e", node="node-1"),
+    pod=policy_pb2.Pod(namespace="pricing", name="feast-0", uid="uid-feast-0", node="node-1"),
     digest=DIGEST,
     outbound=["driver-stats", "rides/trips"],
     serves=True,
@@ -56,7 +56,7 @@ REPORT = policy_pb2.Report(
     digest=DIGEST,
     sets=[
         policy_pb2.SetReport(
-            feature_set="pricing/driver-stats",
+            feature_set="pricing/drivers",
             mode="observe",
             answered=7,
             refused=2,
@@ -67,7 +67,7 @@ REPORT = policy_pb2.Report(
     callers=[
         policy_pb2.Caller(
             spiffe_id=CALLERS[1],
-            feature_set="pricing/driver-stats",
+            feature_set="pricing/drivers",
             standing="would-be-refused",
             reason="not-granted",
             missing=["driver_hourly_stats:acc_rate"],

@@ -19,7 +19,7 @@ from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
-__all__ = ["declared_names", "modelled", "shape"]
+__all__ = ["declared_names", "modelled", "shape", "spoken_kind"]
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -54,7 +54,7 @@ def modelled(
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        return list(_Problem(source, index, page).explain(error, model))
+        return list(_Problem(source, index, page, model.__name__).explain(error, model))
 
 
 def declared_names(value: Any) -> Iterator[tuple[str, str]]:
@@ -64,23 +64,30 @@ def declared_names(value: Any) -> Iterator[tuple[str, str]]:
     for group in ("metadata", "spec"):
         name = value[group].get("name") if isinstance(value.get(group), dict) else None
         if isinstance(name, str) and isinstance(kind := value.get("kind"), str):
-            yield re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower(), name
+            yield spoken_kind(kind), name
+
+
+def spoken_kind(kind: str) -> str:
+    """``feature set`` for FeatureSet."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
 
 
 class _Problem:
     """Makes findings at the places of one document."""
 
-    def __init__(self, source: Source, index: int, page: str = "") -> None:
+    def __init__(self, source: Source, index: int, page: str = "", kind: str = "") -> None:
         self._source = source
         self._index = index
         self._page = page
+        self._kind = kind
 
     def at(
         self, path: Path, code: str, message: str, remedy: str, *, on_key: bool = False
     ) -> Finding:
         place = self._source.place(self._index, path)
         line, column = place.key if on_key else place[:2]
-        return Finding(self._source.name, line, column, show_path(path), code, message, remedy)
+        shown = show_path(path)
+        return Finding(self._source.name, line, column, shown, code, message, remedy, self._kind)
 
     def unknown_kind(self, value: dict[str, Any]) -> Finding:
         kind, version = value.get("kind"), value.get("apiVersion")

@@ -15,11 +15,10 @@ _LIFETIME: Path = ("spec", "authority", "lifetime")
 _EVERY: Path = ("spec", "authority", "rotateEvery")
 
 
-def lifetimes(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Every business unit's, against the certificates of its environment."""
-    for name, unit in catalogue.business_units.items():
-        if environment := catalogue.environment_of(name):
-            yield from _authority(unit, environment)
+def lifetimes(catalogue: Catalogue, unit: Document[BusinessUnit], now: int) -> Iterator[Finding]:
+    """One business unit's, against the certificates of its environment."""
+    if environment := catalogue.environment_of(unit.model.metadata.name):
+        yield from _authority(unit, environment)
 
 
 def _authority(

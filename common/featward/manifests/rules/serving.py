@@ -10,22 +10,40 @@ from featward.manifests.rules.references import undeclared_namespace, unknown
 from featward.manifests.text import day_after
 from featward.strictyaml import Path
 
-__all__ = ["serving"]
+__all__ = ["observed_until", "served_together", "serving"]
 
 
-def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Each feature set by itself, then the sets of each serving workload together."""
-    for feature_set in catalogue.feature_sets.values():
-        yield from _placed(catalogue, feature_set)
-        yield from _lists(catalogue, feature_set)
-        yield from _mode(catalogue, feature_set, now)
-        yield from _reachable(catalogue, feature_set)
-        yield from _in_clear(feature_set)
-    for sets in catalogue.served_by.values():
-        yield from _claims(sets)
-        yield from _columns(sets)
-        yield from _answer_names(sets)
-        yield from _endpoints(sets)
+def serving(catalogue: Catalogue, feature_set: Set, now: int) -> Iterator[Finding]:
+    """One feature set by itself."""
+    yield from _placed(catalogue, feature_set)
+    yield from _lists(catalogue, feature_set)
+    yield from _mode(catalogue, feature_set, now)
+    yield from _reachable(catalogue, feature_set)
+    yield from _in_clear(feature_set)
+
+
+def served_together(sets: Sequence[Set]) -> Iterator[Finding]:
+    """The sets of one serving workload, the older first."""
+    yield from _claims(sets)
+    yield from _columns(sets)
+    yield from _answer_names(sets)
+    yield from _endpoints(sets)
+
+
+def observed_until(catalogue: Catalogue, feature_set: Set) -> int | None:
+    """Until when (Unix seconds, exclusive) a set may be in observe; None where it may for ever, or is not.
+    It is the one thing by which a set goes bad with time.
+    """
+    if feature_set.model.spec.enforcement.mode != "observe":
+        return None
+    last = _enforce_by(catalogue, feature_set)
+    return day_after(last) if last else None
+
+
+def _enforce_by(catalogue: Catalogue, feature_set: Set) -> str | None:
+    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
+    environment = catalogue.environment_of(business_unit) if business_unit else None
+    return environment.model.spec.enforce_by if environment else None
 
 
 def _placed(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
@@ -82,11 +100,10 @@ def _mode(catalogue: Catalogue, feature_set: Set, now: int) -> Iterator[Finding]
         yield feature_set.finding(
             "unidentified-in-enforce", path, message, "remove unidentified, or use shadow"
         )
-    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
-    environment = catalogue.environment_of(business_unit) if business_unit else None
-    enforce_by = environment.model.spec.enforce_by if environment else None
-    if enforcement.mode == "observe" and enforce_by and now >= day_after(enforce_by):
-        message = f"the set is in observe, which its environment allows until {enforce_by}"
+    until = observed_until(catalogue, feature_set)
+    if until is not None and now >= until:
+        last = _enforce_by(catalogue, feature_set)
+        message = f"the set is in observe, which its environment allows until {last}"
         path = ("spec", "enforcement", "mode")
         yield feature_set.finding(
             "observe-after-enforce-by", path, message, "use shadow or enforce"
