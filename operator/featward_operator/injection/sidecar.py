@@ -40,7 +40,6 @@ _STARTED_WITHIN = 60
 # What the Downward API tells: our listeners need the first, the policy stream the others.
 _FIELDS = {
     "FEATWARD_POD_IP": "status.podIP",
-    "FEATWARD_POD_NAMESPACE": "metadata.namespace",
     "FEATWARD_POD_NAME": "metadata.name",
     "FEATWARD_POD_UID": "metadata.uid",
     "FEATWARD_NODE_NAME": "spec.nodeName",
