@@ -88,9 +88,10 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 	$(BIN)/python -m grpc_tools.protoc -I common --grpc_python_out=common $$(grep --files-with-matches '^service ' $(PROTOS))
 
 .PHONY: docs
-docs: $(VENV)/.engine ## Generate the references of the manifests and of the sidecar
+docs: $(VENV)/.engine ## Generate the references of the manifests, the sidecar and the operator
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
+	$(BIN)/python -m featward_operator.reference docs/operator.md
 
 .PHONY: fuzz
 fuzz: $(VENV)/.engine ## Fuzz the parsers of what strangers send, SECONDS each (60)

@@ -18,7 +18,7 @@ from featward.manifests.findings import CODES
 from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 
-__all__ = ["page"]
+__all__ = ["page", "table"]
 
 _INTRODUCTION = f"""\
 # Manifests
@@ -43,11 +43,15 @@ def page() -> str:
 
 
 def _kind(name: str, model: type[BaseModel]) -> str:
-    rows = "".join(_row(path, info) for path, info in _fields(model, ""))
     example = f"```yaml\n{_example(name)}```"
-    head = "| key | value | default | meaning |\n|---|---|---|---|\n"
     where = "" if name in KINDS else "Only in a cluster; a folder that holds one is refused.\n\n"
-    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{head}{rows}"
+    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{table(model)}"
+
+
+def table(model: type[BaseModel]) -> str:
+    """A row for every key of a model."""
+    rows = "".join(_row(path, info) for path, info in _fields(model, ""))
+    return f"| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
 
 
 # Of kinds that `featward init` does not write, because a first folder needs none.

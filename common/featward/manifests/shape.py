@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,8 @@ from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
 __all__ = ["declared_names", "modelled", "shape"]
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[Finding]:
@@ -39,13 +41,20 @@ def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[F
 
 
 def modelled(
-    value: dict[str, Any], model: type[AnyModel], source: Source, index: int
-) -> AnyModel | list[Finding]:
-    """The model of a document of this kind, or what is wrong in it, its labels aside."""
+    value: dict[str, Any],
+    model: type[_M],
+    source: Source,
+    index: int,
+    page: str = "docs/manifests.md",
+) -> _M | list[Finding]:
+    """The model of a document of this kind, or what is wrong in it, its labels aside.
+
+    ``page`` says what belongs where.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        return list(_Problem(source, index).explain(error, model))
+        return list(_Problem(source, index, page).explain(error, model))
 
 
 def declared_names(value: Any) -> Iterator[tuple[str, str]]:
@@ -61,9 +70,10 @@ def declared_names(value: Any) -> Iterator[tuple[str, str]]:
 class _Problem:
     """Makes findings at the places of one document."""
 
-    def __init__(self, source: Source, index: int) -> None:
+    def __init__(self, source: Source, index: int, page: str = "") -> None:
         self._source = source
         self._index = index
+        self._page = page
 
     def at(
         self, path: Path, code: str, message: str, remedy: str, *, on_key: bool = False
@@ -115,7 +125,7 @@ class _Problem:
             )
         if kind in _TYPES:
             message = f"{name} is {_show(given)}, expected {_TYPES[kind]}"
-            return self.at(path, "wrong-type", message, _type_remedy(kind, given))
+            return self.at(path, "wrong-type", message, _type_remedy(kind, given, self._page))
         return self.at(path, "invalid-value", *_invalid(kind, name, given, context))
 
     def _unknown_key(self, path: Path, known: list[str]) -> Finding:
@@ -146,10 +156,10 @@ def _invalid(kind: str, name: str, given: Any, context: dict[str, Any]) -> tuple
     return f"{name} is {_show(given)}: {kind.replace('_', ' ')}", "correct it"
 
 
-def _type_remedy(kind: str, given: Any) -> str:
+def _type_remedy(kind: str, given: Any, page: str) -> str:
     if kind == "string_type" and isinstance(given, (bool, int, float)):
         return "put it in quotes"
-    return "see docs/manifests.md for what belongs here"
+    return f"see {page} for what belongs here"
 
 
 def _show(value: Any) -> str:
