@@ -15,6 +15,7 @@ from featward_operator.certificates.leaf import ServingCertificate
 
 __all__ = ["CertificateFollower"]
 
+# At the least; a leaf that lives shortly is looked at twelve times in its life.
 _TICK_SECONDS = 30.0
 
 
@@ -29,14 +30,13 @@ class CertificateFollower:
         *,
         changed: Callable[[Kept], None],
         clock: Callable[[], float] = time.time,
-        tick: float = _TICK_SECONDS,
     ) -> None:
-        """``changed`` is told whenever another leaf is shown. ``tick``: seconds between two looks at the clock,
-        which a machine that slept has moved."""
+        """``changed`` is told whenever another leaf is shown. The clock is looked at often and never slept for: a
+        machine that slept has moved it."""
         self._certificate = certificate
         self._changed = changed
         self._clock = clock
-        self._tick = tick
+        self._tick = min(_TICK_SECONDS, certificate.life / 12)
         self._kept: Kept | None = None
         self.ready = asyncio.Event()
         """Set when there is a leaf to show."""

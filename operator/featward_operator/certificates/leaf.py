@@ -71,7 +71,7 @@ class ServingCertificate:
 
     def __init__(self, names: Sequence[str], life: float) -> None:
         self._names = tuple(names)
-        self._life = life
+        self.life = life
         self._serving: ssl.SSLContext | None = None
         self.leaf: Leaf | None = None
         self.context = _context()
@@ -87,7 +87,7 @@ class ServingCertificate:
             renew = leaf.made + (leaf.ends - leaf.made) * 2 / 3
             if leaf.made - BACKDATED <= now < renew:
                 return False
-        fresh = make_leaf(authority, self._names, now, self._life)
+        fresh = make_leaf(authority, self._names, now, self.life)
         context = _context()
         _load(context, fresh)
         self.leaf, self._serving = fresh, context

@@ -63,7 +63,7 @@ def _question(request: Any) -> Review:
     pod, kind = request.get("object"), request.get("kind")
     if (
         kind != {"group": "", "version": "v1", "kind": "Pod"}
-        
+        or request.get("operation") != "CREATE"
     ):
         raise ReviewError(
             400, f"expected the creation of a Pod, found {request.get('operation')} {kind}"

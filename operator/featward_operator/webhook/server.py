@@ -9,6 +9,7 @@ from aiohttp import web
 
 from featward.listening import not_listening
 from featward_operator.certificates.leaf import ServingCertificate
+from featward_operator.errors import OperatorError
 from featward_operator.webhook.review import MOST_BYTES
 from featward_operator.webhook.serving import PATH, Admission
 
@@ -30,7 +31,7 @@ class WebhookServer:
         self._is_draining = False
 
     async def start(self, port: int, host: str | None = None) -> int:
-        """Listen on all addresses, or one; returns the port. Raises OSError with a sentence."""
+        """Listen on all addresses, or one; returns the port. Raises OperatorError."""
         app = web.Application(client_max_size=MOST_BYTES)
         app.router.add_post(PATH, self._answer)
         self._runner = web.AppRunner(
@@ -48,7 +49,7 @@ class WebhookServer:
         except OSError as error:
             await self.stop()
             said = f"cannot listen on port {port}: {error.strerror or error}"
-            raise OSError(not_listening("ports.webhook", said)) from error
+            raise OperatorError(not_listening("ports.webhook", said)) from error
         return int(self._runner.addresses[0][1])
 
     def drain(self) -> None:

@@ -15,7 +15,9 @@ import jsonpatch
 import pytest
 
 from featward_operator.certificates.authority import make_authority
+from featward_operator.errors import OperatorError
 from featward_operator.webhook.review import MOST_BYTES
+from featward_operator.webhook.server import WebhookServer
 from webhook_kit import Webhook, review_of, running_webhook
 
 POD: dict[str, Any] = {
@@ -236,9 +238,7 @@ async def test_a_request_under_way_is_answered_before_the_end(
 
 
 async def test_a_taken_port_is_said_in_one_sentence(webhook: Webhook) -> None:
-    from featward_operator.webhook.server import WebhookServer
-
-    with pytest.raises(OSError, match=r"ports\.webhook: cannot listen on port .*ss -tlnp"):
+    with pytest.raises(OperatorError, match=r"ports\.webhook: cannot listen on port .*ss -tlnp"):
         await WebhookServer(webhook.server._admission, webhook.certificate).start(
             webhook.port, "127.0.0.1"
         )
