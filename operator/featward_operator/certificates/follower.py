@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.reflector import Reflector
 from featward.kubernetes.resource import SECRETS, Key
-
 from featward_operator.certificates.authority import Kept
 from featward_operator.certificates.keeper import SECRET, kept_in
 from featward_operator.certificates.leaf import ServingCertificate
@@ -31,8 +30,8 @@ class CertificateFollower:
         changed: Callable[[Kept], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``changed`` is told whenever another leaf is shown. The clock is looked at often and never slept for: a
-        machine that slept has moved it."""
+        """``changed`` is told whenever another leaf is shown. The clock is looked at often and never slept for,
+        as a machine that slept has moved it."""
         self._certificate = certificate
         self._changed = changed
         self._clock = clock
