@@ -6,8 +6,9 @@
     ├── DoctorError               the doctor was given something that it can't work with
     └── CompileError              manifests hold errors that block a snapshot; carries the findings
 
-The command line prints them as `error: <sentence>` without a traceback. What is wrong inside a manifest is
-not raised but reported as findings, so that one run shows all of it.
+`featward.kubernetes.errors` has two more, of API servers. The command line prints all of them as
+`error: <sentence>` without a traceback. What is wrong inside a manifest is not raised but reported as findings,
+so that one run shows all of it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ replica that waits for the Lease serves webhooks and sidecars as well as the lea
 """
 
 import asyncio
-import errno
 import os
 
 from aiohttp import web
@@ -72,7 +71,7 @@ class Health:
             await web.SockSite(self._runner, listen_everywhere(port)).start()
         except OSError as error:
             await self.stop()
-            why = os.strerror(error.errno) if error.errno in errno.errorcode else str(error)
+            why = os.strerror(error.errno) if error.errno else str(error)
             said = f"cannot listen on port {port}: {why}"
             raise OperatorError(not_listening("ports.health", said)) from error
 

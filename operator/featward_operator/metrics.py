@@ -4,6 +4,7 @@ Dashboards and alerts for those exist. A registry of our own, so that several op
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,8 +17,6 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from featward.kubernetes.queue import WorkQueue
 
 __all__ = ["Metrics", "QueueMetrics"]
 
@@ -42,6 +41,12 @@ _RECONCILE_SECONDS = (
     30,
     60,
 )
+
+
+class Working(Protocol):
+    """A queue, as far as its work under way goes."""
+
+    def unfinished(self) -> tuple[float, float]: ...
 
 
 class Metrics:
@@ -137,7 +142,7 @@ class Metrics:
         """A request of the gateway."""
         self._requests.labels(code, method, host).inc()
 
-    def watch_queue(self, name: str, queue: "WorkQueue[object]") -> None:
+    def watch_queue(self, name: str, queue: Working) -> None:
         """Tell how long the work on this queue is under way."""
         self._queues.add(name, queue)
 
@@ -193,9 +198,9 @@ class _Unfinished(Collector):
     """Work under way, as of the moment of asking."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, WorkQueue[object]] = {}
+        self._queues: dict[str, Working] = {}
 
-    def add(self, name: str, queue: WorkQueue[object]) -> None:
+    def add(self, name: str, queue: Working) -> None:
         self._queues[name] = queue
 
     def collect(self) -> Iterator[Metric]:

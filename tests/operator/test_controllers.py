@@ -40,8 +40,8 @@ class Bench:
         )
         self.lost = Lost(time.monotonic, time.monotonic() + FAR)
 
-    def counted(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+    def counted(self, series: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(series, labels) or 0.0
 
     def reconciles(self, result: str) -> float:
         name = "controller_runtime_reconcile_total"
@@ -156,6 +156,15 @@ async def test_a_date_brings_the_key_back(gateway: Gateway, namespace: str) -> N
         (timer,) = bench.controller.queue._later.values()
         left = timer.when() - asyncio.get_running_loop().time()
         assert 590 < left < 601, "a clock that is set is noticed in ten minutes"
+
+
+async def test_the_status_of_what_is_gone_is_no_failure(gateway: Gateway, namespace: str) -> None:
+    def reconcile(key: Key, world: None, now: float) -> Result:
+        return Result(status={"phase": "Running"})
+
+    async with working(Bench(gateway, reconcile)) as bench:
+        bench.controller.queue.add((namespace, "absent"))
+        await is_so(lambda: bench.reconciles("success") == 1)
 
 
 async def test_whoever_does_not_lead_any_more_writes_nothing(

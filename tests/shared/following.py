@@ -23,7 +23,7 @@ class Followed:
         self.changes: Changes = []
         self.causes: list[str] = []
         # The cluster puts one of its own into each namespace.
-        given = {"selector": "followed=yes", "backoff": Backoff(0.05, 3.0)} | given
+        chosen: dict[str, Any] = {"selector": "followed=yes", "backoff": Backoff(0.05, 3.0)}
         self.reflector: Reflector[str] = Reflector(
             gateway,
             CONFIG_MAPS,
@@ -31,7 +31,7 @@ class Followed:
             self._on,
             namespace=namespace,
             relisted=self.causes.append,
-            **given,
+            **(chosen | given),
         )
 
     def _on(self, key: Key, old: str | None, new: str | None) -> None:

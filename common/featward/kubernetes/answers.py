@@ -10,7 +10,7 @@ from featward.kubernetes.errors import ApiError
 
 __all__ = ["Lines", "decoded", "refusal", "whole"]
 
-# 100 objects of the largest that etcd takes would be 150 MiB; nobody has pages of those.
+# So much is in memory for a moment. 100 objects of the largest that etcd takes would be more: see Reflector.
 _LARGEST_ANSWER = 64 << 20
 # One object as JSON, which may be a few times as large as what etcd holds.
 _LARGEST_LINE = 16 << 20
@@ -19,12 +19,12 @@ _DETAIL = 1000
 
 
 async def whole(response: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises ApiError (``Garbled``) when it has no end."""
+    """The body. Raises ApiError (``TooLarge``) when it has no end."""
     raw = bytearray()
     async for chunk in response.content.iter_any():
         raw += chunk
         if len(raw) > _LARGEST_ANSWER:
-            raise ApiError(0, "Garbled", None, f"an answer of more than {_LARGEST_ANSWER} bytes")
+            raise ApiError(0, "TooLarge", None, f"an answer of more than {_LARGEST_ANSWER} bytes")
     return bytes(raw)
 
 

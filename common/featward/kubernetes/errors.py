@@ -18,7 +18,7 @@ class ApiError(FeatwardError):
     """The server refused a request, or nothing came back.
 
     ``status`` is HTTP's, 0 where there was no answer at all. ``reason`` is the server's word (``NotFound``,
-    ``Conflict``, ``Expired``), and without an answer ``Unreachable``, ``Silent`` or ``Garbled``.
+    ``Conflict``, ``Expired``), and without one ``Unreachable``, ``Silent``, ``Garbled`` or ``TooLarge``.
     ``retry_after`` are the seconds for which the server wants to be left alone, None where it said nothing.
     """
 
@@ -44,4 +44,6 @@ class ApiError(FeatwardError):
     @property
     def is_ours(self) -> bool:
         """The same request would be refused again: asking sooner than something changes is in vain."""
+        if self.status == 500:  # how servers answer to an unknown field in a server-side apply
+            return "not declared in schema" in self.detail
         return 400 <= self.status < 500 and self.status not in (401, 408, 409, 410, 429)

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -45,6 +45,13 @@ _CONNECT_SECONDS = 10.0
 
 class Gateway:
     """One API server, as one account. Used in ``async with``, or closed by `close`."""
+
+    _configuration: Configuration
+    _authorization: str | None
+    _client: RESTClientObject
+    # Of what the connections were made.
+    _seen: str
+    _read_at: float
 
     def __init__(
         self,
@@ -129,7 +136,7 @@ class Gateway:
 
     async def stream(
         self, path: str, query: Query, *, idle: float, total: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of an answer as they come, for at most ``total`` seconds; then it just ends.
 
         Silence of ``idle`` seconds raises ApiError (``Silent``), as do refusals and lost connections. Whoever

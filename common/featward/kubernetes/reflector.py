@@ -63,7 +63,8 @@ class Reflector(Generic[T]):
         ``on`` is told of each change with the key, what was kept and what is kept now, None for nothing; it
         must be quick and not fail. ``selector`` and ``fields`` are the server's label and field selectors.
 
-        ``page``: objects a request; 100 pods are half a megabyte, 5 ms of work. ``idle``: seconds of silence
+        ``page``: objects a request, fewer once an answer was too large to be taken; 100 pods are half a
+        megabyte, 5 ms of work. ``idle``: seconds of silence
         after which a watch is given up; the server sends a bookmark each minute. ``total``: seconds after
         which a watch is asked for anew, up to a fifth more. ``relisted`` is told why a list is made again.
         """
@@ -105,6 +106,8 @@ class Reflector(Generic[T]):
             except ApiError as error:
                 if error.is_gone:
                     self._forget("expired")
+                elif error.reason == "TooLarge" and self._page > 1:
+                    self._page = max(1, self._page // 4)
                 elif error.reason == "Garbled":
                     self._forget("garbled")
                 elif self._fruitless >= _FRUITLESS:

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,21 +95,25 @@ async def test_one_leads_and_when_it_stops_the_other_follows_at_once(
         assert (told["holderIdentity"], told["leaseTransitions"]) == ("a-first", 1)
 
 
-@pytest.mark.parametrize("fault", ["hold", "cut", "slow"])
+@pytest.mark.parametrize(
+    "fail",
+    [FaultProxy.hold, FaultProxy.cut, partial(FaultProxy.slow, seconds=5.0)],
+    ids=["hold", "cut", "slow"],
+)
 async def test_a_leader_that_cannot_renew_stops_before_its_lease_ends(
     kubernetes: Kubernetes,
     gateway: Gateway,
     direct: Gateway,
     proxy: FaultProxy,
     namespace: str,
-    fault: str,
+    fail: Callable[[FaultProxy], None],
 ) -> None:
     async with standing(candidate(gateway, namespace, "faulty")) as first:
         await is_so(lambda: first.leads)
         async with standing(candidate(direct, namespace, "healthy")) as second:
             await asyncio.sleep(0.5)
             began = time.monotonic()
-            {"hold": proxy.hold, "cut": proxy.cut, "slow": lambda: proxy.slow(5)}[fault]()
+            fail(proxy)
             await is_so(lambda: second.leads)
             assert first.lost_at, "it leads on"
             assert first.lost_at - began <= 2.5

@@ -111,6 +111,15 @@ async def test_the_pods_account_logs_in_and_no_proxy_is_asked(
         assert await who(gateway) == f"system:serviceaccount:{namespace}:replaced"
 
 
+async def test_without_a_word_the_login_is_the_one_of_kubectl(
+    kubernetes: Kubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kubernetes.kubeconfig("person")
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'absent'}:{path}")
+    async with await Gateway.open(agent=AGENT) as gateway:
+        assert await who(gateway) == "person"
+
+
 async def test_nobody_is_anonymous_and_every_server_is_verified(
     kubernetes: Kubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,14 +174,19 @@ async def test_a_server_that_does_not_answer_is_left_in_time(
     assert not cut.value.is_ours
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"x" * ((64 << 20) + 1)], ids=["page", "endless"])
+ENDLESS = b"x" * ((64 << 20) + 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b"<html>", "Garbled"), (ENDLESS, "TooLarge")], ids=["page", "endless"]
+)
 async def test_an_answer_that_is_none_is_an_error(
-    gateway: Gateway, proxy: FaultProxy, body: bytes
+    gateway: Gateway, proxy: FaultProxy, body: bytes, reason: str
 ) -> None:
     proxy.answer(always, 200, body)
-    with pytest.raises(ApiError) as garbled:
+    with pytest.raises(ApiError) as refused:
         await gateway.ask("GET", "/version")
-    assert garbled.value.reason == "Garbled"
+    assert refused.value.reason == reason
 
 
 async def test_a_page_of_a_balancer_is_a_refusal(gateway: Gateway, proxy: FaultProxy) -> None:
@@ -207,8 +221,9 @@ async def test_a_field_that_the_server_does_not_know_is_refused(
         "metadata": {"name": "misspelt", "namespace": namespace},
         "dtaa": {},
     }
-    with pytest.raises(ApiError, match="dtaa"):
+    with pytest.raises(ApiError, match="dtaa") as refused:
         await gateway.apply(CONFIG_MAPS, body, manager="featward-operator")
+    assert refused.value.is_ours, "the same would be refused again"
 
 
 async def test_labels_are_merged_by_a_patch(gateway: Gateway, namespace: str) -> None:

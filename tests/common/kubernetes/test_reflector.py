@@ -226,6 +226,16 @@ async def test_pages_of_a_real_server_make_one_list(
         assert proxy.count(listing) == 3
 
 
+async def test_objects_too_large_for_a_page_come_in_smaller_ones(
+    kubernetes: Kubernetes, gateway: Gateway, proxy: FaultProxy, namespace: str
+) -> None:
+    write(kubernetes, namespace, "a", "1")
+    proxy.answer(lambda seen: seen.query.get("limit") == "100", 200, b"x" * ((64 << 20) + 1))
+    async with following(gateway, namespace) as followed:
+        assert followed.values == {"a": "1"}
+        assert [seen.query["limit"] for seen in proxy.requests if listing(seen)] == ["100", "25"]
+
+
 async def test_an_object_that_nobody_understands_stops_no_other(
     kubernetes: Kubernetes, gateway: Gateway, namespace: str
 ) -> None:
