@@ -1,21 +1,22 @@
-"""What the operator's configuration may say under ``injection``, and the settings that come of it."""
+"""What the operator's configuration may say under ``injection``."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
 
 from featward_operator.injection.quantities import cpu, memory
-from featward_operator.injection.settings import EnvironmentSettings, InjectionSettings
-from featward_operator.settings import PortNumber, Section, Settings
 
-__all__ = ["InjectionSection", "injection_settings"]
+__all__ = ["InjectionSection"]
 
-_POLICY_PORT = 8443
+PortNumber: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 
 
-class InjectionSection(Section):
+class InjectionSection(BaseModel):
     """Defaults of sidecars. What a pod may say itself goes over them."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
 
     run_as_user: int | None = Field(
         default=65532,
@@ -59,24 +60,6 @@ class InjectionSection(Section):
     @classmethod
     def _memory(cls, text: str) -> str:
         return _amount(text, memory)
-
-
-def injection_settings(
-    settings: Settings, section: InjectionSection, version: str
-) -> InjectionSettings:
-    """All that injection goes by. Raises ValueError for an image that is too old to be a sidecar."""
-    service = f"{settings.service_name}.{settings.namespace}.svc.{settings.cluster_domain}"
-    return InjectionSettings(
-        image=settings.image,
-        namespace=settings.namespace,
-        operator=f"{service}:{_POLICY_PORT}",
-        environments={
-            one.name: EnvironmentSettings(one.trust_domain, one.ca) for one in settings.environments
-        },
-        version=version,
-        image_pull_policy=settings.image_pull_policy,
-        **section.model_dump(),
-    )
 
 
 def _amount(text: str, read: Callable[[str], str]) -> str:

@@ -17,7 +17,8 @@ from featward_operator.certificates.keeper import CertificateKeeper
 from featward_operator.certificates.leaf import ServingCertificate
 from featward_operator.certificates.overlap import Lives
 from featward_operator.health import Gate
-from featward_operator.injection.section import InjectionSection, injection_settings
+from featward_operator.injection.configured import injection_settings
+from featward_operator.injection.section import InjectionSection
 from featward_operator.run import Operator, Part
 from featward_operator.settings import Settings
 from featward_operator.webhook.cluster_age import LOOK_SECONDS, ask_age
