@@ -29,6 +29,7 @@ __all__ = [
     "OWN_NAMESPACE",
     "REPOSITORY",
     "Admitted",
+    "grant",
     "injector",
     "install_policies",
     "install_webhook",
@@ -124,20 +125,23 @@ class Admitted:
         return self.kubernetes.ask("POST", path, pod)
 
 
-@asynccontextmanager
-async def user(
-    kubernetes: Kubernetes, *rules: dict[str, Any], name: str = ""
-) -> AsyncIterator[Gateway]:
-    """Somebody with a role of these rules and no more."""
-    name = name or f"user-{secrets.token_hex(4)}"
+def grant(kubernetes: Kubernetes, name: str, subject: str, *rules: dict[str, Any]) -> None:
+    """A role of this name for a user."""
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     kubernetes.call("POST", f"{rbac}/clusterroles", {"metadata": {"name": name}, "rules": rules})
     binding = {
         "metadata": {"name": name},
-        "subjects": [{"kind": "User", "name": name, "apiGroup": "rbac.authorization.k8s.io"}],
+        "subjects": [{"kind": "User", "name": subject, "apiGroup": "rbac.authorization.k8s.io"}],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
     }
     kubernetes.call("POST", f"{rbac}/clusterrolebindings", binding)
+
+
+@asynccontextmanager
+async def user(kubernetes: Kubernetes, *rules: dict[str, Any]) -> AsyncIterator[Gateway]:
+    """Somebody with a role of these rules and no more."""
+    name = f"user-{secrets.token_hex(4)}"
+    grant(kubernetes, name, name, *rules)
     async with await Gateway.open(str(kubernetes.kubeconfig(name)), agent="tests") as gateway:
         yield gateway
 

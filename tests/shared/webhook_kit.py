@@ -35,6 +35,7 @@ class Webhook:
     namespaces: dict[str, NamespaceFacts] = field(default_factory=dict)
     slow: float = 0.0
     port: int = 0
+    stops: bool = False
 
     async def facts_of(self, name: str) -> NamespaceFacts | None:
         await asyncio.sleep(self.slow)
@@ -63,7 +64,7 @@ async def running_webhook(life: float = 3600.0) -> AsyncIterator[Webhook]:
     known = {name: known_namespace(name) for name in ("ml", "pricing")}
     webhook = Webhook(certificate, authority, None, registry, known)  # type: ignore[arg-type]  # made below
     admission = Admission(lambda: SETTINGS, webhook.facts_of, WebhookMetrics(registry))
-    webhook.server = WebhookServer(admission, certificate)
+    webhook.server = WebhookServer(admission, certificate, lambda: webhook.stops)
     webhook.port = await webhook.server.start(0, "127.0.0.1")
     try:
         yield webhook

@@ -25,9 +25,12 @@ class Known:
         """``environments``: those served here, by name; the only one has the namespaces without a label."""
         self._gateway = gateway
         self._only = next(iter(environments)) if len(environments) == 1 else None
-        self._labels = Reflector(gateway, NAMESPACES, _labels_of, _ignore)
-        self._units = Reflector(gateway, BUSINESS_UNITS, _exists, _ignore)
-        self._sets = Reflector(gateway, FEATURE_SETS, _exists, _ignore)
+        self._labels = Reflector(gateway, NAMESPACES, _labels_of, self._changed)
+        self._units = Reflector(gateway, BUSINESS_UNITS, _exists, self._changed)
+        self._sets = Reflector(gateway, FEATURE_SETS, _exists, self._changed)
+        # Made when a pod comes, and kept until something changes: pods come far more often.
+        self._named_units: frozenset[str] | None = None
+        self._named_sets: dict[str | None, Mapping[str, list[str]]] = {}
 
     async def run(self) -> NoReturn:
         """Follow the server until cancelled."""
@@ -46,8 +49,12 @@ class Known:
             labels = await self._asked(name)
         if labels is None:
             return None
-        units = frozenset(unit for _, unit in self._units.store)
-        return NamespaceFacts(name, labels, units, self._sets_of(self._environment(labels)))
+        if self._named_units is None:
+            self._named_units = frozenset(unit for _, unit in self._units.store)
+        environment = self._environment(labels)
+        if environment not in self._named_sets:
+            self._named_sets[environment] = self._sets_of(environment)
+        return NamespaceFacts(name, labels, self._named_units, self._named_sets[environment])
 
     async def _asked(self, name: str) -> Mapping[str, str] | None:
         try:
@@ -55,6 +62,10 @@ class Known:
             return _labels_of(await self._gateway.ask("GET", path, seconds=_ASK_SECONDS))
         except ApiError:
             return None
+
+    def _changed(self, _key: Key, _before: object, _now: object) -> None:
+        self._named_units = None
+        self._named_sets.clear()
 
     def _environment(self, labels: Mapping[str, str]) -> str | None:
         unit = labels.get(BUSINESS_UNIT_LABEL)
@@ -77,7 +88,3 @@ def _labels_of(raw: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _exists(_raw: Mapping[str, Any]) -> bool:
     return True
-
-
-def _ignore(_key: Key, _before: object, _now: object) -> None:
-    """The stores are looked at when a pod comes."""

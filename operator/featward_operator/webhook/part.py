@@ -30,6 +30,8 @@ from featward_operator.webhook.serving import Admission
 __all__ = ["PORT", "server_names", "webhook_part"]
 
 PORT = 9443
+# What readiness waits for when the process is to end.
+STOPPING = "process"
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +84,7 @@ class _Serving:
 
     async def run(self, port: int, gate: Gate) -> None:
         admission = Admission(lambda: self._settings, self._known.of, self._metrics)
-        server = WebhookServer(admission, self._certificate)
+        server = WebhookServer(admission, self._certificate, self._is_stopping)
         tasks = [
             asyncio.create_task(one)
             for one in (self._known.run(), self._follower.run(), self._look_at_age())
@@ -96,11 +98,14 @@ class _Serving:
             gate.open()
             await asyncio.gather(*tasks)
         finally:
-            server.drain()
             await server.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_stopping(self) -> bool:
+        """The process was told to end, and waits until nothing is sent here any more."""
+        return STOPPING in self._operator.health.waits_for()
 
     def _changed(self, kept: Kept) -> None:
         leaf = self._certificate.leaf

@@ -4,6 +4,7 @@ Python's own TLS, because the API server is no client of featward's identities: 
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -24,11 +25,18 @@ _REST_SECONDS = 3.0
 class WebhookServer:
     """Serves from `start` to `stop`."""
 
-    def __init__(self, admission: Admission, certificate: ServingCertificate) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        certificate: ServingCertificate,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """While ``is_stopping``, each kept connection ends with its next answer and its client goes elsewhere: a
+        request that is on its way when we close would not be sent again."""
         self._admission = admission
         self._certificate = certificate
+        self._is_stopping = is_stopping
         self._runner: web.AppRunner | None = None
-        self._is_draining = False
 
     async def start(self, port: int, host: str | None = None) -> int:
         """Listen on all addresses, or one; returns the port. Raises OperatorError."""
@@ -52,10 +60,6 @@ class WebhookServer:
             raise OperatorError(not_listening("ports.webhook", said)) from error
         return int(self._runner.addresses[0][1])
 
-    def drain(self) -> None:
-        """Answer still, but end each kept connection with its next answer: its client then goes elsewhere."""
-        self._is_draining = True
-
     async def stop(self) -> None:
         """End what is left."""
         if self._runner:
@@ -78,6 +82,6 @@ class WebhookServer:
     def _response(self, status: int, body: bytes) -> web.Response:
         kind = "application/json" if status == 200 else "text/plain"
         response = web.Response(status=status, body=body, content_type=kind)
-        if self._is_draining or status in (408, 413):
+        if self._is_stopping() or status in (408, 413):
             response.force_close()
         return response

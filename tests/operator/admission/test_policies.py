@@ -1,11 +1,20 @@
 """What holds without the operator: the policies, in a real API server, with nobody to answer a webhook."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission_kit import REPOSITORY, Admitted, install_webhook, refusal, user
+from admission_kit import (
+    OWN_NAMESPACE,
+    REPOSITORY,
+    Admitted,
+    grant,
+    install_webhook,
+    refusal,
+    user,
+)
 from featward.kubernetes.errors import ApiError
 from featward.kubernetes.gateway import MERGE_PATCH, Gateway
 from kubernetes_kit import Kubernetes
@@ -234,6 +243,34 @@ async def test_a_namespace_without_unit_is_for_those_who_may_assign_all(
         await labelled(everything, name, protection=None)
         assert "of none" in await labelled(payments, name, protection="suspended")
         assert "no business unit" in await labelled(payments, name, business_unit="prod.payments")
+
+
+async def test_nobody_but_the_operator_says_whom_pods_trust_at_first_contact(
+    guarded: Kubernetes, tmp_path: Path
+) -> None:
+    namespace = guarded.namespace("prod.payments")
+    maps = rule("", "configmaps", "get create update patch delete")
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    trust = {"metadata": {"name": "featward-trust"}, "data": {"root.sha256": "00"}}
+    Admitted(guarded, OWN_NAMESPACE).account("featward-operator")
+    account = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/featward-operator/token"
+    token = tmp_path / "token"
+    token.write_text(guarded.call("POST", account, {"spec": {}})["status"]["token"])
+    grant(
+        guarded, "operator-maps", f"system:serviceaccount:{OWN_NAMESPACE}:featward-operator", maps
+    )
+    where = str(guarded.kubeconfig_with_token("operator", token))
+    async with user(guarded, maps) as team, await Gateway.open(where, agent="tests") as ours:
+        other = {"metadata": {"name": "mine"}}
+        await until(lambda: refusal(team.ask("POST", path, other, query=[("dryRun", "All")])))
+        assert "only featward's operator" in await refusal(team.ask("POST", path, trust))
+        await until(lambda: refusal(ours.ask("POST", path, other, query=[("dryRun", "All")])))
+        assert not await refusal(ours.ask("POST", path, trust))
+        edit = {"data": {"root.sha256": "11"}}
+        name = f"{path}/featward-trust"
+        assert await refusal(team.ask("PATCH", name, edit, content=MERGE_PATCH))
+        assert not await refusal(ours.ask("PATCH", name, edit, content=MERGE_PATCH))
+        assert not await refusal(team.ask("DELETE", name)), "a namespace can be emptied"
 
 
 APPROVE = rule("featward.dev", "grantapprovals", "get create update patch delete")

@@ -26,6 +26,7 @@ from featward_operator.webhook.part import server_names, webhook_part
 from injection_kit import Fixture, fixtures
 from kubernetes_kit import Kubernetes
 from operator_kit import free_port
+from webhook_kit import review_of
 
 pytestmark = pytest.mark.timeout(240)
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/featward"
@@ -445,3 +446,19 @@ async def test_nobody_else_is_answered_there(place: Admitted) -> None:
                 url = f"https://localhost:{one.port}{path}"
                 async with session.request(method, url) as response:
                     assert response.status == status
+
+
+async def test_a_replica_that_is_told_to_end_sends_its_callers_elsewhere(place: Admitted) -> None:
+    async with replicas(place.kubernetes, 1) as (one,):
+        bundle = (await bundle_of(one.operator.gateway)).decode()
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=bundle))
+        url = f"https://localhost:{one.port}/mutate-pods"
+        headers = {"Content-Type": "application/json"}
+        async with aiohttp.ClientSession(connector=connector) as session:
+            for stopping, said in ((False, None), (True, "close")):
+                if stopping:
+                    one.operator.health.drain()
+                body = review_of(POD, place.namespace)
+                async with session.post(url, data=body, headers=headers) as response:
+                    assert response.status == 200
+                    assert response.headers.get("Connection") == said
