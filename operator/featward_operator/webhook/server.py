@@ -31,8 +31,8 @@ class WebhookServer:
         certificate: ServingCertificate,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """While ``is_stopping``, each kept connection ends with its next answer and its client goes elsewhere: a
-        request that is on its way when we close would not be sent again."""
+        """While ``is_stopping``, each kept connection ends with its next answer, and its client goes elsewhere.
+        One that is cut while a request is on its way would fail it: API servers send none again."""
         self._admission = admission
         self._certificate = certificate
         self._is_stopping = is_stopping
