@@ -22,6 +22,8 @@ from featward_operator.injection.section import InjectionSection
 from featward_operator.metrics import Metrics
 from featward_operator.run import Operator
 from featward_operator.settings import EnvironmentSettings, Settings
+from featward_operator.webhook.cluster_age import ask_age
+from featward_operator.webhook.known import Known
 from featward_operator.webhook.part import server_names, webhook_part
 from injection_kit import Fixture, fixtures
 from kubernetes_kit import Kubernetes
@@ -47,8 +49,8 @@ SETTINGS = Settings(
     ),
 )
 NORMAL = Lives()
-# A new authority each quarter of a minute: its next is due 10 s after it was made.
-SHORT = Lives(authority=165.0, leaf=6.0, announced=3.0)
+# The next authority is due 10 s after one was made, and made when the one before is forgotten.
+SHORT = Lives(authority=165.0, leaf=8.0, announced=3.0)
 POD: dict[str, Any] = {
     "metadata": {"generateName": "feast-", "labels": {"featward.dev/inject": "server"}},
     "spec": {"containers": [{"name": "feast", "image": "localhost/feast:1"}]},
@@ -358,7 +360,7 @@ async def test_a_rotated_ca_fails_no_admission_and_two_replicas_never_fight_over
 ) -> None:
     seen: list[bytes] = []
     asked = {"through the server": 0, "directly": 0}
-    end = time.monotonic() + 32
+    end = time.monotonic() + 38
     told = restricted(POD)
     async with replicas(place.kubernetes, 2, SHORT) as pair:
         gateway = pair[0].operator.gateway
@@ -462,3 +464,45 @@ async def test_a_replica_that_is_told_to_end_sends_its_callers_elsewhere(place: 
                 async with session.post(url, data=body, headers=headers) as response:
                     assert response.status == 200
                     assert response.headers.get("Connection") == said
+
+
+async def test_what_is_known_of_feature_sets_follows_the_cluster(place: Admitted) -> None:
+    kubernetes = place.kubernetes
+    async with replicas(kubernetes, 1) as (one,):
+        known = Known(one.operator.gateway, {"prod": None, "staging": None})
+        following = asyncio.create_task(known.run())
+        await asyncio.wait_for(known.synced(), 30)
+        found = await known.of(place.namespace)
+        assert found
+        assert found.units == {"prod.payments"}
+        assert {"driver-stats", "rides"} <= set(found.sets)
+        assert list(found.sets["rides"]) == ["geo"]
+        other = await asyncio.to_thread(kubernetes.namespace, "staging.risk")
+        elsewhere = await known.of(other)
+        assert elsewhere
+        assert not elsewhere.sets, "sets of another environment are no sets of this one"
+        path = f"/apis/featward.dev/v1alpha1/namespaces/{other}/featuresets"
+        told = {"apiVersion": "featward.dev/v1alpha1", "kind": "FeatureSet", "spec": {}}
+        body = told | {"metadata": {"name": "fraud"}}
+        await one.operator.gateway.ask("POST", path, body)
+
+        async def there() -> bool:
+            told = await known.of(other)
+            return told is not None and list(told.sets) == ["fraud"]
+
+        await until(there)
+        assert await known.of("nowhere") is None
+        following.cancel()
+
+
+async def test_a_node_without_native_sidecars_is_found(guarded: Kubernetes) -> None:
+    where = str(guarded.kubeconfig("age", "system:masters"))
+    async with await Gateway.open(where, agent="tests") as gateway:
+        assert await ask_age(gateway) == ""
+        node = {"metadata": {"name": "old"}}
+        await gateway.ask("POST", "/api/v1/nodes", node)
+        info = {"status": {"nodeInfo": {"kubeletVersion": "v1.28.9"}}}
+        path = "/api/v1/nodes/old/status"
+        await gateway.ask("PATCH", path, info, content="application/merge-patch+json")
+        assert await ask_age(gateway) == "the kubelet of node old is older than 1.29"
+        await gateway.ask("DELETE", "/api/v1/nodes/old")
