@@ -52,7 +52,6 @@ _CONDITIONS = re.compile(r"^\{\{- (if \.Values\.admission\.policies|end) \}\}\n?
 _REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
 _WEBHOOKS = f"{_REGISTRATION}/mutatingwebhookconfigurations"
 _PLURALS = {
-    "ConfigMap": f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps",
     "MutatingWebhookConfiguration": _WEBHOOKS,
     "ValidatingAdmissionPolicy": f"{_REGISTRATION}/validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": f"{_REGISTRATION}/validatingadmissionpolicybindings",
@@ -74,7 +73,7 @@ def _apply(kubernetes: Kubernetes, told: dict[str, Any]) -> None:
 
 
 def install_policies(kubernetes: Kubernetes, default_unit: str = "") -> None:
-    """The policies and their parameters, and wait until the server goes by them."""
+    """The policies, and wait until the server goes by them."""
     if kubernetes.ask("GET", f"/api/v1/namespaces/{OWN_NAMESPACE}")[0] == 404:
         kubernetes.namespace(name=OWN_NAMESPACE)
     for told in objects_of("policies.yaml", default_unit):

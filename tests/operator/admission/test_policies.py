@@ -11,6 +11,7 @@ from admission_kit import (
     REPOSITORY,
     Admitted,
     grant,
+    install_policies,
     install_webhook,
     refusal,
     user,
@@ -352,23 +353,29 @@ async def test_an_override_needs_the_verb_on_what_it_names(
         assert "names a featureSet" in await refusal(one.ask("POST", path, empty, query=dry))
 
 
-async def test_without_their_parameters_the_policies_refuse(guarded: Kubernetes) -> None:
-    place = Admitted(guarded, guarded.namespace("prod.payments"))
-    place.account("default")
-    path = "/api/v1/namespaces/featward/configmaps/featward-admission"
-    kept = guarded.call("GET", path)
-    guarded.call("DELETE", path)
+async def test_with_one_environment_its_default_unit_has_the_namespaces_without_label(
+    guarded: Kubernetes,
+) -> None:
+    name = guarded.namespace()
+    await asyncio.to_thread(install_policies, guarded, "prod.default")
     try:
-        for _ in range(50):
-            status, answer = place.create(pod("server", initContainers=[sidecar()]))
-            if status != 201:
-                break
-            await asyncio.sleep(0.2)
-        assert status in (403, 422), answer
-        assert "failed to configure" in answer["message"]
+        async with (
+            user(guarded, NAMESPACES, assign("prod.default")) as default,
+            user(guarded, NAMESPACES, assign("prod.payments")) as payments,
+        ):
+            await until(lambda: labelled(default, name, protection="suspended"))
+            said = await labelled(payments, name, business_unit="prod.payments")
+            assert "the namespace is of prod.default" in said
     finally:
-        del kept["metadata"]["resourceVersion"], kept["metadata"]["uid"]
-        guarded.call("POST", "/api/v1/namespaces/featward/configmaps", kept)
+        await asyncio.to_thread(install_policies, guarded)
+
+
+def test_the_policies_go_by_nothing_that_can_be_lost_alone(guarded: Kubernetes) -> None:
+    """A parameter that is gone refuses every pod of the cluster, or none."""
+    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+    found = guarded.call("GET", path)["items"]
+    assert len(found) == 5
+    assert not [one["metadata"]["name"] for one in found if "paramKind" in one["spec"]]
 
 
 def test_an_api_error_is_not_a_refusal() -> None:
