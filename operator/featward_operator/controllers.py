@@ -133,7 +133,9 @@ class Controller(Generic[W]):
         self._metrics = metrics
         self._workers = workers
         self._now = now
-        self.queue = queue or WorkQueue(watcher=metrics.queue(self.name))
+        # By what it is: an empty queue counts as false.
+        made = WorkQueue[Key](watcher=metrics.queue(self.name)) if queue is None else queue
+        self.queue = made
         metrics.watch_queue(self.name, self.queue)
         metrics.workers.labels(self.name).set(workers)
 

@@ -71,7 +71,7 @@ PARTS: list[Part] = []
 async def run(settings: Settings, kubeconfig: str | None, parts: Sequence[Part] = ()) -> None:
     """Run until SIGTERM or SIGINT. Raises OperatorError, and LoginError when there is no way in.
 
-    ``kubeconfig``: None for the pod's own account. ``parts``: None given, `PARTS`.
+    ``kubeconfig``: None for the pod's own account. ``parts``: others than `PARTS`, for tests.
     """
     instance = os.environ.get("POD_NAME") or socket.gethostname()
     metrics = Metrics()

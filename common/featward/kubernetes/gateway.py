@@ -124,13 +124,12 @@ class Gateway:
     ) -> dict[str, Any]:
         """Server-side apply of what ``manager`` owns of one object; returns the whole of it.
 
-        With ``force``, fields that others hold become ours. A field that the server does not know is refused,
-        for it would otherwise vanish unseen. Raises ApiError.
+        With ``force``, fields that others hold become ours. Raises ApiError, for a field that the server does
+        not know too.
         """
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        said = str(force).lower()
-        query = (("fieldManager", manager), ("force", said), ("fieldValidation", "Strict"))
+        query = (("fieldManager", manager), ("force", str(force).lower()))
         applied: dict[str, Any] = await self.ask("PATCH", path, body, query=query, content=APPLY)
         return applied
 
@@ -201,28 +200,34 @@ class Gateway:
         """Tokens and certificates are replaced under us: read them again after a minute."""
         if self._clock() - self._read_at < _LOGIN_SECONDS:
             return
-        self._read_at = (
-            self._clock()
-        )  # before the first wait, so that one request reads and not all
+        # Before the first wait, so that one request reads and not all.
+        self._read_at = self._clock()
         try:
             configuration, authorization = await _login(self._where)
+            if _fingerprint(configuration) == self._seen:
+                self._authorization = authorization
+                return
+            before = self._client
+            self._take(configuration, authorization)
         except LoginError as error:
             _log.warning("login not read again; the last one stays", extra=fields(error=str(error)))
             return
-        if _fingerprint(configuration) == self._seen:
-            self._authorization = authorization
-            return
-        client = self._client
-        self._take(configuration, authorization)
         _log.info("certificates of the login changed", extra=fields(server=self.server))
-        await client.close()
+        await before.close()
 
     def _take(self, configuration: Configuration, authorization: str | None) -> None:
+        try:
+            seen, client = _fingerprint(configuration), RESTClientObject(configuration)
+        except OSError as error:  # ssl's are among them
+            said = f"the certificates of {self._where or 'the kubeconfig'} can't be used: {error}"
+            raise LoginError(
+                f"{said}; they have to be PEM, and a key that of its certificate"
+            ) from error
         self._configuration = configuration
         self._authorization = authorization
-        self._seen = _fingerprint(configuration)
+        self._seen = seen
         self._read_at = self._clock()
-        self._client = RESTClientObject(configuration)
+        self._client = client
 
 
 def _unanswered(method: str, path: str, error: Exception) -> ApiError:
@@ -243,10 +248,10 @@ async def _login(where: str | None) -> tuple[Configuration, str | None]:
         else:
             await load_kube_config(file, client_configuration=configuration, persist_config=False)
         settings = (await configuration.auth_settings()).get("BearerToken")
-        _fingerprint(configuration)
     except (ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         said = f"{type(error).__name__}: {error}"
-        raise LoginError(f"{file or 'the pod'} gives no login: {said}") from error
+        remedy = "correct it" if file else "run in a pod with its account, or name a kubeconfig"
+        raise LoginError(f"{file or 'the pod'} gives no login: {said}; {remedy}") from error
     authorization = str(settings["value"]).strip() if settings and settings["value"] else None
     if not str(configuration.host).startswith("https://") or not configuration.verify_ssl:
         raise LoginError(

@@ -116,7 +116,7 @@ async def test_a_leader_that_cannot_renew_stops_before_its_lease_ends(
             fail(proxy)
             await is_so(lambda: second.leads)
             assert first.lost_at, "it leads on"
-            assert first.lost_at - began <= 2.5
+            assert first.lost_at - began < 3
             assert second.led_at > first.lost_at
             proxy.mend()
 
@@ -156,7 +156,7 @@ async def test_a_clock_that_is_set_changes_no_leader(
             began = time.monotonic()
             proxy.cut()
             await is_so(lambda: second.leads)
-            assert 2 < time.monotonic() - began < 6
+            assert 2 < time.monotonic() - began < 9
             proxy.mend()
 
 

@@ -82,12 +82,27 @@ async def test_a_replaced_certificate_is_used_after_a_minute(kubernetes: Kuberne
         assert await who(gateway) == "second"
 
 
-async def test_a_login_that_is_gone_leaves_the_last_one(kubernetes: Kubernetes) -> None:
+async def test_a_login_that_is_gone_or_broken_leaves_the_last_one(
+    kubernetes: Kubernetes, tmp_path: Path
+) -> None:
     path, clock = kubernetes.kubeconfig("lasting", inline=True), Clock()
+    broken = json.loads(path.read_text())
+    authority = tmp_path / "ca.crt"
+    authority.write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
+    broken["clusters"][0]["cluster"] = {
+        "server": kubernetes.server,
+        "certificate-authority": str(authority),
+    }
     async with await Gateway.open(str(path), agent=AGENT, clock=clock) as gateway:
+        path.write_text(json.dumps(broken))
+        clock.at += 61
+        assert await who(gateway) == "lasting"
         path.unlink()
         clock.at += 61
         assert await who(gateway) == "lasting"
+    path.write_text(json.dumps(broken))
+    with pytest.raises(LoginError, match="can't be used"):
+        await Gateway.open(str(path), agent=AGENT)
 
 
 async def test_the_pods_account_logs_in_and_no_proxy_is_asked(

@@ -128,7 +128,7 @@ async def test_a_bookmark_and_an_end_at_once_make_no_storm_either(
         assert 3 <= len(proxy.requests) <= 10
 
 
-@pytest.mark.parametrize("status", [403, 404, 500])
+@pytest.mark.parametrize("status", [403, 500])
 async def test_a_refused_list_makes_no_storm(
     kubernetes: Kubernetes, gateway: Gateway, proxy: FaultProxy, namespace: str, status: int
 ) -> None:
@@ -298,11 +298,13 @@ async def test_a_restarted_server_and_a_compacted_etcd_are_recovered_from(tmp_pa
             kubernetes.call("DELETE", CONFIG_MAPS.path(namespace, "goes"))
             write(kubernetes, namespace, "comes", "1")
             kubernetes.compact()
-            await asyncio.to_thread(kubernetes.start)
+            # The loop waits for it, so the reflector's next attempt comes with the version that is gone.
+            kubernetes.start()
             began = time.monotonic()
             proxy.mend()
             await is_so(lambda: followed.values == {"comes": "1"})
             assert proxy.count(lambda _: True, began) <= 10
+            assert followed.causes == ["expired"]
             # And it follows from there.
             write(kubernetes, namespace, "comes", "2")
             await is_so(lambda: followed.values == {"comes": "2"})

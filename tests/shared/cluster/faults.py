@@ -132,6 +132,8 @@ class FaultProxy:
             await asyncio.sleep(self._delay)
             await self._flowing.wait()
             return self._failed(seen) or await self._passed(request)
+        except aiohttp.ClientConnectionResetError:  # whoever asked was cut off, or has gone
+            return web.Response(status=500)
         finally:
             self._open.discard(request.transport)
 
