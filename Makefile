@@ -94,6 +94,7 @@ docs: $(VENV)/.engine ## Generate the references of the manifests, the sidecar a
 	$(BIN)/python -m featward.crds charts/featward/files/crds
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 	$(BIN)/python -m featward_operator.reference docs/operator.md
+	$(BIN)/python -m featward_operator.injection.reference docs/kubernetes.md
 
 .PHONY: fuzz
 fuzz: $(VENV)/.engine ## Fuzz the parsers of what strangers send, SECONDS each (60)

@@ -205,8 +205,8 @@ class Dependents:
                 key = (model.metadata.namespace, model.metadata.name)
                 yield self._sets_in, key[0], key
                 yield self._sets_named, key[1], key
-                if model.spec.serving.workload.name is not None:
-                    yield self._sets_of_workload, model.spec.serving.workload.name, key
+                if model.spec.serving.workload_name is not None:
+                    yield self._sets_of_workload, model.spec.serving.workload_name, key
             case Namespace():
                 label = model.metadata.labels.get(BUSINESS_UNIT_LABEL)
                 yield self._labelled, label, model.metadata.name

@@ -74,7 +74,7 @@ class _Wanted:
         self._unit(self._catalogue.business_unit_of(name))
 
     def served_by(self, feature_set: Set) -> None:
-        name = feature_set.model.spec.serving.workload.name
+        name = feature_set.model.spec.serving.workload_name
         unit = self._catalogue.business_unit_of(feature_set.model.metadata.namespace)
         if name is not None and unit is not None:
             self._workload(unit, name)
