@@ -90,6 +90,8 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 .PHONY: docs
 docs: $(VENV)/.engine ## Generate the references of the manifests, the sidecar and the operator
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
+	$(BIN)/python -m featward.crds.reference > docs/kinds.md
+	$(BIN)/python -m featward.crds charts/featward/files/crds
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 	$(BIN)/python -m featward_operator.reference docs/operator.md
 

@@ -92,6 +92,8 @@ class Directory:
     relations: Mapping[str, Relation] = field(default_factory=dict)
     # None: at half of the life.
     renew_every: float | None = None
+    # Name to how often its authority is replaced, of those whose manifests say so.
+    rotate_every: Mapping[str, float] = field(default_factory=dict)
     clusters: tuple[Cluster, ...] = ()
     jwt_issuers: tuple[JwtIssuer, ...] = ()
     # Namespaces of the manifests and whose they are; None: nobody's.

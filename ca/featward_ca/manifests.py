@@ -84,6 +84,11 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
             [model.spec.trust_domain for model in _of(loaded, Environment)], spec.federates_with
         ),
         renew_every=float(seconds(spec.renew_every)) if spec.renew_every else None,
+        rotate_every={
+            unit.metadata.name: float(seconds(unit.spec.authority.rotate_every))
+            for unit in _of(loaded, BusinessUnit)
+            if unit.spec.authority.rotate_every is not None
+        },
         clusters=tuple(
             directory.Cluster(one.name, one.issuer, frozenset(one.business_units))
             for one in spec.clusters

@@ -56,6 +56,9 @@ class Lifetimes:
     # SVIDs are renewed after so long, where half of their life is later.
     renew_every: float | None = None
     unsafe_short: bool = False
+    # A business unit's name to how long its authority signs, where the manifests ask for less than
+    # its life allows.
+    rotate_every: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def backdate(self) -> float:

@@ -8,6 +8,7 @@ rotation is given up, and the schedule begins another when it is time.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from featward.manifests.platform import AUTHORITY_TTLS
 from featward_ca.rotation import gates
 from featward_ca.rotation.actions import (
     Abandon,
@@ -75,7 +76,7 @@ def due(known: Known, terms: Terms) -> float:
     """When to plan again after there was nothing to do. Infinity: when something changes."""
     moments = [_end(one, terms) for one in known.authorities if one.state is not State.REQUESTED]
     moments += [
-        prepare_at(active)
+        replace_at(active, terms.lifetimes)
         for owner in (ROOT, *terms.prefixes)
         if (active := known.active(owner)) and _follows_schedule(active)
         if known.rotation_of(owner) is None
@@ -89,8 +90,19 @@ def due(known: Known, terms: Terms) -> float:
 
 
 def prepare_at(active: KnownAuthority) -> float:
-    """When the schedule begins to replace an authority."""
+    """When the schedule begins to replace an authority at the latest."""
     return active.not_after - (active.not_after - active.not_before) * PREPARE_AT_LEFT
+
+
+def replace_at(active: KnownAuthority, lifetimes: Lifetimes) -> float:
+    """When the schedule begins to replace it: as often as the manifests ask, but never before everybody
+    can have learned of it.
+    """
+    every = lifetimes.rotate_every.get(active.owner)
+    if every is None:
+        return prepare_at(active)
+    made = active.not_before + lifetimes.backdate
+    return min(prepare_at(active), made + max(every, AUTHORITY_TTLS * lifetimes.svid))
 
 
 def blockers(rotation: Rotation, known: Known) -> list[Blocker]:
@@ -272,9 +284,11 @@ def _scheduled(known: Known, terms: Terms) -> Iterator[Planned]:
         active = known.active(owner)
         if active is None or not _follows_schedule(active) or known.rotation_of(owner):
             continue
-        if known.now >= prepare_at(active):
+        if known.now >= replace_at(active, terms.lifetimes):
             kind = Kind.ROOT if owner == ROOT else Kind.SCHEDULED
-            yield begin(owner, kind, known, terms.lifetimes.svid, "its life is nearly over")
+            ending = known.now >= prepare_at(active)
+            reason = "its life is nearly over" if ending else "its rotateEvery is over"
+            yield begin(owner, kind, known, terms.lifetimes.svid, reason)
 
 
 def _follows_schedule(active: KnownAuthority) -> bool:

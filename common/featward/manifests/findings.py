@@ -136,6 +136,11 @@ CODES: dict[str, Code] = {
         "replaced while everybody learns of the next. The CA does not start with it.",
         blocks=False,
     ),
+    "rotation-too-often": Code(
+        "A business unit's issuing key would be replaced after less than six times the `svidTTL`, before "
+        "everybody has learned of the one before. The CA replaces it no more often than that.",
+        blocks=False,
+    ),
     # Serving
     "feature-claimed-twice": Code(
         "Two feature sets of one serving workload list one feature. The older one keeps it; of files, the "
@@ -155,6 +160,9 @@ CODES: dict[str, Code] = {
     ),
     "endpoint-conflict": Code(
         "Two feature sets of one serving workload name different feature servers."
+    ),
+    "gateway-endpoint": Code(
+        "A gateway's `upstream` is on loopback, where its pods have no feature server."
     ),
     "token-in-clear": Code(
         "`upstreamAuth` would send a token unencrypted to a feature server on another machine."

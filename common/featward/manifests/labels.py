@@ -10,10 +10,29 @@ from typing import Any
 
 from featward.manifests.model import BUSINESS_UNIT_LABEL
 
-__all__ = ["unknown_labels"]
+__all__ = [
+    "INJECTION_LABEL",
+    "PROTECTION_LABEL",
+    "ROTATE_REQUESTED_AT",
+    "ROTATION",
+    "unknown_labels",
+]
+
+INJECTION_LABEL = "featward.dev/injection"
+"""On a Namespace, ``enabled``: an annotation is enough to ask for a sidecar there."""
+PROTECTION_LABEL = "featward.dev/protection"
+"""On a Namespace, ``suspended``: pods come up without a sidecar, whatever they ask for."""
+ROTATE_REQUESTED_AT = "featward.dev/rotate-requested-at"
+"""On an Environment or a BusinessUnit, a moment: rotate once because of it."""
+ROTATION = "featward.dev/rotation"
+"""On the same, ``paused``: no step of a rotation is taken."""
 
 # By kind and group; what is not here is read by nothing.
-_KNOWN = {("Namespace", "labels"): (BUSINESS_UNIT_LABEL,)}
+_KNOWN = {
+    ("Namespace", "labels"): (BUSINESS_UNIT_LABEL, INJECTION_LABEL, PROTECTION_LABEL),
+    ("Environment", "annotations"): (ROTATE_REQUESTED_AT, ROTATION),
+    ("BusinessUnit", "annotations"): (ROTATE_REQUESTED_AT, ROTATION),
+}
 _PREFIX = "featward.dev"
 
 

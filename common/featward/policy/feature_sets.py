@@ -53,10 +53,11 @@ def _feature_set(
 
 
 def _endpoints(feature_set: Set) -> list[v1.Endpoint]:
-    endpoints = feature_set.model.spec.serving.endpoints
+    serving = feature_set.model.spec.serving
+    upstreams = ((one.adapter, *serving.upstream_of(one)) for one in serving.endpoints)
     return [
-        v1.Endpoint(adapter=one.adapter, host=one.host, port=one.port)
-        for one in sorted(endpoints, key=lambda one: one.adapter)
+        v1.Endpoint(adapter=adapter, host=host, port=port)
+        for adapter, host, port in sorted(upstreams)
     ]
 
 

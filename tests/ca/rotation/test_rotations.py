@@ -13,7 +13,7 @@ from featward_ca.rotation.known import PLATFORM, ROOT, Rotation
 from featward_ca.rotation.plan import COMPROMISE_WAIT, blockers
 from featward_ca.rotation.schedule import terms
 from featward_ca.rotation.states import Kind, Progress, State, Step
-from featward_ca.settings import HOUR, REFRESH_HINT
+from featward_ca.settings import DAY, HOUR, REFRESH_HINT
 from featward_ca.store import audit, authority_rows, rotation_rows
 from featward_ca.store.authority_rows import AuthorityRow
 
@@ -153,6 +153,43 @@ async def test_a_scheduled_activation_does_not_wait_until_nobody_has_an_authorit
         and (row.subject or "").endswith(UNIT)
     ]
     assert "has not acknowledged" in (row.detail or "")
+
+
+async def test_a_unit_is_rotated_as_often_as_its_manifest_says(
+    core: Core, clock: FakeClock
+) -> None:
+    first, other = (core.authorities.active(owner).row for owner in (UNIT, "prod.risk"))
+    assert core.situation.lifetimes.of(UNIT) > 4 * DAY
+    core.situation.replace(replace(core.situation.directory, rotate_every={UNIT: 2 * DAY}))
+    clock.advance(2 * DAY - 1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id == first.id
+    clock.advance(1)
+    await core.tend()
+    second = core.authorities.active(UNIT).row
+    assert second.id != first.id
+    assert core.authorities.active("prod.risk").row.id == other.id
+    rotation = await journal(core, UNIT)
+    assert (rotation.kind, rotation.reason) == (Kind.SCHEDULED, "its rotateEvery is over")
+    # And again, by itself; the first ends in its time, because what it signed is good until then.
+    clock.advance(2 * DAY)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id not in (first.id, second.id)
+    assert (await find(core, first.id)).state is State.OLD
+
+
+async def test_no_manifest_makes_a_unit_rotate_before_everybody_can_have_learned(
+    core: Core, clock: FakeClock
+) -> None:
+    first = core.authorities.active(UNIT).row
+    core.situation.replace(replace(core.situation.directory, rotate_every={UNIT: HOUR}))
+    least = 6 * core.situation.lifetimes.svid
+    clock.advance(least - 1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id == first.id
+    clock.advance(1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id != first.id
 
 
 async def test_a_new_root_moves_every_owner_and_the_old_one_is_revoked_with_all_it_signed(

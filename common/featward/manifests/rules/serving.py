@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
 from featward.manifests.catalogue import Catalogue, Set
+from featward.manifests.feature_set import Serving
 from featward.manifests.findings import Finding
 from featward.manifests.rules.references import undeclared_namespace, unknown
 from featward.manifests.text import day_after
@@ -30,7 +31,7 @@ def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
 def _placed(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     namespace = feature_set.model.metadata.namespace
     yield from undeclared_namespace(catalogue, feature_set, ("metadata", "namespace"), namespace)
-    name = feature_set.model.spec.serving.workload.name
+    name = feature_set.model.spec.serving.workload_name
     business_unit = catalogue.business_unit_of(namespace)
     if (
         name is not None
@@ -97,10 +98,11 @@ def _reachable(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     model = feature_set.model
     serving = model.spec.serving
     granted = (model.metadata.namespace, model.metadata.name) in catalogue.bindings_of
-    if granted and serving.address is None and serving.workload.name is not None:
+    if granted and serving.address is None and serving.workload_name is not None:
         message = f"clients of {feature_set.name} are not told where its sidecar listens"
         remedy = "add address: host:port"
         yield feature_set.finding("address-missing", ("spec", "serving"), message, remedy)
+    yield from _gateway(feature_set)
 
 
 def _in_clear(feature_set: Set) -> Iterator[Finding]:
@@ -109,14 +111,26 @@ def _in_clear(feature_set: Set) -> Iterator[Finding]:
     if serving.upstream_auth == "none":
         return
     for index, endpoint in enumerate(serving.endpoints):
-        if not _is_loopback(endpoint.host):
+        host, _ = serving.upstream_of(endpoint)
+        if not _is_loopback(host):
             message = (
                 f"upstreamAuth: {serving.upstream_auth} would send tokens unencrypted to"
-                f" {endpoint.host}, where only loopback (127.0.0.1, ::1 or localhost) is safe"
+                f" {host}, where only loopback (127.0.0.1, ::1 or localhost) is safe"
             )
             path: Path = ("spec", "serving", "endpoints", index, "host")
+            if serving.gateway is not None:
+                path = _UPSTREAM
             remedy = "run the sidecar beside the feature server, or set upstreamAuth: none"
             yield feature_set.finding("token-in-clear", path, message, remedy)
+
+
+def _gateway(feature_set: Set) -> Iterator[Finding]:
+    serving = feature_set.model.spec.serving
+    host = serving.gateway.upstream.rpartition(":")[0] if serving.gateway is not None else ""
+    if host and _is_loopback(host):
+        message = f"the upstream {host} is the gateway's own pod, in which no feature server runs"
+        remedy = "name the feature server's Service, as <service>.<namespace>.svc:<port>"
+        yield feature_set.finding("gateway-endpoint", _UPSTREAM, message, remedy)
 
 
 def _is_loopback(host: str) -> bool:
@@ -201,10 +215,17 @@ def _endpoints(sets: Iterable[Set]) -> Iterator[Finding]:
         first = first or feature_set
         ours, theirs = feature_set.model.spec.serving, first.model.spec.serving
         for key, same in (
-            ("endpoints", ours.endpoints == theirs.endpoints),
+            ("endpoints", _upstreams(ours) == _upstreams(theirs)),
             ("upstreamAuth", ours.upstream_auth == theirs.upstream_auth),
         ):
             if not same:
                 message = f"{key} differs from {first.name}'s, which the same workload serves"
                 path = ("spec", "serving", key)
                 yield feature_set.finding("endpoint-conflict", path, message, "make them equal")
+
+
+def _upstreams(serving: Serving) -> list[tuple[str, str, int]]:
+    return [(one.adapter, *serving.upstream_of(one)) for one in serving.endpoints]
+
+
+_UPSTREAM: Path = ("spec", "serving", "gateway", "upstream")
