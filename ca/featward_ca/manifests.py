@@ -55,7 +55,11 @@ async def changes(folder: Path) -> AsyncIterator[None]:
 
 
 def directory_of(
-    documents: Iterable[Document[AnyModel]], environment: str, where: str, *, namespaces: bool = True
+    documents: Iterable[Document[AnyModel]],
+    environment: str,
+    where: str,
+    *,
+    namespaces: bool = True,
 ) -> Directory:
     """The environment as these documents describe it; `where` says in errors where they were read.
 
