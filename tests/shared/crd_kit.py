@@ -18,9 +18,10 @@ Answer = tuple[int, Any]
 
 
 def install(kubernetes: Kubernetes) -> None:
-    """Every definition, in use when this returns."""
+    """Every definition, in use when this returns; some may be there already."""
     for kind in KINDS:
-        kubernetes.call("POST", DEFINITIONS, definition(kind))
+        status, answer = kubernetes.ask("POST", DEFINITIONS, definition(kind))
+        assert status in (201, 409), answer
     end = time.monotonic() + _ESTABLISHED_SECONDS
     for kind in KINDS:
         while not _is_served(kubernetes, kind):
