@@ -84,13 +84,13 @@ class ClusterManifests:
                 await self._change_or_stop()
                 continue
             self._told = problems
-            for problem in problems:
-                _log.error("object not taken over", extra=fields(error=problem))
             return directory
 
     async def follow(self, core: Core) -> None:
         if self._told:
             core.refuse("; ".join(self._told))
+        for problem in self._told:
+            _refused(core, problem)
         while True:
             await self._source.change()
             before = core.situation.directory

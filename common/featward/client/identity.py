@@ -96,6 +96,8 @@ class WorkloadIdentity:
         self._acknowledged = 0
         self._serial_told = ""
         self._is_refused = False
+        # Why the newest connection to the CA could not be made.
+        self._behind: str | None = None
         self._tried = 0
         self._backoff = Backoff(longest=_LONGEST_WAIT)
 
@@ -118,17 +120,22 @@ class WorkloadIdentity:
                 await self._watch()
             except grpc.aio.AioRpcError as error:
                 self._is_refused = error.code() in _REFUSALS
-                await self._wait_after(self._words(error), _retry_after(error))
+                # What breaks behind a Dialer looks like a closed socket; the Dialer knows more.
+                why = self._behind or f"{error.code().name}: {error.details()}"
+                await self._wait_after(why, _retry_after(error))
             except (EngineError, IdentityRefusedError, OSError, ValueError) as error:
                 await self._wait_after(str(error), None)
 
     # Attestation
 
     def _must_attest(self) -> bool:
-        """For the first identity, and for one that ended without the CA renewing it any more."""
+        """For the first identity, and for one that has ended: by evidence that is still there, or because the
+        CA does not renew it any more.
+        """
         if self._credentials.identity() is None:
             return True
-        return self._is_refused and self._now() >= self.not_after
+        may = self._renews_by_evidence or self._is_refused
+        return may and self._now() >= self.not_after
 
     async def _attest(self) -> None:
         evidence, root = self._shown(), self._root()
@@ -138,10 +145,8 @@ class WorkloadIdentity:
                 evidence=evidence, csr=self._csr(), version=__version__
             )
             answer = await Stub(channel).Attest(request, timeout=_ANSWER_SECONDS)
-        except grpc.aio.AioRpcError:
-            self.last_error = self._dialers.why(self._ca, self._address, root)
-            raise
         finally:
+            self._behind = self._dialers.why(self._ca, self._address, root)
             await channel.close()
             await self._dialers.end(self._ca, self._address, root)
         if answer.svid.spiffe_id != self._expected:
@@ -181,6 +186,7 @@ class WorkloadIdentity:
             try:
                 await self._follow(call, answers, reading)
             finally:
+                self._behind = self._dialers.why(self._ca, self._address)
                 call.cancel()
                 reading.cancel()
                 with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
@@ -315,11 +321,6 @@ class WorkloadIdentity:
 
     # Failures
 
-    def _words(self, error: grpc.aio.AioRpcError) -> str:
-        """What breaks behind a Dialer looks like a closed socket; the Dialer knows more."""
-        behind = self.last_error or self._dialers.why(self._ca, self._address)
-        return behind or f"{error.code().name}: {error.details()}"
-
     async def _wait_after(self, why: str, asked: float | None) -> None:
         self.last_error = why
         left = self.not_after - self._now()
@@ -331,7 +332,6 @@ class WorkloadIdentity:
         told = fields(error=why, retry_in=round(delay, 2), identity_expires_in=round(left))
         log.log(level, "CA not followed", extra=told)
         await asyncio.sleep(delay)
-        self.last_error = why
 
 
 def _service_account(token: str) -> identity_pb2.Evidence:
