@@ -96,7 +96,7 @@ async def rotate(ca: Started, owner: str, seconds: float) -> authority_pb2.Rotat
     """Rotate it, and wait until nothing is left of the one before."""
     request = authority_pb2.RotateRequest(owner=owner, reason="a test")
     await ca.admin.Rotate(request)
-    states = []
+    states: list[list[authority_pb2.Rotation]] = []
 
     async def is_done() -> bool:
         shown = await ca.admin.Show(authority_pb2.ShowRequest())
