@@ -96,6 +96,12 @@ def settings(tmp_path: Path) -> ServeSettings:
     )
 
 
+def folder_of(settings: ServeSettings) -> Path:
+    """Where its manifests are."""
+    assert settings.manifests is not None
+    return settings.manifests
+
+
 @pytest.fixture
 def started() -> int:
     return int(time.time())
@@ -160,7 +166,7 @@ async def test_a_workload_enrols_watches_and_renews_over_mutual_tls(
         await stream.write(identity_pb2.WatchIdentityRequest(csrs=[pending.csr]))
         answer = await stream.read()
         assert use(credentials, pending, answer.svids[0]).endswith("/svc/pricing-api")
-        (ca.settings.manifests / "fraud.yaml").write_text(FRAUD)
+        (folder_of(ca.settings) / "fraud.yaml").write_text(FRAUD)
         pushed = (await asyncio.wait_for(stream.read(), 20)).trust
         assert "/bu/fraud/" in {scope.path_prefix for scope in pushed.scopes}
         stream.cancel()
@@ -302,7 +308,7 @@ async def test_an_open_stream_does_not_hold_up_the_stop(
 async def test_a_workload_lives_through_a_change_of_its_authority(
     settings: ServeSettings, tmp_path: Path
 ) -> None:
-    manifest = settings.manifests / "all.yaml"
+    manifest = folder_of(settings) / "all.yaml"
     short = manifest.read_text().replace(
         "prod.payments}\n---", "prod.payments}\nspec: {authority: {lifetime: 12s}}\n---", 1
     )
@@ -334,8 +340,8 @@ async def _renew_once(stub: Any, credentials: Credentials) -> bytes:
 
 async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
     shown = await ca.admin.Show(authority_pb2.ShowRequest())
-    before = (ca.settings.manifests / "all.yaml").read_text()
-    (ca.settings.manifests / "all.yaml").write_text("kind: Environment\n")
+    before = (folder_of(ca.settings) / "all.yaml").read_text()
+    (folder_of(ca.settings) / "all.yaml").write_text("kind: Environment\n")
     async with aiohttp.ClientSession(f"http://{ca.addresses.health}") as http:
         while True:
             async with http.get("/metrics") as answer:
@@ -347,7 +353,7 @@ async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
     (warning,) = after.warnings
     assert (warning.code, "all.yaml" in warning.text) == ("edits-refused", True)
     await ca.token()
-    (ca.settings.manifests / "all.yaml").write_text(before)
+    (folder_of(ca.settings) / "all.yaml").write_text(before)
     while True:
         after = await ca.admin.Show(authority_pb2.ShowRequest())
         if not after.warnings:

@@ -91,7 +91,7 @@ def _refused(core: Core) -> list[Trouble]:
     return [
         Trouble(
             "edits-refused",
-            f"no edit of the manifests is taken over since {readable(since)}: {why}",
+            f"not all of the manifests is taken over since {readable(since)}: {why}",
             "mend the manifests: featward check finds most of it, and the reason above the rest",
         )
     ]
