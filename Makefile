@@ -20,7 +20,7 @@ TAKES_GROUPS = $(BIN)/pip install --help | grep -e --group >/dev/null
 
 .PHONY: help
 help: ## Print the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.engine ## Protect a real Feast server end to end, as a tour
@@ -61,6 +61,14 @@ cluster: $(VENV)/.engine containers programs ## Start that cluster and leave it 
 cluster-stop: $(VENV)/.engine ## Stop it again
 	@PYTHONPATH=tests/shared $(BIN)/python -m cluster stop
 
+.PHONY: image
+image: $(VENV)/.packages ## Build the OCI image, with PROFILE=dev the one of the tests; images/README.md says more
+	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --profile $(or $(PROFILE),release) $(IMAGE_OPTIONS)
+
+.PHONY: image-constraints
+image-constraints: $(VENV)/.packages ## Pin the newest Python packages that go together, for the image
+	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --constraints
+
 .PHONY: programs
 programs: $(VENV)/.packages ## Build the programs of the cluster, 15 minutes the first time
 	@$(BIN)/python tests/shared/kubernetes_programs.py >/dev/null
@@ -88,9 +96,11 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 	$(BIN)/python -m grpc_tools.protoc -I common --grpc_python_out=common $$(grep --files-with-matches '^service ' $(PROTOS))
 
 .PHONY: docs
-docs: $(VENV)/.engine ## Generate the references of the manifests and of the sidecar
+docs: $(VENV)/.engine ## Generate the references of the manifests, of the sidecar and of the chart
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
+	$(BIN)/python charts/readme.py charts/featward
+	cp docs/alerts.yaml charts/featward/files/alerts/featward.yaml
 
 .PHONY: fuzz
 fuzz: $(VENV)/.engine ## Fuzz the parsers of what strangers send, SECONDS each (60)
