@@ -71,7 +71,7 @@ def may(
         (OPERATOR, "delete", "services", "feast-featward", "ml", False),
         (OPERATOR, "create", "configmaps", "featward-trust", "ml", True),
         (OPERATOR, "patch", "configmaps", "another", "ml", False),
-        (OPERATOR, "get", "secrets", "featward-webhook-ca", NAMESPACE, True),
+        (OPERATOR, "update", "secrets", "featward-webhook-ca", NAMESPACE, True),
         (OPERATOR, "get", "secrets", "featward-ca-prod-kek", NAMESPACE, False),
         (OPERATOR, "list", "secrets", "", NAMESPACE, False),
         (OPERATOR, "get", "secrets", "a", "ml", False),
