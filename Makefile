@@ -50,7 +50,7 @@ pytest: $(VENV)/.engine | postgresql ## The tests in Python, with real servers
 
 # One process, because all of its tests share one cluster; what they need is built before the first test's time runs.
 .PHONY: test-kubernetes
-test-kubernetes: $(VENV)/.engine containers programs ## The tests in a Kubernetes cluster with real containers; needs root
+test-kubernetes: $(VENV)/.engine containers programs images ## The tests in a Kubernetes cluster with real containers; needs root
 	$(BIN)/pytest tests/cluster --durations=0 $(PYTEST_OPTIONS)
 
 .PHONY: cluster
@@ -64,6 +64,11 @@ cluster-stop: $(VENV)/.engine ## Stop it again
 .PHONY: image
 image: $(VENV)/.packages ## Build the OCI image, with PROFILE=dev the one of the tests; images/README.md says more
 	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --profile $(or $(PROFILE),release) $(IMAGE_OPTIONS)
+
+# Both that the tests in a cluster use. What has not changed is taken from the cache.
+.PHONY: images
+images: $(VENV)/.packages | toolchain
+	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --profile dev --demo
 
 .PHONY: image-constraints
 image-constraints: $(VENV)/.packages ## Pin the newest Python packages that go together, for the image
