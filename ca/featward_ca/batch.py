@@ -6,6 +6,7 @@ intent before it and an outcome after it. One leaf that is refused leaves its ne
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from featward.logs import fields
@@ -193,8 +194,7 @@ class Batch:
             outcomes |= dict.fromkeys(group.leaves, error)
             return
         outcomes |= dict(zip(group.leaves, certificates, strict=True))
-        for leaf in group.leaves:
-            self._metrics.signatures.labels(leaf.purpose, "signed").inc()
+        self._count(group, "signed")
 
     def _complete(
         self, connection: Connection, group: _Prepared, certificates: list[bytes]
@@ -207,16 +207,13 @@ class Batch:
         ]
         if made:
             svids.complete(connection, made)
-        now = self._clock.now()
-        signed = [replace(intent, time=now, outcome=Outcome.SIGNED) for intent in group.intents]
-        audit.append_all(connection, signed)
+        audit.append_after(connection, group.intents, self._clock.now(), Outcome.SIGNED)
 
     async def _failed(self, group: _Prepared, error: CaError) -> None:
         """Record that nothing came of intents; if even that fails, the next batch does, and the next
         start would find them interrupted.
         """
-        for leaf in group.leaves:
-            self._metrics.signatures.labels(leaf.purpose, "failed").inc()
+        self._count(group, "failed")
         _log.error("signing failed", extra=fields(leaves=len(group.leaves), error=str(error)))
         now = self._clock.now()
         failed = [
@@ -231,6 +228,10 @@ class Batch:
             # Else a renewal would stay under way, and its client could not come back.
             self._left.append(given_up)
             _log.error("failed signing not recorded", extra=fields(leaves=len(group.leaves)))
+
+    def _count(self, group: _Prepared, result: str) -> None:
+        for purpose, number in Counter(leaf.purpose for leaf in group.leaves).items():
+            self._metrics.signatures.labels(purpose, result).inc(number)
 
     def _intent(self, leaf: Leaf, tbs_sha256: bytes) -> Entry:
         return Entry(

@@ -65,6 +65,13 @@ class Trust:
             reissue_within_ms=self.reissue_within_ms,
         )
 
+    @cached_property
+    def pushed(self) -> bytes:
+        """A message of a stream with nothing else in it, serialised once for all streams. Fields that
+        follow it belong to the same message, as protobuf has it.
+        """
+        return identity_pb2.WatchIdentityResponse(trust=self._message).SerializeToString()
+
     def is_urgent_after(self, before: "Trust") -> bool:
         """Whether somebody who was trusted before is trusted less now. What is only added can take
         its time.

@@ -146,15 +146,16 @@ class IdentityKeeper:
                 self._call = None
 
     def _follow(self, call: GrpcCall) -> None:
-        call.send(self._message(self._consumers.given()))
         asked_at: float | None = None
-        greeted = False
+        begun = greeted = False
         while not self._stopped.is_set():
             given = self._consumers.given()
-            if given > self._acknowledged or self._serial_in_use() != self._serial_told:
-                call.send(self._message(given))
-            if asked_at is None and self._now() >= self._renew_at:
-                call.send(self._message(self._consumers.given(), renew=True))
+            due = asked_at is None and self._now() >= self._renew_at
+            # One message for all there is to say: the CA has many to hear.
+            if due or not begun or self._has_news(given):
+                call.send(self._message(given, renew=due))
+                begun = True
+            if due:
                 asked_at = time.monotonic()
             data = call.receive(self._patience(asked_at))
             if data is None:
@@ -176,6 +177,9 @@ class IdentityKeeper:
                 asked_at = None
             if response.svids and self._authority.by_certificate:
                 return
+
+    def _has_news(self, given: int) -> bool:
+        return given > self._acknowledged or self._serial_in_use() != self._serial_told
 
     def _message(self, acknowledge: int, *, renew: bool = False) -> bytes:
         request = identity_pb2.WatchIdentityRequest(

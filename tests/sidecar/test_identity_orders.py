@@ -41,6 +41,8 @@ class ScriptedCa(identity_pb2_grpc.IdentityServiceServicer):
     def __init__(self, path: Path) -> None:
         self.environment = Environment()
         self.clock_ahead = 0.0
+        # Seconds from an SVID to its renewal.
+        self.renew_after = 1800
         self.heard: queue.Queue[Any] = queue.Queue()
         self.attested: list[Any] = []
         self.refusals: queue.Queue[tuple[grpc.StatusCode, int]] = queue.Queue()
@@ -85,7 +87,7 @@ class ScriptedCa(identity_pb2_grpc.IdentityServiceServicer):
             not_before=issued - 60,
             not_after=issued + 3600,
             issued_at=issued,
-            renew_at=issued + 1800,
+            renew_at=issued + self.renew_after,
             lineage=LINEAGE,
         )
 
@@ -233,6 +235,17 @@ def test_the_ca_is_told_serial_lineage_version_and_clock(
     assert request.version == ca.attested[0].version != ""
     assert -91_000 < request.clock_offset_ms < -89_000
     assert -91 < keeping.status["identity"]["clock_offset_seconds"] < -89
+
+
+def test_a_renewal_that_is_due_comes_with_the_first_message_of_a_stream(
+    ca: ScriptedCa, keep: Callable[..., Keeping]
+) -> None:
+    ca.renew_after = 0
+    keeping = keep()
+    request = ca.told(lambda request: True)
+    ca.renew_after = 1800
+    assert (len(request.csrs), request.acknowledged_sequence) == (1, 10)
+    wait_for(lambda: keeping.status["identity"]["renewals"] > 0)
 
 
 @pytest.mark.parametrize("cause", ["order", "tainted"])

@@ -5,7 +5,7 @@ A look costs a transaction, and after a restart of the CA all clients renew at o
 
 import asyncio
 
-from featward_ca.gathering import gather
+from featward_ca.gathering import Gathering
 from featward_ca.store import renewals
 from featward_ca.store.renewals import Renewable
 from featward_ca.store.store import Store
@@ -19,6 +19,7 @@ class Lookup:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._gathering = Gathering()
         self._serials: set[str] = set()
         self._look: asyncio.Task[dict[str, Renewable]] | None = None
 
@@ -32,7 +33,7 @@ class Lookup:
         return (await asyncio.shield(self._look)).get(serial)
 
     async def _gather(self, serials: set[str]) -> dict[str, Renewable]:
-        await gather(lambda: len(serials), _LARGEST)
+        await self._gathering.wait(lambda: len(serials), _LARGEST)
         if self._serials is serials:
             # Who asks from now on may be too late for this look.
             self._look = None

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from featward.logs import fields
@@ -127,13 +128,12 @@ class Guard:
                 await self._refuse(method.name, call, errors.CaError(type(error).__name__))
 
         deserialize = GetMessageClass(method.input_type).FromString
-        serialize = GetMessageClass(method.output_type).SerializeToString
         make = (
             grpc.stream_stream_rpc_method_handler
             if method.client_streaming
             else grpc.unary_unary_rpc_method_handler
         )
-        return make(guarded, deserialize, serialize)
+        return make(guarded, deserialize, _serialized)
 
     async def _run(
         self, row: Rpc, allowance: Allowance, handler: Handler, message: Any, call: Call
@@ -198,6 +198,11 @@ class Guard:
                 request=call.request.id,
             ),
         )
+
+
+def _serialized(answer: Message | bytes) -> bytes:
+    """What goes to many is serialised before."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
 def _reason(error: BaseException) -> str:

@@ -5,7 +5,6 @@ changes.
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
 
 import grpc
 
@@ -14,7 +13,6 @@ from featward.logs import fields
 from featward_ca.clock import milliseconds
 from featward_ca.core import Core
 from featward_ca.errors import MalformedRequestError, StoppingError, TooManyRequestsError
-from featward_ca.issuer import IssuedSvid
 from featward_ca.pacing import splay
 from featward_ca.requests import keys_of
 from featward_ca.service.acknowledgements import AckBook
@@ -91,7 +89,10 @@ class Watching:
                 self._goes_on_as(stream, issued[0].row.lineage)
         else:
             issued = await self._issuing.by_svid(keys, stream, stream.call)
-        await self._write(stream, self._response(svids=issued))
+        answer = identity_pb2.WatchIdentityResponse(
+            svids=[svid.message() for svid in issued], server_time=milliseconds(self._core.clock)
+        )
+        await self._write(stream, answer.SerializeToString())
 
     def _goes_on_as(self, stream: Stream, lineage: str) -> None:
         before, stream.lineage = stream.lineage, lineage
@@ -133,17 +134,9 @@ class Watching:
         if stream.claimed >= trust.sequence:
             # It has it from another replica, and has said so already.
             self._book.changed(stream)
-        await self._write(stream, self._response(trust=trust))
+        time = identity_pb2.WatchIdentityResponse(server_time=milliseconds(self._core.clock))
+        await self._write(stream, trust.pushed + time.SerializeToString())
 
-    async def _write(self, stream: Stream, response: identity_pb2.WatchIdentityResponse) -> None:
+    async def _write(self, stream: Stream, response: bytes) -> None:
         async with stream.writing:
             await stream.call.context.write(response)
-
-    def _response(
-        self, trust: Trust | None = None, svids: Sequence[IssuedSvid] = ()
-    ) -> identity_pb2.WatchIdentityResponse:
-        return identity_pb2.WatchIdentityResponse(
-            svids=[svid.message() for svid in svids],
-            trust=trust.message() if trust else None,
-            server_time=milliseconds(self._core.clock),
-        )

@@ -5,10 +5,12 @@ for each refusal that matters.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
 from featward_ca.store import tables
+from featward_ca.store.prepared import inserted, names_of
 from featward_ca.store.words import word
 
 
@@ -56,6 +58,10 @@ class Entry:
     detail: str | None = None
 
 
+_APPEND = inserted(tables.audit, Entry)
+_values = attrgetter(*names_of(Entry))
+# Where the outcome stands among them; time is first and detail is last.
+_OUTCOME = names_of(Entry).index("outcome")
 _BEFORE = (Outcome.INTENT, Outcome.ASKED)
 _row, _after = tables.audit.c, tables.audit.alias().c
 # A row before, to which there is none after.
@@ -73,8 +79,22 @@ def append(connection: Connection, entry: Entry) -> None:
 
 def append_all(connection: Connection, entries: Sequence[Entry]) -> None:
     """Add rows, in their order."""
-    if entries:
-        connection.execute(insert(tables.audit), [vars(entry) for entry in entries])
+    _APPEND.run(connection, [_values(entry) for entry in entries])
+
+
+def append_after(
+    connection: Connection,
+    before: Sequence[Entry],
+    now: float,
+    outcome: Outcome,
+    detail: str | None = None,
+) -> None:
+    """Add to each of these rows, which say what was intended, the one that says what came of it."""
+    rows = map(_values, before)
+    _APPEND.run(
+        connection,
+        [(now, *row[1:_OUTCOME], outcome, *row[_OUTCOME + 1 : -1], detail) for row in rows],
+    )
 
 
 def entries(connection: Connection) -> list[Entry]:

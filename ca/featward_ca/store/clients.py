@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from featward_ca.store import tables
+from featward_ca.store.prepared import Prepared
 from featward_ca.store.svids import OWN_METHOD, Held
 
 # A client that has been answered with a new SVID uses it within this time, even if it says nothing.
@@ -94,7 +95,7 @@ def lineages(connection: Connection, held: Sequence[Held]) -> dict[Held, str]:
     for start in range(0, len(held), _CHUNK):
         some = [one.serial for one in held[start : start + _CHUNK]]
         rows = connection.execute(wanted.where(table.serial.in_(some)))
-        found |= {Held(row.serial, row.spiffe_id, row.spki_sha256): row.lineage for row in rows}
+        found |= {Held(serial, name, key): lineage for serial, name, key, lineage in rows}
     return found
 
 
@@ -102,21 +103,22 @@ def tell(connection: Connection, told: Sequence[Told], replica: str, now: float)
     """Store what clients have told. A sequence never falls, and a serial counts for the lineage
     that it was issued in and no other.
     """
-    values = [
-        {
-            "of": one.lineage,
-            "sequence": one.sequence,
-            "said_serial": one.serial_in_use,
-            "said_version": one.version,
-            "offset": one.clock_offset_ms,
-            "held": int(one.connected),
-            "here": replica,
-            "now": now,
-        }
-        for one in told
-    ]
-    if values:
-        connection.execute(_TELL, values)
+    _TELL.run(
+        connection,
+        [
+            (
+                one.lineage,
+                one.sequence,
+                one.serial_in_use,
+                one.version,
+                one.clock_offset_ms,
+                int(one.connected),
+                replica,
+                now,
+            )
+            for one in told
+        ],
+    )
 
 
 def live(
@@ -285,4 +287,7 @@ def _tell() -> Any:
     )
 
 
-_TELL = _tell()
+_TELL = Prepared(
+    lambda _: _tell(),
+    ("of", "sequence", "said_serial", "said_version", "offset", "held", "here", "now"),
+)

@@ -18,6 +18,12 @@ from featward_ca.store.faults import explain
 # How long a statement waits for another process that holds the file (a backup, a second CA by
 # mistake).
 _BUSY_MILLISECONDS = 5000
+# What one connection may keep in memory. Serials and the like are random, so that every row touches a page
+# of each index, and SQLite's own 2 MB are too little from some thousand clients on.
+_CACHE_KB = 32 * 1024
+# After so many pages (16 MB) the log is copied into the file; pages that were written several times in between
+# are copied once.
+_CHECKPOINT_PAGES = 4000
 
 
 def open_engine(url: URL) -> Engine:
@@ -55,6 +61,8 @@ def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
+        f"cache_size = -{_CACHE_KB}",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         "foreign_keys = ON",
         f"busy_timeout = {_BUSY_MILLISECONDS}",
     ):

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from operator import attrgetter
 
-from sqlalchemy import Connection, Executable, Row, Text, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Text, UpdateBase, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from featward_ca.store import tables
+from featward_ca.store.prepared import Prepared, inserted, names_of
 from featward_ca.store.words import word
 
 
@@ -109,43 +110,48 @@ _END = (
     .where(tables.svid.c.lineage == _of)
     .where(tables.svid.c.certificate.is_not(None))
 )
-_COMPLETE = (
-    update(tables.svid).where(tables.svid.c.serial == _of).values(certificate=bindparam("made"))
+_COMPLETE = Prepared(
+    lambda _: (
+        update(tables.svid).where(tables.svid.c.serial == _of).values(certificate=bindparam("made"))
+    ),
+    ("of", "made"),
 )
+
+
+def _insert_unless_renewed(dialect: str) -> UpdateBase:
+    """Each database has this statement in a dialect of its own."""
+    kind = sqlite if dialect == "sqlite" else postgresql
+    statement: sqlite.Insert | postgresql.Insert = kind.insert(tables.svid)
+    return statement.on_conflict_do_nothing(index_elements=["renewed_from"])
+
+
+_ADD = Prepared(_insert_unless_renewed, names_of(SvidRow))
+_ADD_LINEAGE = inserted(tables.lineage, LineageRow)
+_svid_values = attrgetter(*names_of(SvidRow))
+_lineage_values = attrgetter(*names_of(LineageRow))
 
 
 def add_lineages(connection: Connection, rows: Sequence[LineageRow]) -> None:
     """Start lineages."""
-    if rows:
-        connection.execute(insert(tables.lineage), [vars(row) for row in rows])
+    _ADD_LINEAGE.run(connection, [_lineage_values(row) for row in rows])
 
 
 def add(connection: Connection, rows: Sequence[SvidRow]) -> set[str]:
     """Store the intents to sign SVIDs; returns the serials of those that were stored. The others
     are renewals of a serial that another replica was faster to renew.
     """
-    first = [vars(row) for row in rows if row.renewed_from is None]
-    if first:
-        connection.execute(insert(tables.svid), first)
-    stored = {row["serial"] for row in first}
-    if renewed := [vars(row) for row in rows if row.renewed_from is not None]:
-        stored |= set(connection.scalars(_insert_renewals(connection.dialect.name), renewed))
-    return stored
-
-
-@cache
-def _insert_renewals(dialect: str) -> Executable:
-    """Each database has this statement in a dialect of its own."""
-    kind = sqlite if dialect == "sqlite" else postgresql
-    statement: sqlite.Insert | postgresql.Insert = kind.insert(tables.svid)
-    ours = statement.on_conflict_do_nothing(index_elements=["renewed_from"])
-    return ours.returning(tables.svid.c.serial)
+    serials = {row.serial for row in rows}
+    done = _ADD.run(connection, [_svid_values(row) for row in rows])
+    if done is None or done.rowcount == len(rows):
+        return serials
+    # Nobody else has drawn any of these serials.
+    there = select(tables.svid.c.serial).where(tables.svid.c.serial.in_(serials))
+    return set(connection.scalars(there))
 
 
 def complete(connection: Connection, certificates: Sequence[tuple[str, bytes]]) -> None:
     """Store the signed certificates of intents, by serial."""
-    rows = [{"of": serial, "made": certificate} for serial, certificate in certificates]
-    connection.execute(_COMPLETE, rows)
+    _COMPLETE.run(connection, certificates)
 
 
 def release(connection: Connection, serials: Sequence[str]) -> None:
