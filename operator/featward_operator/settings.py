@@ -25,6 +25,7 @@ from featward.manifests.text import (
 )
 from featward.strictyaml import read, show_path
 from featward_operator.errors import SettingsError
+from featward_operator.injection.section import InjectionSection
 
 __all__ = [
     "EnvironmentSettings",
@@ -135,6 +136,10 @@ class Settings(Section):
         default=True,
         description="Whether the operator makes the gateways of FeatureSets with `spec.serving.gateway`, and "
         "writes Deployments, ServiceAccounts and PodDisruptionBudgets.",
+    )
+    injection: InjectionSection = Field(
+        default_factory=InjectionSection,
+        description="Defaults of the sidecars that pods get. What a pod says itself goes over them.",
     )
     ports: PortSettings = Field(default_factory=PortSettings, description="Where it listens.")
     lease: LeaseSettings = Field(
