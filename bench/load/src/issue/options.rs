@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use lexopt::prelude::*;
 use load::trust;
-use rustls::ClientConfig;
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{ClientConfig, ConfigBuilder};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer};
 
@@ -26,7 +26,6 @@ pub enum Mode {
 pub struct Options {
     pub mode: Mode,
     pub address: String,
-    pub ca: Option<PathBuf>,
     pub csrs: Vec<Bytes>,
     pub first: usize,
     pub connections: usize,
@@ -34,6 +33,8 @@ pub struct Options {
     pub seconds: Duration,
     pub path: String,
     pub bodies: Vec<String>,
+    /// Read once: a sidecar that tries again has its roots in memory, too.
+    trusted: Option<ConfigBuilder<ClientConfig, WantsClientCert>>,
     identities: Option<Identities>,
 }
 
@@ -49,13 +50,13 @@ impl Options {
         let mut parser = lexopt::Parser::from_env();
         let (mut mode, mut address) = (None, None);
         let (mut first, mut connections, mut warm, mut seconds) = (0, 1, 1.0, 4.0);
-        let (mut ca, mut clients, mut key) = (None, None, None);
+        let (mut trusted, mut clients, mut key) = (None, None, None);
         let (mut csrs, mut bodies, mut path) = (Vec::new(), Vec::new(), String::new());
         while let Some(argument) = parser.next()? {
             match argument {
                 Value(value) if mode.is_none() => mode = Some(parse_mode(&value.string()?)?),
                 Value(value) => address = Some(value.string()?),
-                Long("ca") => ca = Some(PathBuf::from(parser.value()?)),
+                Long("ca") => trusted = Some(trust::client(Path::new(&parser.value()?))?),
                 Long("clients") => clients = Some(PathBuf::from(parser.value()?)),
                 Long("key") => key = Some(PathBuf::from(parser.value()?)),
                 Long("csrs") => csrs = requests(Path::new(&parser.value()?))?,
@@ -77,7 +78,7 @@ impl Options {
         Ok(Some(Options {
             mode: mode.ok_or("what to do is missing")?,
             address: address.ok_or("the address is missing")?,
-            ca,
+            trusted,
             csrs,
             first,
             connections,
@@ -91,7 +92,7 @@ impl Options {
 
     /// How the client of this number speaks TLS.
     pub fn tls(&self, number: usize, protocol: &[u8]) -> Result<Arc<ClientConfig>, String> {
-        let builder = trust::client(self.ca.as_deref().ok_or("--ca is needed")?)?;
+        let builder = self.trusted.clone().ok_or("--ca is needed")?;
         let mut config = match &self.identities {
             None => builder.with_no_client_auth(),
             Some(all) => builder.with_client_cert_resolver(Arc::new(all.one(self.first + number)?)),
