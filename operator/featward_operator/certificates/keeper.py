@@ -17,7 +17,6 @@ from featward.kubernetes.backoff import Backoff
 from featward.kubernetes.errors import ApiError
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.resource import SECRETS, Resource
-
 from featward.logs import fields
 from featward_operator.certificates.authority import Authority, Kept, SecretError, make_authority
 from featward_operator.certificates.overlap import Lives, Publish, Step, Store, plan
