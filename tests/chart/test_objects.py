@@ -12,6 +12,7 @@ import yaml
 from chart_kit import CHART, LEAST, NAMESPACE, merged, named, pods, render, valid
 from featward.manifests.document import Document
 from featward.manifests.objects import document_of
+from featward_operator.injection.settings import InjectionSettings
 
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 ALL: dict[str, Any] = merged(
@@ -183,9 +184,8 @@ def test_secrets_of_a_database_are_in_no_argument() -> None:
 
 
 def test_the_defaults_of_injection_are_those_of_the_operator() -> None:
-    settings = pytest.importorskip("featward_operator.injection.settings").InjectionSettings
     text = named(render(LEAST), "ConfigMap", "featward-operator")["data"]["operator.yaml"]
-    defaults = {field.name: field.default for field in fields(settings)}
+    defaults = {field.name: field.default for field in fields(InjectionSettings)}
     for key, value in yaml.safe_load(text)["injection"].items():
         name = re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
         assert defaults[name] == value, key
@@ -198,8 +198,6 @@ def test_every_example_is_right(example: Path) -> None:
         for one in render(documents[0]):
             valid(one)
         return
-    if example.stem in ("feast-operator", "gateway"):
-        pytest.importorskip("featward.crds", reason="gateways and accepted ports come with it")
     for one in documents:
         # The Feast operator's own kind is nothing that we have a schema of.
         if one["kind"] != "FeatureStore":

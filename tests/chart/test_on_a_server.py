@@ -11,8 +11,6 @@ from kubernetes_programs import BUILD_SECONDS
 
 pytestmark = pytest.mark.timeout(BUILD_SECONDS)
 
-CRDS = sorted((CHART / "files" / "crds").glob("*.yaml"))
-needs_crds = pytest.mark.skipif(not CRDS, reason="the kinds are not generated yet")
 GROUP = "/apis/featward.dev/v1alpha1"
 
 
@@ -88,7 +86,6 @@ def test_helm_and_the_operator_apply_twice_without_conflict(server: Kubernetes) 
         assert {one["operation"] for one in managers} == {"Apply"}
 
 
-@needs_crds
 def test_uninstalling_keeps_the_crds_and_their_objects(server: Kubernetes) -> None:
     example = CHART / "examples" / "feast.yaml"
     (feature_set,) = [
@@ -109,7 +106,6 @@ def wait_for(server: Kubernetes, path: str) -> None:
     wait_until(lambda: server.ask("GET", path)[0] == 200, "the kinds are not served", 30.0)
 
 
-@needs_crds
 def test_every_example_is_taken_by_the_server(server: Kubernetes) -> None:
     with release(server, LEAST):
         wait_for(server, f"{GROUP}/namespaces/ml/featuresets")

@@ -195,10 +195,9 @@ def test_every_pair_of_values_renders_and_validates() -> None:
         assert len(set(names)) == len(names), given
 
 
-@pytest.mark.parametrize("path", list(objects_in(SCHEMA)), ids="/".join)
+# The chart takes nothing under `global`.
+@pytest.mark.parametrize("path", sorted(set(objects_in(SCHEMA)) - {("global",)}), ids="/".join)
 def test_an_unknown_value_is_refused(path: tuple[str, ...]) -> None:
-    if path == ("global",):
-        pytest.skip("it takes nothing at all")
     with pytest.raises(helm.HelmValuesError, match="unheardOf"):
         render(with_unknown(path))
 

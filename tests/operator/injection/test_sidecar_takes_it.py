@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from featward_sidecar.settings import SETTINGS as KEYS
 from featward_sidecar.sources import load
 from injection_kit import GOLDEN
 
@@ -29,9 +28,6 @@ def variables_of(pod: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@pytest.mark.skipif(
-    "operator" not in {one.key for one in KEYS}, reason="this sidecar knows no operator yet"
-)
 @pytest.mark.parametrize("name", sorted(INJECTED))
 def test_the_sidecar_takes_what_is_rendered(name: str) -> None:
     told = load(None, variables_of(INJECTED[name]), {})

@@ -53,7 +53,7 @@ async def test_each_version_kept_is_served(tmp_path: Path, version: str) -> None
         await sidecar.until(lambda one: len(one.current) >= 2)
         assert len(operator.heard) == 1
         (one,) = operator.tallies.of_set(("pricing", "drivers")).sidecars
-        assert (one.mode, one.draining) == ("shadow", True)
+        assert (one.mode, one.draining) == ("observe", True)
         for answer in sidecar.raw:
             assert is_known_to_the_last_field(version, "WatchPolicyResponse", answer)
         for policy in sidecar.policies:
