@@ -29,7 +29,11 @@ UNJUDGED = re.compile(r"spec\.(version|featureSet\.version)")
 ANSWERED = settings(
     max_examples=30,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.nested_given,  # pools of texts are drawn when first needed
+    ],
 )
 
 
