@@ -38,7 +38,7 @@ def _said(ca: Ca, message: str) -> list[dict[str, Any]]:
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "it did not happen within 30 s"
         time.sleep(0.2)
