@@ -135,7 +135,8 @@ def test_a_reader_that_opens_the_folder_once_never_has_the_key_of_another_chain(
     over.set()
     reader.join()
     assert (torn, len(read) > 1) == ([], True)
-    assert len([path for path in written.folder.iterdir() if path.is_dir()]) == 2
+    # The folder before is removed only after the new one is what readers find.
+    wait_for(lambda: len([path for path in written.folder.iterdir() if path.is_dir()]) == 2)
 
 
 def _read(folder: int, name: str) -> bytes:
