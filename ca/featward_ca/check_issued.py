@@ -31,6 +31,7 @@ from featward_ca.rotation.known import ROOT
 from featward_ca.store import audit, authority_rows, svids
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.authority_rows import AuthorityRow
+from featward_ca.store.read_only import damage
 from featward_ca.store.store import Connection
 from featward_ca.store.svids import SvidRow
 
@@ -65,11 +66,15 @@ def check(connection: Connection, others: Iterable[Path] = (), now: float | None
     StoreError for a file that can't be read.
     """
     moment = time.time() if now is None else now
+    found = [
+        Finding("damaged", "the store", f"{one}; stop the CA and restore a backup")
+        for one in damage(connection)
+    ]
     entries = audit.entries(connection)
     record = _Record.of(entries)
     authorities = {row.id: row for row in authority_rows.every(connection)}
     stored = svids.every(connection)
-    found = list(_audit(entries, moment))
+    found += _audit(entries, moment)
     for authority in authorities.values():
         found += _authority(authority, authorities, record)
     for row in stored:
@@ -96,20 +101,23 @@ class _Record:
         return cls(by_serial)
 
     def look(self, certificate: x509.Certificate, subject: str) -> Iterator[Finding]:
-        """A certificate has an intent and an outcome, both over its very bytes."""
+        """A certificate has an intent and an outcome, both over its very bytes; or it was imported,
+        and the row of that is over them.
+        """
         rows = self.by_serial.get(serial_text(certificate.serial_number), ())
         tbs = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         if any(row.tbs_sha256 != tbs for row in rows):
             yield Finding("other-bytes", subject, "the audit table holds the digest of other bytes")
-        if not {Outcome.INTENT, Outcome.SIGNED} <= {row.outcome for row in rows}:
+        said = {row.outcome for row in rows}
+        if Outcome.IMPORTED not in said and not {Outcome.INTENT, Outcome.SIGNED} <= said:
             yield Finding("not-on-record", subject, "its intent or its outcome was never written")
 
 
 def _audit(entries: Iterable[Entry], now: float) -> Iterator[Finding]:
-    """Each signature has one intent and one outcome."""
+    """Each signature of this CA has one intent and one outcome."""
     by_signature: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.serial and entry.tbs_sha256:
+        if entry.serial and entry.tbs_sha256 and entry.outcome is not Outcome.IMPORTED:
             by_signature[entry.request, entry.serial].append(entry)
     for (_, serial), rows in by_signature.items():
         outcomes = [row.outcome for row in rows if row.outcome is not Outcome.INTENT]

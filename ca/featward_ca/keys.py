@@ -126,7 +126,7 @@ def _opened(kept: bytes, kek: bytes) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyEncryptionError(
             "the key-encryption key does not open the keys in the store; give the one with which the"
-            " CA was first started or, if it is lost: featward ca recover kek"
+            " CA was first started or, if it is lost: featward ca recover kek --lost"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise KeyEncryptionError(
@@ -156,7 +156,14 @@ def key_encryption_key(
             f"the key-encryption key {file} is inside of the data directory {data}, where a copy of"
             " the directory would hold it too; keep it elsewhere"
         )
-    if not file.exists() and first_start:
+    return key_in(file, make=first_start)
+
+
+def key_in(file: Path, *, make: bool) -> tuple[bytes, bool]:
+    """The key-encryption key in a file, and whether it was made just now, which `make` allows where
+    there is none. Raises KeyEncryptionError.
+    """
+    if make and not file.exists():
         return _create(file), True
     return _read(file), False
 
@@ -177,9 +184,14 @@ def new_kek() -> bytes:
 
 
 def _create(file: Path) -> bytes:
+    if not file.parent.is_dir():
+        # Made here, a mistyped path would hold the one copy of the key, where nobody looks for it.
+        raise KeyEncryptionError(
+            f"there is no folder {file.parent} for the key-encryption key {file.name}; correct the"
+            f" path, or make the folder first: mkdir -m 700 {file.parent}"
+        )
     kek = new_kek()
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as target:
             target.write(kek + b"\n")

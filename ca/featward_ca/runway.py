@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 
 from featward_ca.core import Core
-from featward_ca.store import bans, clients, svids
+from featward_ca.store import bans, clients, living
 from featward_ca.store.store import Connection
 
 # Two scrapes of Prometheus at its usual pace never read the same count.
@@ -50,7 +50,7 @@ class Runway:
         def query(connection: Connection) -> Outlook:
             counts = clients.counts(connection, replica, sequence, now)
             # Where nobody is connected, the end of the first of all that live has to do.
-            first_end = None if counts.first_end else svids.live(connection, now).first_end
+            first_end = None if counts.first_end else living.live(connection, now).first_end
             return Outlook(
                 runway=counts.runway(now, first_end),
                 clients=counts.clients,

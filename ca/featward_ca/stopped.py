@@ -23,11 +23,14 @@ from featward_ca.store.store import Store
 
 @dataclass(frozen=True)
 class Stopped:
-    """A store whose CA is stopped, and what it belongs to."""
+    """A store whose CA is stopped, and what it belongs to. `interrupted`: how many signatures and
+    changes it had begun and not ended, which are closed now.
+    """
 
     store: Store
     trust_domain: str
     clock: Clock
+    interrupted: int = 0
 
     async def note(self, kind: str, detail: str) -> None:
         """One row of the audit table."""
@@ -65,9 +68,9 @@ async def stopped(data: Path, address: str | None, clock: Clock) -> AsyncIterato
                 raise StoreError("the store belongs to no environment yet; start the CA")
             await _check_alone(store, clock)
             replicas = Replicas(store, clock, lambda: 0)
-            await replicas.join()
+            interrupted = await replicas.enter()
             try:
-                yield Stopped(store, found.trust_domain, clock)
+                yield Stopped(store, found.trust_domain, clock, interrupted)
             finally:
                 await replicas.leave()
         finally:

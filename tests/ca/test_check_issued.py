@@ -181,6 +181,32 @@ async def test_it_changes_nothing_and_runs_beside_the_ca(
     assert look(file, clock).certificates == first.certificates + 1
 
 
+def without_an_index(file: Path) -> None:
+    """As after a write that was lost: the rows of the table are there, those of its index are not."""
+    with sqlite3.connect(file) as connection:
+        index = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_svid_1'"
+        (page,) = connection.execute(index).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    content = bytearray(file.read_bytes())
+    # The number of cells of its page.
+    content[(page - 1) * size + 3 : (page - 1) * size + 5] = b"\0\0"
+    file.write_bytes(content)
+
+
+async def test_damage_of_the_file_is_found_where_every_row_can_still_be_read(
+    core: Core, file: Path, clock: FakeClock
+) -> None:
+    await issue(core, PRICING)
+    await core.close()
+    assert look(file, clock).findings == []
+    without_an_index(file)
+    checked = look(file, clock)
+    assert codes(checked) == {"damaged"}
+    assert "row 1 missing from index sqlite_autoindex_svid_1" in str(checked.findings)
+    assert "\n" not in checked.findings[0].text
+
+
 def test_a_store_that_is_not_there_or_no_store_says_so(tmp_path: Path) -> None:
     file = tmp_path / "ca.sqlite3"
     with pytest.raises(StoreError, match="there is no store"), read_only(file):

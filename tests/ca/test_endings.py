@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ca_kit import KEK, TRUST_DOMAIN, FakeClock, a_directory, issue
 from featward.authority.v1 import authority_pb2
-from featward_ca import ceremony
+from featward_ca import ceremony, ceremony_steps
 from featward_ca.attest.join_token import LONGEST_LIFETIME
 from featward_ca.clock import readable
 from featward_ca.core import Core
@@ -63,7 +63,7 @@ async def offline(store_url: str, tmp_path: Path) -> AsyncIterator[Served]:
     clock = FakeClock(time.time())
     situation = Situation.of(a_directory(), unsafe_short_lives=False)
     core = await Core.open(open_store(store_url), EncryptedKeyStore(KEK), situation, clock)
-    made = ceremony.RootStep(
+    made = ceremony_steps.RootStep(
         kind="root",
         trust_domain=TRUST_DOMAIN,
         lifetime="3650d",
@@ -73,7 +73,7 @@ async def offline(store_url: str, tmp_path: Path) -> AsyncIterator[Served]:
     )
     ceremony.make_root(made, tmp_path)
     root = ceremony.certificate_of(tmp_path / "root.pem")
-    await take_in(core, [], root.public_bytes(Encoding.DER))
+    await take_in(core, [], root.public_bytes(Encoding.DER), ORDER.by)
     await orders.rotate(core, ROOT, ORDER)
     async with serving(core, clock, tmp_path) as running:
         yield running

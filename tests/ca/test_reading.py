@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca_kit import a_request, issue
 from featward_ca import reading
-from featward_ca.ceremony import CeremonyError, certificate_of
+from featward_ca.ceremony import certificate_of
+from featward_ca.ceremony_steps import CeremonyError
 from featward_ca.core import Core
 from featward_ca.errors import MalformedRequestError
 from featward_ca.requests import public_key_of

@@ -141,6 +141,9 @@ def test_a_second_ca_on_one_data_directory_is_refused(tmp_path: Path) -> None:
 
 def test_the_key_encryption_key_is_made_at_the_first_start_alone(tmp_path: Path) -> None:
     file, data = tmp_path / "keys" / "kek", tmp_path / "data"
+    with pytest.raises(KeyEncryptionError, match=r"no folder .*/keys for .*mkdir"):
+        key_encryption_key(file, data, first_start=True)
+    file.parent.mkdir()
     made, fresh = key_encryption_key(file, data, first_start=True)
     assert fresh
     assert file.stat().st_mode & 0o777 == 0o600

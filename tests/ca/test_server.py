@@ -493,7 +493,7 @@ def test_a_ca_is_recovered_by_commands_and_its_workloads_enrol_again(
     assert "--force" in _run("recover", "root", *data, *kek, status=1).stderr
     assert settings.kek_file is not None
     settings.kek_file.unlink()
-    lost = _run("recover", "kek", "--new-kek-file", str(settings.kek_file), *data)
+    lost = _run("recover", "kek", "--lost", "--new-kek-file", str(settings.kek_file), *data)
     assert "a new root was made" in lost.stdout
     with serving(settings):
         assert len(_roots(settings)) == 2

@@ -18,7 +18,7 @@ from featward_ca.service.limits import Allowance
 from featward_ca.service.rpcs import Limit, Rate
 from featward_ca.service.streams import Stream
 from featward_ca.settings import DAY, HOUR
-from featward_ca.store import clients
+from featward_ca.store import clients, living
 from featward_ca.store.clients import ClientRow
 from featward_ca.trust import Trust, TrustBroadcast
 from service_kit import NAME, UNIX_HEADERS, Served, headers_of, refused
@@ -276,7 +276,7 @@ async def test_the_svid_in_use_is_the_one_said_and_else_the_newest(
     await stream.write(Say(csrs=[a_request()], serial_in_use=old))
     new = headers_of((await stream.read()).svids[0])[1][1]
     assert (await stored(served, svid.lineage)).serial == old
-    clock.advance(clients.ANSWERED_SECONDS)
+    clock.advance(living.ANSWERED_SECONDS)
     # It was answered long enough ago, and can only have stopped saying.
     assert (await stored(served, svid.lineage)).serial == new
     await stream.write(Say(serial_in_use=new))

@@ -175,6 +175,13 @@ def test_what_the_pages_name_in_passing_is_run_too() -> None:
     assert not said - run
 
 
+def _with_expired_root(folder: Path) -> None:
+    store = sqlite3.connect(folder / "ca" / "ca.sqlite3")
+    with store:
+        store.execute("UPDATE authority SET not_after = 1700000000 WHERE owner = 'root'")
+    store.close()
+
+
 def _without_root_key(folder: Path) -> None:
     store = sqlite3.connect(folder / "ca" / "ca.sqlite3")
     with store:
@@ -187,7 +194,11 @@ def _without_store(folder: Path) -> None:
 
 
 # What has happened to whom a line of recover.md helps.
-LOST = {"root": _without_root_key, "store": _without_store}
+LOST = {
+    "root --data": _with_expired_root,
+    "root --force": _without_root_key,
+    "store --environment": _without_store,
+}
 
 
 @pytest.mark.timeout(SECONDS)
@@ -199,7 +210,7 @@ def test_each_command_of_recovery_gets_the_ca_going_again(
     commands = [
         found for line in table for found in re.findall(r"`(featward ca recover [^`]+)`", line)
     ]
-    assert len(commands) == 7
+    assert len(commands) == 8
     kept = ("ca", "ca.kek", "manifests")
     (folder / "kept").mkdir()
     for name in kept:
@@ -210,7 +221,7 @@ def test_each_command_of_recovery_gets_the_ca_going_again(
         shutil.copytree(folder / "kept", folder, dirs_exist_ok=True)
         for old in folder.glob("new.kek"):
             old.unlink()
-        LOST.get(command.split()[3], lambda _: None)(folder)
+        LOST.get(" ".join(command.split()[3:5]), lambda _: None)(folder)
         kek = "new.kek" if "new.kek" in command else "ca.kek"
         serve = (
             f"featward ca serve --environment prod --manifests manifests --data ca --kek-file {kek}"

@@ -36,7 +36,7 @@ from featward_ca.service.paging import LARGEST_PAGE
 from featward_ca.service.peers import PeerKind
 from featward_ca.service.rpcs import RPCS
 from featward_ca.settings import HOUR
-from featward_ca.store import svids, tables
+from featward_ca.store import living, tables
 from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.clients import ClientRow
 from featward_engine import IssuingError, judge, prepare_leaves
@@ -101,7 +101,7 @@ async def test_one_of_fifty_concurrent_uses_of_a_token_wins(
     async with serving(core, clock, folders[0]) as a, serving(other, clock, folders[1]) as b:
         codes = await asyncio.gather(*(use(served) for served in (a, b) * 25))
     assert Counter(codes) == {grpc.StatusCode.OK: 1, grpc.StatusCode.UNAUTHENTICATED: 49}
-    assert (await core.store.read(lambda c: svids.live(c, clock.now()))).svids == 1
+    assert (await core.store.read(lambda c: living.live(c, clock.now()))).svids == 1
 
 
 def _crowd(served: Served) -> Callable[[Connection], None]:

@@ -95,7 +95,9 @@ def test_a_lost_root_is_replaced_by_command(tmp_path: Path, manifests: Path) -> 
     refused = _run(*serve)
     assert refused.returncode == 1
     assert "featward ca recover" in " ".join(refused.stderr.split())
-    recovered = _run("recover", "root", *data, *kek, "--tokens", str(tmp_path / "tokens"))
+    recovered = _run(
+        "recover", "root", "--force", *data, *kek, "--tokens", str(tmp_path / "tokens")
+    )
     assert "a new root was made" in recovered.stdout, recovered.stderr
     (fresh,) = (tmp_path / "tokens").iterdir()
     with _serving(*serve) as address:

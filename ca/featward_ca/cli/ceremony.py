@@ -12,7 +12,7 @@ from featward_ca.cli.connection import TIMEOUT, admin
 
 if TYPE_CHECKING:
     from featward.authority.v1 import authority_pb2
-    from featward_ca.ceremony import ImportStep, RequestStep
+    from featward_ca.ceremony_steps import ImportStep, RequestStep
 
 app = typer.Typer(no_args_is_help=True, help="Keep the root's key on a machine without a network.")
 
@@ -29,21 +29,22 @@ def run(
 ) -> None:
     """Do the one step of the ceremony that a YAML file describes; its paths are relative to it."""
     from featward_ca import ceremony
+    from featward_ca import ceremony_steps as steps
     from featward_ca.errors import CaError
 
     folder = file.absolute().parent
     made: list[Path] = []
     taken: Sequence[authority_pb2.Authority] = ()
     try:
-        step = ceremony.read(file)
+        step = steps.read(file)
         match step:
-            case ceremony.RootStep():
+            case steps.RootStep():
                 made = ceremony.make_root(step, folder)
-            case ceremony.RequestStep():
+            case steps.RequestStep():
                 made = _request(step, folder)
-            case ceremony.SignStep():
+            case steps.SignStep():
                 made = ceremony.sign(step, folder)
-            case ceremony.ImportStep():
+            case steps.ImportStep():
                 taken = _import(step, folder)
     except CaError as error:
         fail(str(error))

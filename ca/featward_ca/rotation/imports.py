@@ -5,19 +5,24 @@ that waits (or, for a root, its own signature has to hold), and the root has to 
 announced.
 """
 
+from hashlib import sha256
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from featward_ca import linter, reading
 from featward_ca.builder import name
+from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, LintError, MalformedRequestError
 from featward_ca.profile import Order, Purpose, SubjectName
+from featward_ca.recorded import serial_text
 from featward_ca.requests import authority_id, check_key, spki_sha256
-from featward_ca.rotation.carry_out import announce
+from featward_ca.rotation.carry_out import By, announce
 from featward_ca.rotation.known import ROOT
 from featward_ca.rotation.states import State
-from featward_ca.store import authority_rows
+from featward_ca.store import audit, authority_rows
+from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.authority_rows import AuthorityRow
 from featward_ca.store.store import Connection
 
@@ -35,7 +40,7 @@ async def pending(core: Core) -> list[tuple[AuthorityRow, bytes]]:
     ]
 
 
-async def take_in(core: Core, certificates: list[bytes], root: bytes) -> list[AuthorityRow]:
+async def take_in(core: Core, certificates: list[bytes], root: bytes, by: By) -> list[AuthorityRow]:
     """Announce a root whose key is elsewhere, and the authorities that one has signed. Raises
     MalformedRequestError, with nothing changed by the one that is refused.
     """
@@ -45,18 +50,19 @@ async def take_in(core: Core, certificates: list[bytes], root: bytes) -> list[Au
         found = _checked(
             certificate, None, Purpose.ROOT, SubjectName(ROOT, core.terms.trust_domain)
         )
-        now = core.clock.now()
-        await core.store.exclusive(lambda c: _add_root(c, certificate, root, found, now))
+        _check_end(certificate, core.clock.now())
+        entry = _entry(core, certificate, authority_id(found), None, by)
+        await core.store.exclusive(lambda c: _add_root(c, certificate, root, found, entry))
         await core.authorities.load()
         taken.append(authority_id(found))
     for one in certificates:
-        taken.append(await _take_in(core, one))
+        taken.append(await _take_in(core, one, by))
     await core.settle()
     rows = await core.store.read(lambda c: [authority_rows.find(c, one) for one in taken])
     return [row for row in rows if row is not None]
 
 
-async def _take_in(core: Core, raw: bytes) -> str:
+async def _take_in(core: Core, raw: bytes, by: By) -> str:
     certificate = _read(raw)
     named = authority_id(check_key(certificate.public_key()))
     row = await core.store.read(lambda c: authority_rows.find(c, named))
@@ -67,12 +73,45 @@ async def _take_in(core: Core, raw: bytes) -> str:
     issuer = _issuer(core, certificate)
     signer = x509.load_der_x509_certificate(issuer.der)
     _checked(certificate, signer, Purpose.AUTHORITY, SubjectName(row.owner, row.id))
-    if certificate.not_valid_after_utc.timestamp() <= core.clock.now():
-        raise MalformedRequestError(f"the certificate of {named} has ended already")
-    validity = _validity(certificate)
-    now = core.clock.now()
-    await core.store.exclusive(lambda c: announce(c, named, raw, issuer.id, now, validity))
+    _check_end(certificate, core.clock.now())
+    entry = _entry(core, certificate, named, issuer.id, by)
+
+    def work(connection: Connection) -> None:
+        announce(connection, named, raw, issuer.id, entry.time, _validity(certificate))
+        audit.append(connection, entry)
+
+    await core.store.exclusive(work)
     return named
+
+
+def _check_end(certificate: x509.Certificate, now: float) -> None:
+    end = certificate.not_valid_after_utc.timestamp()
+    if end <= now:
+        raise MalformedRequestError(
+            f"the certificate of {certificate.subject.rfc4514_string()} ended {readable(end)}, and it"
+            f" is {readable(now)}; make another, or set the clock that is wrong"
+        )
+
+
+def _entry(
+    core: Core, certificate: x509.Certificate, named: str, issuer: str | None, by: By
+) -> Entry:
+    """The row that is for this certificate what intent and outcome are for our own. `issuer` is
+    None for a root, which signs itself.
+    """
+    return Entry(
+        time=core.clock.now(),
+        replica=core.store.replica,
+        request=by.request,
+        kind="import-authority",
+        caller=by.who,
+        outcome=Outcome.IMPORTED,
+        profile=Purpose.AUTHORITY if issuer else Purpose.ROOT,
+        subject=f"authority {named}",
+        serial=serial_text(certificate.serial_number),
+        authority=issuer or named,
+        tbs_sha256=sha256(certificate.tbs_certificate_bytes).hexdigest(),
+    )
 
 
 def _add_root(
@@ -80,7 +119,7 @@ def _add_root(
     certificate: x509.Certificate,
     raw: bytes,
     key: ec.EllipticCurvePublicKey,
-    now: float,
+    entry: Entry,
 ) -> None:
     """A root without its key: announced, and used by nobody until it is activated."""
     if any(
@@ -106,7 +145,8 @@ def _add_root(
         not_after=validity["not_after"],
     )
     authority_rows.add(connection, row)
-    announce(connection, row.id, raw, None, now, validity)
+    announce(connection, row.id, raw, None, entry.time, validity)
+    audit.append(connection, entry)
 
 
 def _validity(certificate: x509.Certificate) -> dict[str, int]:

@@ -20,6 +20,8 @@ class Outcome(StrEnum):
     # Before and after a signature.
     INTENT = "intent"
     SIGNED = "signed"
+    # Of a certificate that another machine has signed, in the place of both.
+    IMPORTED = "imported"
     # Before and after a change that somebody asked for.
     ASKED = "asked"
     DONE = "done"

@@ -1,7 +1,7 @@
 """Statements over clients: what each has told of itself, and who lives.
 
-A client is a lineage. It *lives* while one of its SVIDs has not expired, whether it is connected or
-not, because it may be using that SVID right now.
+A client is a lineage. It *lives* while one of its SVIDs does (see `living`), whether it is connected
+or not, because it may be using that SVID right now.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Float,
-    Subquery,
     Text,
     bindparam,
     case,
@@ -24,12 +23,10 @@ from sqlalchemy import (
     update,
 )
 
-from featward_ca.store import tables
+from featward_ca.store import living, tables
 from featward_ca.store.prepared import Prepared
 from featward_ca.store.svids import OWN_METHOD, Held
 
-# A client that has been answered with a new SVID uses it within this time, even if it says nothing.
-ANSWERED_SECONDS = 60
 # SQLite and PostgreSQL both take many more parameters in one statement.
 _CHUNK = 500
 
@@ -48,8 +45,8 @@ class Told:
 
 @dataclass(frozen=True)
 class ClientRow:
-    """A living client. `serial` is the SVID that it uses: the one that it said, else its newest;
-    `authority` signed that one, and `not_after` is its end.
+    """A living client. `serial` is the SVID that it uses, as `living.used` has it; `authority` signed
+    that one, and `not_after` is its end.
     """
 
     lineage: str
@@ -131,8 +128,9 @@ def live(
     after: str = "",
     limit: int | None = None,
 ) -> list[ClientRow]:
-    """Who lives, by lineage: those behind a sequence, those using an SVID of an authority, those
-    after a lineage; all of them without such wishes. `replica` is ours.
+    """Who lives, by lineage: those behind a sequence, those using an SVID of an authority (of one
+    that was revoked or is banned too: they have to attest anew), those after a lineage; all of them
+    without such wishes. `replica` is ours.
     """
     query = _live(replica, now, behind, authority).where(tables.lineage.c.id > after)
     rows = connection.execute(query.order_by(tables.lineage.c.id).limit(limit))
@@ -172,7 +170,7 @@ def counts(connection: Connection, replica: str, sequence: int, now: float) -> C
             func.max(tables.svid.c.not_after).label("last"),
         )
         .join(tables.svid, tables.svid.c.lineage == tables.lineage.c.id)
-        .where(_signed(now))
+        .where(living.living(now) & (tables.lineage.c.method != OWN_METHOD))
         .group_by(tables.lineage.c.id)
         .subquery()
     )
@@ -187,12 +185,6 @@ def counts(connection: Connection, replica: str, sequence: int, now: float) -> C
     return Counts(*row)
 
 
-def _signed(now: float) -> Any:
-    table = tables.svid
-    whole = (table.c.not_after > now) & table.c.certificate.is_not(None)
-    return whole & (tables.lineage.c.method != OWN_METHOD)
-
-
 def _connected(replica: str) -> Any:
     """Whether a client holds a stream of this replica, or of another one that is alive: who held one
     of a replica that was killed has none.
@@ -203,63 +195,27 @@ def _connected(replica: str) -> Any:
 
 
 def _live(replica: str, now: float, behind: int, authority: str) -> Any:
-    used = _used(now)
+    used = living.used(now, even_of=authority)
     columns = tables.lineage.c
-    query = (
-        select(
-            columns.id.label("lineage"),
-            columns.spiffe_id,
-            columns.workload,
-            columns.method,
-            _connected(replica).label("connected"),
-            columns.acknowledged_sequence,
-            used.c.serial,
-            used.c.authority,
-            used.c.not_after,
-            columns.seen_at,
-            columns.version,
-            columns.clock_offset_ms,
-        )
-        .join(used, used.c.lineage == columns.id)
-        .where(used.c.place == 1)
-    )
+    query = select(
+        columns.id.label("lineage"),
+        columns.spiffe_id,
+        columns.workload,
+        columns.method,
+        _connected(replica).label("connected"),
+        columns.acknowledged_sequence,
+        used.c.serial,
+        used.c.authority,
+        used.c.not_after,
+        columns.seen_at,
+        columns.version,
+        columns.clock_offset_ms,
+    ).join(used, used.c.lineage == columns.id)
     if behind:
         query = query.where(columns.acknowledged_sequence < behind)
     if authority:
         query = query.where(used.c.authority == authority)
     return query
-
-
-def _used(now: float) -> Subquery:
-    """Every living SVID with its place in its lineage; the one in use has place 1.
-
-    It is the one that the client said, unless a later one was answered long enough ago: then the
-    client can only have stopped saying.
-    """
-    svid = tables.svid.c
-    answered = case((svid.issued_at <= now - ANSWERED_SECONDS, svid.issued_at))
-    newest_answered = func.max(answered).over(partition_by=svid.lineage)
-    said = (svid.serial == tables.lineage.c.serial_in_use) & or_(
-        newest_answered.is_(None), svid.issued_at >= newest_answered
-    )
-    living = (
-        select(
-            svid.lineage,
-            svid.serial,
-            svid.authority,
-            svid.not_after,
-            svid.issued_at,
-            case((said, 1), else_=0).label("said"),
-        )
-        .join(tables.lineage, tables.lineage.c.id == svid.lineage)
-        .where(_signed(now))
-        .subquery()
-    )
-    place = func.row_number().over(
-        partition_by=living.c.lineage,
-        order_by=(living.c.said.desc(), living.c.issued_at.desc(), living.c.serial),
-    )
-    return select(living, place.label("place")).subquery()
 
 
 def _tell() -> Any:

@@ -29,11 +29,8 @@ def copy(source: Path, target: Path) -> Copy:
     """Write the store's state of this moment to a new file, 0600, whole or not at all. Raises
     StoreError.
     """
-    if target.exists():
-        raise StoreError(f"there is a file {target} already; a backup overwrites nothing")
-    partial = target.with_name(f".{target.name}.partial")
+    partial = _begun(target)
     try:
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         sequence = _copy(source, partial)
         _sync(partial)
         partial.rename(target)
@@ -43,8 +40,26 @@ def copy(source: Path, target: Path) -> Copy:
     except OSError as error:
         raise StoreError(f"the backup {target} can't be written: {error.strerror}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        # Whatever is left of it is no reason to hide what is wrong with the backup.
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return Copy(target.stat().st_size, sequence, _digest(target))
+
+
+def _begun(target: Path) -> Path:
+    """An empty file beside the target, which nobody else writes. Raises StoreError."""
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        if target.exists():
+            raise StoreError(f"there is a file {target} already; a backup overwrites nothing")
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        raise StoreError(
+            f"another backup to {target} is under way, or was killed; if none is, delete {partial}"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"the backup {target} can't be written: {error.strerror}") from error
+    return partial
 
 
 def check(file: Path) -> None:

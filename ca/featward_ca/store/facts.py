@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Iterable
 from hashlib import sha256
-from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from featward_ca.rotation.known import (
     ROOT,
@@ -17,15 +15,10 @@ from featward_ca.rotation.known import (
 )
 from featward_ca.rotation.states import State
 from featward_ca.settings import Lifetimes
-from featward_ca.store import rotation_rows, tables
+from featward_ca.store import living, rotation_rows, tables
 from featward_ca.store.authority_rows import AuthorityRow, of_owner, of_state
-from featward_ca.store.svids import OWN_METHOD, RENEWING_METHODS
+from featward_ca.store.svids import RENEWING_METHODS
 
-# Whoever was answered with a new SVID and does not say what it uses is taken to use it after this
-# time: a connection that breaks during the answer is noticed and tried again sooner.
-ANSWERED_SECONDS = 60.0
-# An intent may still become an SVID for as long; one that is older was cut off.
-UNDER_WAY_SECONDS = 10.0
 # All that is not over.
 PRESENT = frozenset(State) - {State.REVOKED, State.RETIRED}
 
@@ -53,29 +46,21 @@ def known(
 def live_clients(
     connection: Connection, now: float, replicas: Collection[str]
 ) -> Iterable[LiveClient]:
-    """Every client with an unexpired SVID. The CA's own are no clients."""
-    svid, lineage = tables.svid, tables.lineage
-    made = svid.c.certificate.is_not(None) | (svid.c.issued_at > now - UNDER_WAY_SECONDS)
-    unexpired = (svid.c.not_after > now) & made
+    """Every client that lives, by the SVID that it uses."""
+    used, lineage = living.used(now, under_way=True), tables.lineage.c
     query = (
         select(
-            svid.c.lineage,
-            svid.c.serial,
-            svid.c.authority,
-            svid.c.issued_at,
-            svid.c.not_after,
-            lineage.c.spiffe_id,
-            lineage.c.serial_in_use,
-            lineage.c.acknowledged_sequence,
-            lineage.c.replica,
+            used.c.lineage,
+            used.c.authority,
+            used.c.not_after,
+            lineage.spiffe_id,
+            lineage.acknowledged_sequence,
+            lineage.replica,
         )
-        .join(lineage, lineage.c.id == svid.c.lineage)
-        .where(unexpired & (lineage.c.method != OWN_METHOD))
-        .order_by(svid.c.lineage, svid.c.issued_at, svid.c.not_after)
+        .join(used, used.c.lineage == lineage.id)
+        .order_by(used.c.lineage)
     )
-    found: list[Row[Any]] = [*connection.execute(query)]
-    for _, rows in groupby(found, lambda row: row.lineage):
-        row = _in_use([*rows], now)
+    for row in connection.execute(query):
         yield LiveClient(
             lineage=row.lineage,
             spiffe_id=row.spiffe_id,
@@ -110,17 +95,10 @@ def _returning(
         .join(lineage, lineage.c.id == svid.c.lineage)
         .where((newest.c.end <= opened_at) & (newest.c.end > now - lifetimes.reattest_grace))
         .where(lineage.c.method.in_(RENEWING_METHODS) & lineage.c.tainted_at.is_(None))
+        .where(living.accepted(now))
     )
     for row in connection.execute(query):
         yield LiveClient(row.lineage, row.spiffe_id, 0, row.authority, until)
-
-
-def _in_use(rows: list[Row[Any]], now: float) -> Row[Any]:
-    """Of one client's SVIDs, oldest first, the one that it uses."""
-    newest = rows[-1]
-    if newest.issued_at <= now - ANSWERED_SECONDS:
-        return newest
-    return next((row for row in rows if row.serial == row.serial_in_use), newest)
 
 
 def _authorities(connection: Connection) -> tuple[KnownAuthority, ...]:

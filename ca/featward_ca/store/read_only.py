@@ -14,6 +14,10 @@ from featward_ca.store import postgresql
 from featward_ca.store.address import parsed
 from featward_ca.store.faults import explain
 
+# Of a damaged file; whoever restores a backup needs no more.
+_FAULTS = 10
+_HEADING = "*** in database main ***"
+
 
 @contextlib.contextmanager
 def read_only(where: Path | str) -> Iterator[Connection]:
@@ -53,3 +57,13 @@ def _database(address: str) -> URL:
             " postgresql+psycopg://USER@HOST/DATABASE, or --data for a file"
         )
     return url
+
+
+def damage(connection: Connection) -> list[str]:
+    """What is wrong with the file itself, in SQLite's own words; a database has programs of its own
+    for that.
+    """
+    if connection.dialect.name != "sqlite":
+        return []
+    found = connection.exec_driver_sql(f"PRAGMA integrity_check({_FAULTS})").scalars()
+    return [" ".join(one.removeprefix(_HEADING).split()) for one in found if one != "ok"]

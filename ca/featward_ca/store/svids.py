@@ -88,18 +88,6 @@ class SvidRow:
         return Held(self.serial, self.spiffe_id, self.spki_sha256)
 
 
-@dataclass(frozen=True)
-class Live:
-    """How many SVIDs live, of how many identities and clients, and when the first identity runs
-    out.
-    """
-
-    svids: int
-    identities: int
-    clients: int
-    first_end: int | None
-
-
 _of = bindparam("of", type_=Text())
 # Made once: to build a statement costs more than to run it.
 _FIND = select(tables.svid).where(tables.svid.c.serial == _of)
@@ -210,40 +198,6 @@ def taint(connection: Connection, lineage_id: str, reason: str, now: float) -> N
     connection.execute(
         update(tables.lineage).where(fresh).values(tainted_at=now, taint_reason=reason)
     )
-
-
-def live(connection: Connection, now: float) -> Live:
-    """Count what is unexpired at this moment. The CA itself is an identity and no client."""
-    table = tables.svid
-    unexpired = (table.c.not_after > now) & table.c.certificate.is_not(None)
-    clients = (
-        select(func.count(table.c.lineage.distinct()))
-        .join(tables.lineage, tables.lineage.c.id == table.c.lineage)
-        .where(unexpired & (tables.lineage.c.method != OWN_METHOD))
-    )
-    ends = (
-        select(func.count().label("svids"), func.max(table.c.not_after).label("last"))
-        .where(unexpired)
-        .group_by(table.c.spiffe_id)
-        .subquery()
-    )
-    row = connection.execute(
-        select(func.sum(ends.c.svids), func.count(), func.min(ends.c.last)).select_from(ends)
-    ).one()
-    return Live(
-        svids=int(row[0] or 0),
-        identities=row[1],
-        clients=connection.execute(clients).scalar_one(),
-        first_end=row[2],
-    )
-
-
-def live_by_authority(connection: Connection, now: float) -> dict[str, int]:
-    """How many unexpired SVIDs each authority has signed."""
-    table = tables.svid
-    unexpired = (table.c.not_after > now) & table.c.certificate.is_not(None)
-    query = select(table.c.authority, func.count()).where(unexpired).group_by(table.c.authority)
-    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def by_join_token(connection: Connection, ended_after: float) -> list[LineageRow]:

@@ -1,6 +1,7 @@
 """Backups made under load, and what a restored store remembers and forgets."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -176,3 +177,35 @@ async def test_a_restore_that_is_refused_changes_nothing(
             await put_back(given, data, clock, kek=kek, replace=replace)
     assert embedded_file(data).read_bytes() == before
     assert set(os.listdir(data)) == {"ca.sqlite3", "lock"}
+
+
+async def test_a_place_that_can_not_be_written_is_said_and_nothing_else_is_touched(
+    core: Core, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for place, why in {
+        "file/one.backup": "Not a directory",
+        "none/one.backup": "No such file",
+        "x" * 300: "File name too long",
+    }.items():
+        with pytest.raises(StoreError, match=f"can't be written: {why}"):
+            await backup(core, tmp_path / place)
+    # Another one's, which is under way.
+    (tmp_path / ".one.backup.partial").write_text("half")
+    with pytest.raises(StoreError, match=r"under way, or was killed.*\.one\.backup\.partial"):
+        await backup(core, tmp_path / "one.backup")
+    assert (tmp_path / ".one.backup.partial").read_text() == "half"
+
+
+async def test_what_hinders_the_clearing_away_hides_nothing(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that turned read-only."""
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(Path, "rename", read_only)
+    with pytest.raises(StoreError, match="can't be written: Read-only file system"):
+        await backup(core, tmp_path / "one.backup")

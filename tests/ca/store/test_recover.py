@@ -10,15 +10,16 @@ from sqlalchemy import text
 
 from ca_kit import KEK, FakeClock, OpenCore, a_directory, issue
 from featward.identity.join_token import JoinToken
-from featward_ca import recover
+from featward_ca import recover, recover_store, recover_tokens
 from featward_ca.core import Core
 from featward_ca.errors import ConfigurationError, KeyEncryptionError, StoreError
 from featward_ca.keys import EncryptedKeyStore
+from featward_ca.rotation.imports import pending
 from featward_ca.rotation.known import ROOT
 from featward_ca.settings import DAY, HOUR, ROOT_LIFETIME, embedded_store
 from featward_ca.situation import Situation
 from featward_ca.stopped import Stopped, stopped
-from featward_ca.store.authority_rows import State
+from featward_ca.store.authority_rows import AuthorityRow, State, of_state
 
 NAME = "prod.payments/pricing-api"
 NEW = b"n" * 44
@@ -55,6 +56,21 @@ async def enrolled(core: Core) -> None:
     await issue(core, await core.tokens.attest(directory, token.evidence))
 
 
+def new() -> bytes:
+    """The key-encryption key that is made when it is needed."""
+    return NEW
+
+
+async def change(core: Core, statement: str) -> None:
+    """Write past the CA, which is stopped afterwards."""
+    await core.store.run(lambda c: c.execute(text(statement)).rowcount)
+    await core.close()
+
+
+# What the store of an environment under an offline root holds of it.
+OFFLINE = "UPDATE authority SET key = NULL WHERE owner = 'root'"
+
+
 def keys(kek: bytes = KEK) -> EncryptedKeyStore:
     return EncryptedKeyStore(kek)
 
@@ -72,7 +88,7 @@ async def test_an_expired_root_is_replaced_and_who_came_by_token_gets_another(
 
     async def work(at: Stopped) -> list[str]:
         said = await recover.new_root(at, keys(), force=False)
-        return said + await recover.write_tokens(at, tmp_path / "tokens")
+        return said + await recover_tokens.write_tokens(at, tmp_path / "tokens")
 
     said = await run(work)
     assert "1 join tokens" in said[-1]
@@ -106,7 +122,7 @@ async def test_who_left_before_the_grace_of_the_last_lives_gets_no_new_token(
     await enrolled(core)
     await core.close()
     clock.advance(life)
-    said = await run(lambda at: recover.write_tokens(at, tmp_path / "tokens"))
+    said = await run(lambda at: recover_tokens.write_tokens(at, tmp_path / "tokens"))
     assert said[0].startswith(f"{tokens} join tokens")
 
 
@@ -132,7 +148,7 @@ async def test_a_lost_key_encryption_key_costs_the_root_and_nothing_that_lives(
     await core.close()
     with pytest.raises(KeyEncryptionError, match="featward ca recover kek"):
         await open_core(kek=NEW)
-    await run(lambda at: recover.lost_kek(at, NEW))
+    await run(lambda at: recover.lost_kek(at, {}, new, force=False))
     again = await open_core(kek=NEW)
     assert set(again.trust.current.scopes) > scopes
     assert len(again.trust.current.roots) == 2
@@ -146,8 +162,8 @@ async def test_a_key_encryption_key_is_changed_with_everything_else_as_it_was(
     before = {row.id for row in core.authorities.rows}
     await core.close()
     with pytest.raises(KeyEncryptionError):
-        await run(lambda at: recover.change_kek(at, b"w" * 44, NEW))
-    await run(lambda at: recover.change_kek(at, KEK, NEW))
+        await run(lambda at: recover.change_kek(at, b"w" * 44, new))
+    await run(lambda at: recover.change_kek(at, KEK, new))
     with pytest.raises(KeyEncryptionError):
         await open_core()
     again = await open_core(kek=NEW)
@@ -210,9 +226,142 @@ async def test_a_lost_store_begins_anew_with_tokens_for_who_needs_them(
             pass
     await asyncio.to_thread((data / "ca.sqlite3").write_bytes, b"noise" * 1000)
     situation = Situation.of(a_directory(), unsafe_short_lives=False)
-    said = await recover.new_store(data, None, KEK, situation, clock, tmp_path / "tokens")
+    said: list[str] = []
+    await recover_store.new_store(
+        data, None, lambda: KEK, situation, clock, tmp_path / "tokens", said, replace=False
+    )
     assert "what was there is now" in said[0]
     assert sorted(os.listdir(tmp_path / "tokens")) == [
         "prod.payments.pricing-api.token",
         "prod.risk.scoring.token",
     ]
+
+
+async def test_a_sound_store_is_moved_aside_by_replace_alone(data: Path, clock: FakeClock) -> None:
+    situation = Situation.of(a_directory(), unsafe_short_lives=False)
+
+    async def begin(*, replace: bool) -> list[str]:
+        said: list[str] = []
+        await recover_store.new_store(
+            data, None, lambda: KEK, situation, clock, None, said, replace=replace
+        )
+        return said
+
+    await begin(replace=False)
+    before = (data / "ca.sqlite3").read_bytes()
+    with pytest.raises(ConfigurationError, match=r"is sound.*--replace"):
+        await begin(replace=False)
+    assert (data / "ca.sqlite3").read_bytes() == before
+    assert "what was there is now" in (await begin(replace=True))[0]
+
+
+async def test_a_key_that_is_not_the_stores_makes_no_new_root_without_force(
+    open_core: OpenCore, run: Recover
+) -> None:
+    core = await open_core()
+    before = {row.id for row in core.authorities.rows}
+    await core.close()
+    with pytest.raises(ConfigurationError, match=r"does not open its key.*right one.*--force"):
+        await run(lambda at: recover.new_root(at, keys(NEW), force=False))
+    # It does not send anybody there either.
+    with pytest.raises(ConfigurationError, match="does not open its key") as refused:
+        await run(lambda at: recover.new_authority(at, keys(NEW), "prod.risk"))
+    assert "recover root" not in str(refused.value)
+    again = await open_core()
+    assert {row.id for row in again.authorities.rows} == before
+
+
+async def test_a_damaged_key_of_the_root_is_told_from_a_wrong_key_encryption_key(
+    open_core: OpenCore, run: Recover
+) -> None:
+    core = await open_core()
+    old = core.authorities.root.row.id
+    await change(core, "UPDATE authority SET key = spki_sha256 WHERE owner = 'root'")
+    with pytest.raises(ConfigurationError, match=r"its key is damaged.*--force"):
+        await run(lambda at: recover.new_root(at, keys(), force=False))
+    with pytest.raises(ConfigurationError, match=r"damaged.*featward ca recover root --force"):
+        await run(lambda at: recover.new_authority(at, keys(), "prod.risk"))
+    await run(lambda at: recover.new_root(at, keys(), force=True))
+    assert (await at_root(run)).id != old
+
+
+async def test_an_offline_root_is_replaced_by_force_alone(
+    open_core: OpenCore, run: Recover
+) -> None:
+    core = await open_core()
+    old = core.authorities.root.row.id
+    await change(core, OFFLINE)
+    with pytest.raises(ConfigurationError, match=r"on another machine.*--force"):
+        await run(lambda at: recover.new_root(at, keys(), force=False))
+    with pytest.raises(ConfigurationError, match=r"on another machine.*--force"):
+        await run(lambda at: recover.lost_kek(at, {}, new, force=False))
+    assert (await at_root(run)).id == old
+    await run(lambda at: recover.lost_kek(at, {}, new, force=True))
+    assert (await at_root(run)).id != old
+
+
+async def at_root(run: Recover) -> AuthorityRow:
+    """The one in use."""
+    found: list[AuthorityRow] = []
+
+    async def look(at: Stopped) -> list[str]:
+        found.extend(await at.store.read(lambda c: of_state(c, State.ACTIVE)))
+        return []
+
+    await run(look)
+    (root,) = [row for row in found if row.owner == ROOT]
+    return root
+
+
+async def test_an_authority_under_an_offline_root_waits_for_its_signature(
+    open_core: OpenCore, run: Recover
+) -> None:
+    core = await open_core()
+    await change(core, OFFLINE)
+    with pytest.raises(ConfigurationError, match="the CA does not start"):
+        await run(lambda at: recover.serving(at, keys()))
+    said = await run(lambda at: recover.new_authority(at, keys(), "prod.risk"))
+    assert "waits for the offline root's signature: featward ca ceremony" in said[0]
+    again = await open_core()
+    assert [row.owner for row, _ in await pending(again)] == ["prod.risk"]
+    await issue(again, NAME)
+
+
+async def test_a_key_encryption_key_that_opens_the_store_is_not_lost(
+    open_core: OpenCore, run: Recover
+) -> None:
+    core = await open_core()
+    before = {row.id for row in core.authorities.rows}
+    await core.close()
+    at_hand = {"other.kek": NEW, "FEATWARD_CA_KEK": KEK}
+    with pytest.raises(ConfigurationError, match=r"FEATWARD_CA_KEK opens the keys.*--lost"):
+        await run(lambda at: recover.lost_kek(at, at_hand, new, force=True))
+    with pytest.raises(ConfigurationError, match="is the present one"):
+        await run(lambda at: recover.change_kek(at, KEK, lambda: KEK))
+    again = await open_core()
+    assert {row.id for row in again.authorities.rows} == before
+
+
+async def test_no_new_key_is_made_for_an_old_one_that_does_not_open_the_store(
+    open_core: OpenCore, run: Recover
+) -> None:
+    core = await open_core()
+    await core.close()
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(NEW)
+        return NEW
+
+    with pytest.raises(KeyEncryptionError):
+        await run(lambda at: recover.change_kek(at, b"w" * 44, make))
+    assert not made
+
+
+def test_a_folder_that_takes_no_tokens_is_known_before_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("")
+    for folder in (tmp_path / "afile", tmp_path / "afile" / "tokens"):
+        with pytest.raises(ConfigurationError, match=r"tokens can't be written.*Not a directory"):
+            recover_tokens.check_folder(folder)
+    recover_tokens.check_folder(tmp_path / "new" / "tokens")
+    assert os.listdir(tmp_path) == ["afile"]

@@ -130,7 +130,7 @@ def root(ca: Ca) -> None:
 
 def lost_key(ca: Ca) -> None:
     (ca.folder / "kek").unlink()
-    said = recover(ca, "kek", "--new-kek-file", f"{ca.folder}/kek", *tokens(ca))
+    said = recover(ca, "kek", "--lost", "--new-kek-file", f"{ca.folder}/kek", *tokens(ca))
     assert "a new root was made" in said
     is_served_again(ca, handed_out(ca))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
+from featward_ca.rotation.carry_out import By
 from featward_ca.rotation.imports import pending, take_in
 from featward_ca.service.admin import messages
 from featward_ca.service.admin.office import AdminHandler, Office
@@ -30,7 +31,8 @@ async def _list_requests(
 async def _import(
     office: Office, message: authority_pb2.ImportCertificatesRequest, call: Call
 ) -> authority_pb2.ImportCertificatesResponse:
-    rows = await take_in(office.core, list(message.certificates), message.root)
+    by = By(str(call.peer), f"{call.request.id}.step")
+    rows = await take_in(office.core, list(message.certificates), message.root, by)
     call.remark.detail = ", ".join(f"{row.id} of {row.owner}" for row in rows)
     return authority_pb2.ImportCertificatesResponse(
         authorities=[messages.authority(row) for row in rows]

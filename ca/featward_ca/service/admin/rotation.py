@@ -12,7 +12,7 @@ from featward_ca.service.admin.messages import step_response
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.service.peers import PeerKind
-from featward_ca.store import svids
+from featward_ca.store import living
 
 _Control = authority_pb2.ControlRotationRequest
 _STEERED: dict[int, Progress | None] = {
@@ -98,7 +98,7 @@ async def _answered(office: Office, answer: Answer, call: Call) -> authority_pb2
     elif answer.breaks:
         call.remark.detail = f"forced; breaks: {listed(answer.breaks)}"
     core = office.core
-    signed = await core.store.read(lambda c: svids.live_by_authority(c, core.clock.now()))
+    signed = await core.store.read(lambda c: living.live_by_authority(c, core.clock.now()))
     return step_response(answer, await core.schedule.known(), signed)
 
 

@@ -13,7 +13,15 @@ from featward_ca.service.admin.messages import authority, rotation
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.settings import DAY
-from featward_ca.store import authority_rows, bans, clients, replica_rows, rotation_rows, svids
+from featward_ca.store import (
+    authority_rows,
+    bans,
+    clients,
+    living,
+    replica_rows,
+    rotation_rows,
+    svids,
+)
 from featward_ca.store.facts import PRESENT
 from featward_ca.trouble import Trouble
 
@@ -27,12 +35,12 @@ async def _show(
     core, now = office.core, office.core.clock.now()
     directory, trust = core.situation.directory, core.trust.current
     sequence = trust.sequence
-    live = await core.store.read(lambda connection: svids.live(connection, now))
+    live = await core.store.read(lambda connection: living.live(connection, now))
     counts = await core.store.read(
         lambda connection: clients.counts(connection, core.store.replica, sequence, now)
     )
     runway = counts.runway(now, live.first_end)
-    signed = await core.store.read(lambda connection: svids.live_by_authority(connection, now))
+    signed = await core.store.read(lambda connection: living.live_by_authority(connection, now))
     shown = await core.store.read(lambda c: authority_rows.of_state(c, *PRESENT))
     known = await core.schedule.known()
     foreign, foreign_troubles = await foreign_domains(core)
