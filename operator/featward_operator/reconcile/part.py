@@ -60,53 +60,41 @@ Held: TypeAlias = "Callable[[SpiffeId], bool]"
 
 
 def reach_by_identity(identities: Identities) -> Reach:
-    """Whether CAs can be talked to, as far as the identities that they have given us tell."""
+    """Whether CAs can be talked to, as far as the identities tell that they give us and renew."""
 
     def reach(environment: str) -> tuple[Reason, str]:
+        told = {one.name: domain for domain, one in identities.settings.items()}
+        error = identities.workloads[told[environment]].last_error
+        why = f": {error}" if error else ""
         if environment in identities.missing():
-            said = "its CA has not given the operator an identity yet: see the operator's log and the CA's"
-            return Reason.NO_IDENTITY, said
-        return Reason.REACHABLE, "its CA has given the operator an identity"
+            return Reason.NO_IDENTITY, f"its CA has not given the operator an identity{why}"
+        if error:
+            return Reason.UNREACHABLE, f"its CA can't be asked{why}"
+        return Reason.REACHABLE, "its CA answers"
 
     return reach
 
 
 def reconcile_part(
-    world: Callable[[], World],
-    policy: Callable[[], PolicyPart],
-    identities: Callable[[], Identities],
+    operator: Operator,
+    world: World,
+    policy: PolicyPart,
+    identities: Identities,
     *,
     reach: Reach | None = None,
 ) -> Part:
-    """The part, over what other parts have made by the time that it begins.
-
-    ``reach`` says whether the CA of an environment can be talked to, where somebody knows better than by the
-    identities that there are.
+    """The part. ``reach`` says whether the CA of an environment can be talked to, where somebody knows better
+    than by the identities that it gives us.
     """
-    made: list[Reconciling] = []
-
-    def of(operator: Operator) -> Reconciling:
-        if not made:
-            part = policy()
-            made.append(
-                Reconciling(
-                    operator,
-                    world(),
-                    part.tallies,
-                    part.pushes.newest,
-                    lambda workload: workload in part.slices.held,
-                    reach or reach_by_identity(identities()),
-                )
-            )
-        return made[0]
-
-    async def serve(operator: Operator, gate: Gate) -> None:
-        await of(operator).serve(gate)
-
-    async def lead(operator: Operator, lost: Lost) -> None:
-        await of(operator).lead(lost)
-
-    return Part("status", serve, lead)
+    made = Reconciling(
+        operator,
+        world,
+        policy.tallies,
+        policy.pushes.newest,
+        lambda workload: workload in policy.slices.held,
+        reach or reach_by_identity(identities),
+    )
+    return Part("status", lambda _, gate: made.serve(gate), lambda _, lost: made.lead(lost))
 
 
 class Reconciling:

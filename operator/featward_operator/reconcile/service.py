@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from featward.manifests.text import day_after
+from featward_operator.addresses import PORT
 from featward_operator.injection.names import (
     PLAIN_PORT,
     SERVER,
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 
     from featward.manifests.catalogue import Set
 
-__all__ = ["PORT", "account_of", "address_in", "service", "takes_unidentified"]
+__all__ = ["account_of", "service", "takes_unidentified"]
 
-PORT = 15443
-"""Of every Service, whatever port the sidecars listen on."""
 _PLAIN = 15080
 
 
@@ -32,15 +31,6 @@ def account_of(feature_set: Set) -> str | None:
     if serving.gateway is not None:
         return f"{feature_set.model.metadata.name}-gateway"
     return serving.workload.service_account if serving.workload is not None else None
-
-
-def address_in(feature_set: Set, cluster_domain: str) -> str | None:
-    """Where clients of the cluster find it, ``host:port``; None where no Service of ours leads there."""
-    account = account_of(feature_set)
-    if account is None:
-        return None
-    namespace = feature_set.model.metadata.namespace
-    return f"{service_name(account)}.{namespace}.svc.{cluster_domain}:{PORT}"
 
 
 def takes_unidentified(sets: Iterable[Set], now: float) -> bool:
