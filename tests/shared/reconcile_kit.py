@@ -20,7 +20,11 @@ from operator_kit import configuration
 __all__ = ["OWN", "SIDECAR", "Scene", "a_pod", "a_row", "settings_of"]
 
 OWN = "featward"
-SIDECAR = {"name": "featward-sidecar", "image": "localhost/featward:0.2.0", "restartPolicy": "Always"}
+SIDECAR = {
+    "name": "featward-sidecar",
+    "image": "localhost/featward:0.2.0",
+    "restartPolicy": "Always",
+}
 
 
 def settings_of(namespace: str = OWN, **given: Any) -> Settings:

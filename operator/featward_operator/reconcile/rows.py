@@ -101,9 +101,12 @@ class RowWriter:
     async def _write_if_due(self, key: Key) -> bool:
         tally, before = self._tallies.of_set(key), self._written.get(key)
         if not tally.sidecars:
-            if before is not None and await self._apply(key, {}):
-                del self._written[key]
-            return before is not None
+            if before is None:
+                return False
+            # Where the set is gone so is the row.
+            await self._apply(key, None)
+            del self._written[key]
+            return True
         now = self._now()
         behind = self._behind(tally, before, now)
         server = self._world.index.catalogue.server(key)
@@ -122,15 +125,16 @@ class RowWriter:
         known = before.behind if before is not None else {}
         return {one.pod: known.get(one.pod, now) for one in tally.sidecars if not one.current}
 
-    async def _apply(self, key: Key, status: dict[str, Any]) -> bool:
-        """False where there is no such set, or the server refuses just this."""
+    async def _apply(self, key: Key, status: dict[str, Any] | None) -> bool:
+        """False where there is no such set, or the server refuses just this. None takes the row back."""
         namespace, name = key
-        body = {
+        body: dict[str, Any] = {
             "apiVersion": API_VERSION,
             "kind": _KIND,
             "metadata": {"namespace": namespace, "name": name},
-            "status": status,
         }
+        # An empty status would still be something that we say.
+        body |= {"status": status} if status is not None else {}
         try:
             await self._gateway.apply(
                 FEATURE_SETS, body, manager=self._manager, subresource="status"

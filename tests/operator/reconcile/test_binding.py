@@ -193,7 +193,12 @@ async def test_due_and_overdue_come_at_their_second() -> None:
     scene = Scene(*CLUSTER, dated)
     day = 86_400
     for date, due, overdue, event in (
-        (day_after("2027-01-31") - 30 * day, "RecertificationDue", "NotOverdue", "RecertificationDue"),
+        (
+            day_after("2027-01-31") - 30 * day,
+            "RecertificationDue",
+            "NotOverdue",
+            "RecertificationDue",
+        ),
         (day_after("2027-01-31"), "NotDue", "RecertificationOverdue", "RecertificationOverdue"),
         (day_after("2027-03-31") - 14 * day, "ExpiryDue", "RecertificationOverdue", None),
         (day_after("2027-03-31"), "NotDue", "Expired", "BindingExpired"),
@@ -244,7 +249,9 @@ async def test_a_binding_of_a_namespace_without_a_unit_says_so() -> None:
 
 
 async def test_the_platforms_kinds_say_whether_they_can_be_used() -> None:
-    scene = Scene(*PLATFORM, an_object("Workload", "job", {"businessUnit": "prod.none", "name": "j"}))
+    scene = Scene(
+        *PLATFORM, an_object("Workload", "job", {"businessUnit": "prod.none", "name": "j"})
+    )
     for kind, name in (("Environment", "prod"), ("BusinessUnit", "prod.payments")):
         await scene.look(kind, name)
         assert scene.answers(kind, name) == {

@@ -151,7 +151,12 @@ async def test_a_sidecar_is_behind_after_ten_seconds() -> None:
         patch.setattr("featward_operator.reconcile.feature_set.engine_version", "0.3.0")
         assert (await looked(scene))["Distributed"] == ("False", "SidecarTooOld")
         assert scene.events() == ["SidecarTooOld"]
-        assert [version_lags(one) for one in ("0.1.0", "0.0.9", "x", "")] == [False, True, False, False]
+        assert [version_lags(one) for one in ("0.1.0", "0.0.9", "x", "")] == [
+            False,
+            True,
+            False,
+            False,
+        ]
     scene.report("drivers")
     assert (await looked(scene))["Distributed"] == ("Unknown", "NoSidecarConnected")
     assert scene.answers(*SET)["Ready"] == ("True", "Ready"), "what is not known is no failure"

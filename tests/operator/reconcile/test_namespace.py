@@ -57,7 +57,9 @@ async def test_the_trust_map_is_there_before_the_pod_waits_for_it() -> None:
     assert changed["data"]["root.sha256"] == "00\n11\n"
 
 
-async def test_the_trust_map_is_made_where_annotations_count_and_not_where_nobody_knows_the_ca() -> None:
+async def test_the_trust_map_is_made_where_annotations_count_and_not_where_nobody_knows_the_ca() -> (
+    None
+):
     labels = {**UNIT, "featward.dev/injection": "enabled"}
     scene = a_scene()
     scene.edit(an_object("Namespace", "apps", labels=labels))

@@ -82,9 +82,7 @@ def test_a_row_says_what_the_sidecars_of_one_replica_report() -> None:
             }
         ],
         "unidentified": [{"address": "10.0.0.9", "pod": "shop/api-0", "lastSeen": SEEN}],
-        "bypassing": [
-            {"address": "10.0.0.9", "port": 6566, "pod": "shop/api-0", "lastSeen": SEEN}
-        ],
+        "bypassing": [{"address": "10.0.0.9", "port": 6566, "pod": "shop/api-0", "lastSeen": SEEN}],
         "listening": [{"port": 6566, "address": "0.0.0.0"}],  # noqa: S104  as above
     }
 

@@ -44,7 +44,10 @@ def test_every_reason_event_condition_and_metric_is_on_the_page_and_reached_by_a
 
 def _said_by_tests() -> set[str]:
     """Every text that stands in a test of the operator, or in what such tests share, but here."""
-    files = [*(ROOT / "tests" / "operator").rglob("*.py"), *(ROOT / "tests" / "sidecar").glob("*.py")]
+    files = [
+        *(ROOT / "tests" / "operator").rglob("*.py"),
+        *(ROOT / "tests" / "sidecar").glob("*.py"),
+    ]
     found = set()
     for file in files:
         if file == Path(__file__):
