@@ -16,7 +16,6 @@ from featward.kubernetes.gateway import Gateway
 from featward_operator.health import Health
 from featward_operator.metrics import Metrics
 from featward_operator.policy.tallies import SetTally
-from featward_operator.reconcile.known import Reach
 from featward_operator.reconcile.part import Reconciling
 from featward_operator.run import Operator
 from featward_operator.vocabulary import Reason
@@ -117,7 +116,10 @@ async def replicas(
         )
         world, tallies = World(), Tallies()
         told: dict[str, tuple[Reason, str]] = {}
-        reach: Reach = lambda name: told.get(name, (Reason.REACHABLE, "its CA answers"))  # noqa: E731  its type is the point
+
+        def reach(name: str) -> tuple[Reason, str]:
+            return told.get(name, (Reason.REACHABLE, "its CA answers"))
+
         part = Reconciling(
             operator,
             world,
@@ -125,7 +127,7 @@ async def replicas(
             _newest,
             _not_held,
             reach,
-            now=now,  # type: ignore[arg-type]  # the one method that is asked
+            now=now,
         )
         following = asyncio.create_task(world.follow(gateway))
         try:

@@ -184,9 +184,14 @@ def is_there(wanted: Any, there: Any) -> bool:
 def left_over(
     children: Children, namespace: str, uid: str, wanted: Iterable[tuple[Resource, str]]
 ) -> Iterator[Delete]:
-    """Children of a set alone that it needs no more: the set stays, so nobody else takes them away."""
+    """Children of a set alone that it needs no more: the set stays, so nobody else takes them away.
+
+    A Service stays with its set: to delete any of them we would have to be allowed to delete all of the
+    cluster's, and one of ours that leads nowhere does no harm.
+    """
     needed = set(wanted)
     for resource, body in children.owned(namespace, uid):
         metadata = body["metadata"]
-        if (resource, metadata["name"]) not in needed and len(owners(body)) == 1:
+        is_alone = resource != SERVICES and len(owners(body)) == 1
+        if is_alone and (resource, metadata["name"]) not in needed:
             yield Delete(resource, namespace, metadata["name"], metadata["uid"])

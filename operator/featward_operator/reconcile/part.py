@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from featward_operator.health import Gate
     from featward_operator.identities import Identities
     from featward_operator.policy.part import PolicyPart
-    from featward_operator.policy.tallies import Tallies
     from featward_operator.reconcile.known import Reach
+    from featward_operator.reconcile.rows import Reports
 
 __all__ = ["RECONCILERS", "Reconciling", "reach_by_identity", "reconcile_part"]
 
@@ -104,7 +104,7 @@ class Reconciling:
         self,
         operator: Operator,
         world: World,
-        tallies: Tallies,
+        reports: Reports,
         newest: Callable[[SpiffeId], str],
         held: Held,
         reach: Reach,
@@ -115,7 +115,7 @@ class Reconciling:
         self._held, self._reach = held, reach
         settings = operator.settings
         self._injection = injection_settings(settings, settings.injection, version("featward"))
-        self.rows = RowWriter(operator.gateway, world, tallies, newest, operator.instance, now=now)
+        self.rows = RowWriter(operator.gateway, world, reports, newest, operator.instance, now=now)
         self.known: Known | None = None
         """What the leader knows; None while another replica leads."""
         self.controllers: dict[str, Controller[Known]] = {}

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from featward.kubernetes.backoff import Backoff
 from featward.kubernetes.errors import ApiError
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from featward.identity.spiffe import SpiffeId
     from featward.kubernetes.gateway import Gateway
     from featward.kubernetes.resource import Key
-    from featward_operator.policy.tallies import SetTally, Tallies
+    from featward_operator.policy.tallies import SetTally
     from featward_operator.world import World
 
-__all__ = ["EVERY_SECONDS", "LOOK_SECONDS", "RowWriter"]
+__all__ = ["EVERY_SECONDS", "LOOK_SECONDS", "Reports", "RowWriter"]
 
 _log = logging.getLogger(__name__)
 EVERY_SECONDS = 30.0
@@ -48,6 +48,13 @@ class _Written:
     behind: dict[str, float] = field(default_factory=dict)
 
 
+class Reports(Protocol):
+    """Who knows what sidecars have reported."""
+
+    def of_set(self, key: Key) -> SetTally:
+        """What is told of one set now."""
+
+
 class RowWriter:
     """One for each replica. ``newest`` gives the digest that a workload's sidecars are to use."""
 
@@ -55,13 +62,13 @@ class RowWriter:
         self,
         gateway: Gateway,
         world: World,
-        tallies: Tallies,
+        reports: Reports,
         newest: Callable[[SpiffeId], str],
         replica: str,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._gateway, self._world, self._tallies = gateway, world, tallies
+        self._gateway, self._world, self._reports = gateway, world, reports
         self._newest, self._replica, self._now = newest, replica, now
         self._written: dict[Key, _Written] = {}
         self._manager = f"featward-policy-{replica}"[:128]
@@ -99,7 +106,7 @@ class RowWriter:
                 self._written[key] = _Written(None, float("-inf"))
 
     async def _write_if_due(self, key: Key) -> bool:
-        tally, before = self._tallies.of_set(key), self._written.get(key)
+        tally, before = self._reports.of_set(key), self._written.get(key)
         if not tally.sidecars:
             if before is None:
                 return False

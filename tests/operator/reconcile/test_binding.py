@@ -206,7 +206,8 @@ async def test_due_and_overdue_come_at_their_second() -> None:
         result = await scene.look(*BINDING)
         assert result.requeue_at == date, "it is looked at again just then"
         scene.now = date - 1
-        before = (await scene.look(*BINDING)) and scene.answers(*BINDING)
+        await scene.look(*BINDING)
+        before = scene.answers(*BINDING)
         scene.events()
         scene.now = date
         await scene.look(*BINDING)

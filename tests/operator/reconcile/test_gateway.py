@@ -80,7 +80,7 @@ async def test_a_gateway_that_is_not_wanted_any_more_goes() -> None:
     scene.edit(a_set("store", features=["other:x"]))
     result = await scene.look(*SET)
     gone = {one.resource for one in result.actions if isinstance(one, Delete)}
-    assert gone == {SERVICE_ACCOUNTS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES}
+    assert gone == {SERVICE_ACCOUNTS, DEPLOYMENTS, DISRUPTION_BUDGETS}
 
 
 async def test_gateways_that_are_switched_off_are_not_made_and_say_so() -> None:

@@ -16,12 +16,17 @@ SEEN = moment(NOW)
 
 
 def a_sidecar(pod: str, *, current: bool = True, **more: Any) -> Sidecar:
-    told = {"engine": "0.2.0", "error": "", "mode": "enforce", "draining": False} | more
+    told: dict[str, Any] = {
+        "engine": "0.2.0",
+        "error": "",
+        "mode": "enforce",
+        "draining": False,
+    } | more
     return Sidecar(pod, DIGEST if current else OTHER, since=NOW - 100.0, current=current, **told)
 
 
 def a_tally(*sidecars: Sidecar, **more: Any) -> SetTally:
-    told = {"answered": 5, "refused": 1, "would_refuse": 0, "unidentified": 0}
+    told: dict[str, Any] = {"answered": 5, "refused": 1, "would_refuse": 0, "unidentified": 0}
     told |= {"callers": (), "bypassing": ()} | more
     return SetTally(sidecars or (a_sidecar("feast-0"),), **told)
 
@@ -41,7 +46,11 @@ def a_made_row(tally: SetTally, index: PodIndex | None = None, **behind: float) 
 
 
 def seen(identity: str, **more: Any) -> Seen:
-    told = {"standing": "would-deny", "reason": "not-granted", "missing": ("hourly:a",)}
+    told: dict[str, Any] = {
+        "standing": "would-deny",
+        "reason": "not-granted",
+        "missing": ("hourly:a",),
+    }
     told |= {"count": 3, "last_seen": float(NOW), "is_address": False} | more
     return Seen(identity, **told)
 
