@@ -125,6 +125,10 @@ bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sideca
 bench-ca: $(BENCH)/load $(BENCH)/step-ca $(BENCH)/venv/.release ## Measure the CA beside step-ca, and a restart with 10,000 clients
 	cd bench && PATH="$(BENCH)/venv/bin:$$PATH" $(BENCH)/venv/bin/python -m issuers --folder $(BENCH) $(BENCH_OPTIONS)
 
+.PHONY: bench-operator
+bench-operator: $(BENCH)/venv/.release programs ## Measure the operator with 5,000 pods and 2,000 bindings
+	cd bench && PYTHONPATH=../tests/shared $(BENCH)/venv/bin/python -m fleet $(BENCH_OPTIONS)
+
 # Two programs from one build: load asks proxies, issue asks issuers.
 $(BENCH)/load: $(shell find bench/load -name '*.rs' -o -name 'Cargo.*')
 	cd bench/load && cargo build --release --locked --target-dir $(BENCH)/load-target
@@ -141,7 +145,7 @@ $(BENCH)/authz: bench/authz/main.go bench/authz/go.mod
 	cd bench/authz && go build -o $@ .
 
 # A virtual environment with the release build, as a user gets it from `pip install`.
-$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar -name '*.py') pyproject.toml | toolchain
+$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar operator -name '*.py') pyproject.toml | toolchain
 	@mkdir -p $(BENCH)
 	cd engine && cargo build --release --locked --package featward-python
 	test -x $(BENCH)/venv/bin/python || $(PYTHON) -m venv $(BENCH)/venv
