@@ -152,6 +152,7 @@ class Tallies:
             return
         _cut(report)
         told = self._told.get(sender)
+        is_new = told is None or told.workload != stream.peer.identity
         if told is None or told.workload != stream.peer.identity:
             self._forget_gone()
             if told is not None:
@@ -163,7 +164,7 @@ class Tallies:
         self._of_workload[told.workload].add(sender)
         for one in report.sets:
             if self._serves(stream.peer.identity, one.feature_set):
-                self._count(told, one)
+                self._count(told, one, is_new=is_new)
 
     def leave(self, stream: Stream) -> None:
         """A stream has ended. Its pod may come again, to us or to another replica."""
@@ -234,13 +235,16 @@ class Tallies:
         namespace, _, name = feature_set.partition("/")
         return self._world.index.catalogue.server((namespace, name)) == workload
 
-    def _count(self, told: _Told, one: v1.SetReport) -> None:
+    def _count(self, told: _Told, one: v1.SetReport, *, is_new: bool) -> None:
         counts = (one.answered, one.refused, one.would_refuse, one.unidentified)
         before = told.counters.get(one.feature_set)
         told.counters[one.feature_set] = counts
-        # Of a pod that is new here nobody knows how much of it was in the last hour.
         if before is None:
-            return
+            # Of a pod that is new here nobody knows how much of it was in the last hour. One that is known and
+            # has not named the set before has not served it, and counted from zero since then.
+            if is_new:
+                return
+            before = (0, 0, 0, 0)
         # A process that began again counts from zero.
         if any(new < old for new, old in zip(counts, before, strict=True)):
             before = (0, 0, 0, 0)
@@ -306,4 +310,4 @@ def _listening(tellers: Iterable[_Told]) -> tuple[Open, ...]:
     found = {
         Open(one.port, one.address[:_TEXT]) for told in tellers for one in told.report.listening
     }
-    return tuple(sorted(found)[:MOST])
+    return tuple(sorted(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,14 @@ from featward_operator.reconcile.children import applied, left_over
 from featward_operator.reconcile.gateway import gateway, gateway_name
 from featward_operator.reconcile.known import about, notice
 from featward_operator.reconcile.service import account_of, service, takes_unidentified
-from featward_operator.reconcile.sightings import ABSENT_SECONDS, RemoveRow, Row, alive, united
+from featward_operator.reconcile.sightings import (
+    ABSENT_SECONDS,
+    RemoveRow,
+    Row,
+    alive,
+    is_loopback,
+    united,
+)
 from featward_operator.vocabulary import Event, Reason, Type
 
 if TYPE_CHECKING:
@@ -313,7 +319,7 @@ class _Looked:
             said = "no connected sidecar has seen the feature server listen"
             return answer(Type.CLOSED, Reason.NO_SIDECAR_CONNECTED, said)
         for one in found:
-            if not _is_loopback(one.address):
+            if not is_loopback(one.address):
                 said = f"the feature server listens on {one.address}, port {one.port}"
                 return answer(Type.CLOSED, Reason.UPSTREAM_ON_ALL_ADDRESSES, said)
         said = "the feature server listens on loopback alone"
@@ -432,10 +438,3 @@ def _mode(written: str, action: str) -> Any:
     if action == "close":
         return "closed"
     return min(written, "shadow", key=_MODES.index) if action == "relax" else written
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -7,6 +7,7 @@ definition refuses would keep the whole row from being written.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from featward_operator.pods import PodIndex
     from featward_operator.policy.tallies import Seen, SetTally
 
-__all__ = ["RemoveRow", "Row", "alive", "beat_of", "row_of", "united"]
+__all__ = ["RemoveRow", "Row", "alive", "beat_of", "is_loopback", "row_of", "united"]
 
 Row = dict[str, Any]
 _M = TypeVar("_M")
@@ -70,7 +71,8 @@ def row_of(
         bypassing=tuple(_bypassing(tally, pods))[:ROWS],
         listening=tuple(
             Listening(port=one.port, address=one.address)
-            for one in tally.listening
+            # What only the pod itself reaches is left out first.
+            for one in sorted(tally.listening, key=lambda one: is_loopback(one.address))
             if one.port and _is_line(one.address)
         )[:ROWS],
     )
@@ -160,7 +162,18 @@ def beat_of(row: ReplicaRow) -> Row:
             for one in found.get(key, ())
         ]
         found[key].sort(key=str)
+    # Programs open ports for their own use all the time; what others reach is news.
+    listening = found.get("listening", ())
+    found["listening"] = [one for one in listening if not is_loopback(one["address"])]
     return found
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only processes of the pod reach what listens there."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def alive(

@@ -113,7 +113,7 @@ def test_every_series_of_policy_is_on_the_page_and_no_other() -> None:
     slices = SliceCompiler(PolicyIndex())
     Series(metrics.registry).watch(streams, slices, lambda _: True)
     page = (Path(__file__).parents[3] / "docs" / "operator.md").read_text("utf-8")
-    section = page.partition("## Policy")[2].partition("## Metrics")[0]
+    section = page.partition("## Policy")[2].partition("## Status")[0]
     told = set(re.findall(r"`(featward_[a-z_]+)(?:\{[a-z,_]+\})?`", section))
     assert told == {family.name for family in metrics.registry.collect()} - before
 
