@@ -115,6 +115,17 @@ async def test_what_is_wrong_with_a_binding_is_told_by_its_code() -> None:
     assert (found["Valid"], found["Granting"][0]) == (("False", "Invalid"), "False")
 
 
+async def test_a_binding_that_is_refused_grants_nothing_though_all_of_it_is_there() -> None:
+    scene = Scene(*CLUSTER, a_unit(maxBindingLife="30d"))
+    found = await looked(scene)
+    assert (found["Valid"], found["Granting"]) == (
+        ("False", "Invalid"),
+        ("False", "NothingGrantable"),
+    )
+    assert "outlives-ceiling" in scene.message("FeatureBinding", "Granting", "pricing", "api")
+    assert scene.status(*BINDING)["identitiesCovered"] == 0
+
+
 async def test_an_edit_voids_the_approval() -> None:
     scene = Scene(*CLUSTER, across())
     assert (await looked(scene))["Approved"] == ("False", "ApprovalMissing")

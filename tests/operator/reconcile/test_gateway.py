@@ -62,6 +62,7 @@ async def test_a_gateway_is_the_sets_server() -> None:
     told = {one["name"]: one.get("value") for one in container["env"]}
     assert told["FEATWARD_SIDECAR_WORKLOAD"] == "pricing/store-gateway"
     assert pod["spec"]["serviceAccountName"] == "store-gateway"
+    assert "restartPolicy" not in container, "which older servers refuse outside of init containers"
     # Its pods have the label of servers and no sidecar, which in others is a mistake.
     labels = pod["metadata"]["labels"]
     scene.run(a_pod("gw-0", account="store-gateway", labels=labels, sidecar=False))
