@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
@@ -97,11 +98,11 @@ def audit(namespace: str, known: Known) -> tuple[Unprotected, ...]:
 
 
 def _cause(pod: PodFacts, labels: Mapping[str, str], suspended: bool, newest: str) -> Cause | None:
-    asked = asks(pod, labels)
     if has_sidecar(pod):
-        made_by = _template(pod)
+        made_by = _template(pod.annotations.get(STATUS, ""))
         is_old = bool(newest) and made_by is not None and made_by != newest
         return Cause.TEMPLATE_OLD if is_old else None
+    asked = asks(pod, labels)
     if asked:
         return Cause.PROTECTION_SUSPENDED if suspended else Cause.SIDECAR_MISSING
     if SERVER in pod.labels:
@@ -109,9 +110,11 @@ def _cause(pod: PodFacts, labels: Mapping[str, str], suspended: bool, newest: st
     return Cause.ANNOTATION_IGNORED if asked is None else None
 
 
-def _template(pod: PodFacts) -> str | None:
+# Thousands of pods were made by a handful of templates.
+@lru_cache(maxsize=256)
+def _template(status: str) -> str | None:
     try:
-        return str(json.loads(pod.annotations.get(STATUS, ""))["template"])
+        return str(json.loads(status)["template"])
     except (ValueError, TypeError, KeyError):
         return None
 

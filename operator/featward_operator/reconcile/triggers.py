@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from featward.kubernetes.resource import CONFIG_MAPS
+from featward_operator.injection.names import TRUST_MAP
 from featward_operator.reconcile.children import owners
 from featward_operator.reconcile.service import account_of
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["TOGETHER_SECONDS", "Queue", "Triggers"]
 
 TOGETHER_SECONDS = 1.0
+AUDIT_TOGETHER_SECONDS = 4.0
+"""What runs unprotected is told within five seconds."""
 _PLATFORM = ("Environment", "BusinessUnit", "Namespace", "Workload")
 _ALL = (*_PLATFORM, "FeatureBinding", "GrantApproval", "FeatureSet")
 
@@ -116,8 +120,10 @@ class Triggers:
         """A pod is there, changed or gone."""
         namespace = key[0]
         if ("", namespace) in self._known.world.objects["Namespace"]:
-            # At once where the pod may wait for the ConfigMap; else with others of its kind.
-            later = 0.0 if old is None else TOGETHER_SECONDS
+            # At once where the pod may wait for the ConfigMap. Else with others of its kind: to look through a
+            # namespace of thousands takes 10 ms and more, and fifty pods a second may come.
+            trusted = self._known.children.get(CONFIG_MAPS, namespace, TRUST_MAP) is not None
+            later = AUDIT_TOGETHER_SECONDS if trusted or old is not None else 0.0
             self._queues["Namespace"].add_after(("", namespace), later)
         accounts = {one.service_account for one in (old, new) if one is not None}
         for (inside, name), one in self._known.catalogue.feature_sets.items():

@@ -10,6 +10,7 @@ from featward_operator.injection.template import template
 from featward_operator.metrics import Metrics
 from featward_operator.reconcile.audit import AuditSeries, Cause
 from featward_operator.reconcile.children import project
+from featward_operator.reconcile.triggers import AUDIT_TOGETHER_SECONDS, Triggers
 from reconcile_kit import Scene, a_pod
 
 UNIT = {"featward.dev/business-unit": "prod.payments"}
@@ -165,3 +166,28 @@ async def test_what_was_found_is_counted_and_forgotten_with_its_namespace() -> N
     scene.raw["Namespace", ("", "pricing")] = {}
     await scene.look("Namespace", "pricing")
     assert scene.known.audits == {}
+
+
+class Queue:
+    """What is to be looked at, and after how many seconds."""
+
+    def __init__(self) -> None:
+        self.added: list[float] = []
+
+    def add(self, key: tuple[str, str]) -> None:
+        self.added.append(0.0)
+
+    def add_after(self, key: tuple[str, str], seconds: float) -> None:
+        self.added.append(seconds)
+
+
+async def test_only_a_pod_that_may_wait_for_its_map_is_looked_at_at_once() -> None:
+    """Else fifty pods a second would have a namespace of thousands looked through fifty times."""
+    scene = a_scene()
+    queues = {kind: Queue() for kind in ("Namespace", "FeatureSet")}
+    scene.world.watchers.append(Triggers(scene.known, queues))
+    scene.run(a_pod("first", "apps", labels={"featward.dev/inject": "client"}))
+    assert await trust_map(scene, "apps") is not None
+    scene.run(a_pod("second", "apps", labels={"featward.dev/inject": "client"}))
+    scene.end("apps", "first")
+    assert queues["Namespace"].added == [0.0, AUDIT_TOGETHER_SECONDS, AUDIT_TOGETHER_SECONDS]
