@@ -108,6 +108,7 @@ docs: $(VENV)/.engine ## Generate the references: manifests, kinds, sidecar, ope
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 	$(BIN)/python -m featward_operator.reference docs/operator.md
 	$(BIN)/python -m featward_operator.injection.reference docs/kubernetes.md
+	$(BIN)/python -m featward_operator.words > docs/kubernetes-reference.md
 	$(BIN)/python charts/readme.py charts/featward
 	cp docs/alerts.yaml charts/featward/files/alerts/featward.yaml
 
