@@ -25,11 +25,6 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="session")
-def images() -> list[Built]:
-    return build("dev", demo=True)
-
-
-@pytest.fixture(scope="session")
 def image(images: list[Built], tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
     return unpack(images[0].file, tmp_path_factory.mktemp("image"))
 
