@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -24,7 +23,6 @@ _PATHS = {
     "Deployment": f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",
     "Service": f"/api/v1/namespaces/{_NAMESPACE}/services",
 }
-_VARIABLE = "FEATWARD_OPERATED_SAMPLE_URL"
 
 
 class Controller:
@@ -32,7 +30,7 @@ class Controller:
 
     def __init__(self, cluster: Cluster, wanted: list[dict[str, Any]]) -> None:
         self._cluster = cluster
-        self._wanted = [one for one in wanted if one["kind"] in _PATHS]
+        self.wanted = wanted
         self.times = 0
         self.failed: Exception | None = None
 
@@ -40,15 +38,16 @@ class Controller:
         """Until then, or until a write is refused."""
         while not stopped.wait(_EVERY_SECONDS):
             try:
-                for one in self._wanted:
-                    self._write(one)
+                for one in self.wanted:
+                    if one["kind"] in _PATHS:
+                        self._write(one)
             except Exception as error:
                 self.failed = error
                 return
             self.times += 1
 
     def _write(self, wanted: dict[str, Any]) -> None:
-        """As controller-runtime's CreateOrUpdate: read, lay over it all that it wants, and put it back."""
+        """As controller-runtime's CreateOrUpdate: read, lay over it what it wants, and put it back."""
         path = f"{_PATHS[wanted['kind']]}/{wanted['metadata']['name']}"
         found = self._cluster.kubernetes.call("GET", path)
         if wanted["kind"] == "Deployment":
@@ -59,51 +58,57 @@ class Controller:
         self._cluster.kubernetes.call("PUT", path, found)
 
 
-@contextmanager
-def controlled(cluster: Cluster, wanted: list[dict[str, Any]]) -> Iterator[Controller]:
-    """The controller at work."""
-    controller, stopped = Controller(cluster, wanted), threading.Event()
+@pytest.fixture(scope="module")
+def controller(release: Release, drivers: Drivers) -> Iterator[Controller]:
+    """A FeatureStore `sample` in its namespace, Ready, and its controller at work."""
+    cluster, stopped = release.cluster, threading.Event()
+    release.namespace(_NAMESPACE, "prod.payments", **{"featward.dev/injection": "enabled"})
+    by_hand.make_trust(cluster, _NAMESPACE)
+    by_hand.make_service(cluster, _NAMESPACE, OPERATED)
+    cluster.apply(feature_set(_NAMESPACE, "sample", served_by(OPERATED)))
+    controller = Controller(cluster, operated(_NAMESPACE, release.demo))
+    cluster.apply(*controller.wanted)
     thread = threading.Thread(target=controller.run, args=(stopped,), daemon=True)
     thread.start()
     try:
+        rolled_out(cluster, _NAMESPACE, OPERATED, 180)
         yield controller
     finally:
         stopped.set()
         thread.join(30)
+        cluster.kubectl("delete", "namespace", _NAMESPACE, "--wait=false")
+
+
+def _is_protected(release: Release, controller: Controller, name: str) -> dict[str, Any]:
+    """A client of a feature set gets what its binding grants and no more, while the server is written again
+    and again, and nobody writes back; returns the client's pod.
+    """
+    cluster, account = release.cluster, f"{name}-api"
+    subject = {"serviceAccount": {"namespace": PRICING, "name": account}}
+    cluster.apply(binding(_NAMESPACE, account, name, subject, "conv_rate"))
+    cluster.apply(*client(PRICING, account, release.image, f"{_NAMESPACE}/{name}"))
+    (app,) = rolled_out(cluster, PRICING, account)
+    variable = f"FEATWARD_OPERATED_{name.upper()}_URL"
+    granted = ask_until(cluster, app, variable, "conv_rate", 200)
+    assert granted.columns["conv_rate"] == [0.0, 0.001]
+    ask_until(cluster, app, variable, "acc_rate", 403)
+
+    (server,), before = rolled_out(cluster, _NAMESPACE, OPERATED), controller.times
+    wait_until(lambda: controller.failed or controller.times >= before + 3, "three writes", 40)
+    assert controller.failed is None
+    (same,) = rolled_out(cluster, _NAMESPACE, OPERATED)
+    assert same["metadata"]["uid"] == server["metadata"]["uid"]
+    ask_until(cluster, app, variable, "conv_rate", 200)
+    return app
 
 
 def test_a_deployment_that_its_controller_rewrites_every_five_seconds_is_protected_by_injection(
-    release: Release, drivers: Drivers
+    release: Release, controller: Controller
 ) -> None:
     cluster = release.cluster
-    release.namespace(_NAMESPACE, "prod.payments", **{"featward.dev/injection": "enabled"})
-    by_hand.make_trust(cluster, _NAMESPACE)
-    by_hand.make_service(cluster, _NAMESPACE, OPERATED)
-    subject = {"serviceAccount": {"namespace": PRICING, "name": "operated-api"}}
-    cluster.apply(
-        feature_set(_NAMESPACE, "sample", served_by(OPERATED)),
-        binding(_NAMESPACE, "operated-api", "sample", subject, "conv_rate"),
-    )
-    wanted = operated(_NAMESPACE, release.demo)
-    cluster.apply(*wanted)
-    cluster.apply(*client(PRICING, "operated-api", release.image, f"{_NAMESPACE}/sample"))
-    with controlled(cluster, wanted) as controller:
-        (server,) = rolled_out(cluster, _NAMESPACE, OPERATED, 180)
-        (app,) = rolled_out(cluster, PRICING, "operated-api")
-        granted = ask_until(cluster, app, _VARIABLE, "conv_rate", 200)
-        assert granted.columns["conv_rate"] == [0.0, 0.001]
-        ask_until(cluster, app, _VARIABLE, "acc_rate", 403)
-
-        before = controller.times
-        wait_until(lambda: controller.failed or controller.times >= before + 3, "three writes", 40)
-        assert controller.failed is None
-        # Nobody has written back: one template, one pod, the same as at the begin.
-        (same,) = rolled_out(cluster, _NAMESPACE, OPERATED)
-        assert same["metadata"]["uid"] == server["metadata"]["uid"]
-        ask_until(cluster, app, _VARIABLE, "conv_rate", 200)
+    app = _is_protected(release, controller, "sample")
+    (server,) = rolled_out(cluster, _NAMESPACE, OPERATED)
     names = [one["name"] for one in server["spec"]["initContainers"]]
     assert names == ["featward-sidecar", "feast-init"]
-    # What stays open says `exposure`, and its owner: its probes need it.
+    # What its controller has on all addresses stays open: `exposure` says so to its owner.
     assert connect(cluster, app, server["status"]["podIP"], FEAST_PORT) == "open"
-    cluster.kubectl("delete", "deployment", "--namespace", PRICING, "operated-api", "--wait=false")
-    cluster.kubectl("delete", "namespace", _NAMESPACE, "--wait=false")

@@ -220,8 +220,9 @@ def test_scanners_find_the_packages(image: Unpacked) -> None:
 
 def test_it_is_small(image: Unpacked, images: list[Built]) -> None:
     size = sum(path.lstat().st_size for path in image.root.rglob("*") if not path.is_symlink())
-    assert size < 200e6, f"{size / 1e6:.0f} MB unpacked"
-    assert images[0].file.stat().st_size < 80e6
+    # 158 and 55 with this engine; the one of the release profile is smaller.
+    assert size < 165e6, f"{size / 1e6:.0f} MB unpacked"
+    assert images[0].file.stat().st_size < 60e6
 
 
 def test_the_same_tree_makes_the_same_image(images: list[Built], tmp_path: Path) -> None:
