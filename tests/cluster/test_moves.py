@@ -1,6 +1,5 @@
 """A namespace whose administrator would rather be of another business unit, which is granted more."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +21,6 @@ _WANDERER, _OLGA = "wanderer", "olga"
 _UNIT = "featward.dev/business-unit"
 _POLICY = "featward-namespaces"
 _COLUMN = "avg_daily_trips"
-_WATCHED_SECONDS = 15.0
 
 
 def _rights(namespace: str) -> list[dict[str, object]]:
@@ -98,23 +96,30 @@ def test_a_relabelled_namespace_gets_nothing_with_the_policy_and_without_it(
         wait_until(lambda: not complaint(), "nothing holds her back", 30)
         assert not _relabel(cluster, "prod.payments")
         cluster.apply(*client(_WANDERER, "late", release.image, f"{ML}/driver-stats"))
+        seen: set[int] = set()
+
+        def refused() -> bool:
+            """A new pod gets no identity, once the CA has looked at labels again; both are asked till then."""
+            (late,) = rolled_out(cluster, _WANDERER, "late")
+            for one in (early, late):
+                seen.add(ask(cluster, one, drivers.variable, _COLUMN).status)
+            if _is_refused(cluster):
+                return True
+            cluster.kubectl("delete", "pod", "--namespace", _WANDERER, "--selector=app=late")
+            return False
+
+        wait_until(refused, "the CA refuses the namespace", 90)
         (late,) = rolled_out(cluster, _WANDERER, "late")
-        end = time.monotonic() + _WATCHED_SECONDS
-        seen = set()
-        while time.monotonic() < end:
-            seen |= {ask(cluster, one, drivers.variable, _COLUMN).status for one in (early, late)}
+        ask_until(cluster, late, drivers.variable, _COLUMN, 503)
+        seen.add(ask(cluster, early, drivers.variable, _COLUMN).status)
         assert 200 not in seen, seen
-        # New pods get no identity at all, once the CA has looked at the labels again.
-        wait_until(lambda: _refused(cluster, "late"), "the CA refuses the namespace", 60)
         cluster.kubectl("label", "namespace", _WANDERER, f"{_UNIT}=prod.risk", "--overwrite")
     wait_until(complaint, "it holds again", 30)
     cluster.kubectl("delete", "featurebinding", "--namespace", ML, "all-of-payments")
     cluster.kubectl("delete", "namespace", _WANDERER, "--wait=false")
 
 
-def _refused(cluster: Cluster, name: str) -> bool:
-    """Whether the CA has refused a new pod, because it has seen this namespace as another's."""
-    cluster.kubectl("delete", "pod", "--namespace", _WANDERER, f"--selector=app={name}")
-    rolled_out(cluster, _WANDERER, name)
+def _is_refused(cluster: Cluster) -> bool:
+    """Whether the CA says that it has seen this namespace as another's."""
     log = cluster.kubectl("logs", "--namespace", NAMESPACE, "featward-ca-prod-0")
     return f"{_WANDERER} of eu1 was prod.risk's and now says prod.payments" in log
