@@ -4,6 +4,7 @@ from featward_operator.addresses import addresses_in
 from featward_operator.health import Gate
 from featward_operator.identities import Identities
 from featward_operator.policy.part import PolicyPart
+from featward_operator.reconcile.part import reconcile_part
 from featward_operator.run import Operator, Part
 from featward_operator.webhook.part import webhook_part
 from featward_operator.world import World
@@ -35,4 +36,5 @@ def parts_of(operator: Operator) -> list[Part]:
         Part("identities", serve=keep),
         Part("policy", serve=serve),
         webhook_part(lambda settings: settings.injection, port=settings.ports.webhook),
+        reconcile_part(operator, world, policy, identities),
     ]

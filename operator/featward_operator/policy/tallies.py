@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from featward_operator.policy.streams import Stream
     from featward_operator.world import World
 
-__all__ = ["MOST", "Bypass", "Seen", "SetTally", "Sidecar", "Tallies"]
+__all__ = ["MOST", "Bypass", "Open", "Seen", "SetTally", "Sidecar", "Tallies"]
 
 # Rows of each kind that a status has; a sidecar reports 64.
 MOST = 32
@@ -70,7 +70,16 @@ class Bypass:
 
     pod: str
     address: str
+    port: int
     last_seen: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Open:
+    """Where processes of a sidecar's pod listen beside it."""
+
+    port: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class SetTally:
     unidentified: int
     callers: tuple[Seen, ...]
     bypassing: tuple[Bypass, ...]
+    listening: tuple[Open, ...] = ()
 
 
 @dataclass(slots=True)
@@ -181,9 +191,11 @@ class Tallies:
                 caller
                 for one in tellers
                 for caller in one.report.callers
-                if caller.feature_set == name
+                # What can't be said to be about one set is about all that the workload serves.
+                if caller.feature_set in (name, "")
             ),
             tuple(_bypasses(tellers)),
+            _listening(tellers),
         )
 
     def _sidecar(self, told: _Told, feature_set: str) -> Sidecar | None:
@@ -282,8 +294,16 @@ def _callers(reported: Iterable[v1.Caller]) -> tuple[Seen, ...]:
 
 def _bypasses(tellers: Iterable[_Told]) -> Iterator[Bypass]:
     found = [
-        Bypass(told.pod, one.address[:_TEXT], float(one.last_seen))
+        Bypass(told.pod, one.address[:_TEXT], one.port, float(one.last_seen))
         for told in tellers
         for one in told.report.bypassing
     ]
     yield from sorted(found, key=lambda one: (-one.last_seen, one.pod, one.address))[:MOST]
+
+
+def _listening(tellers: Iterable[_Told]) -> tuple[Open, ...]:
+    """All of them once: the pods of one workload are alike."""
+    found = {
+        Open(one.port, one.address[:_TEXT]) for told in tellers for one in told.report.listening
+    }
+    return tuple(sorted(found)[:MOST])

@@ -134,6 +134,7 @@ async def test_series_tell_of_streams_and_their_state(tmp_path: Path) -> None:
         text = metrics.render().decode()
         assert 'state="behind"' in text
         assert "featward_operator_policy_push_seconds_count 1.0" in text
+        assert "featward_operator_snapshot_compile_seconds_count 2.0" in text
         operator.edit(a_set("drivers", features=["hourly:a", "hourly:a"]))
         operator.slices.compile(FEAST, [], "0.2.0", 0)
         assert "featward_operator_held_workloads 1.0" in metrics.render().decode()
