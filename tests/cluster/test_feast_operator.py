@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from cluster import by_hand
 from cluster.asking import ask_until, connect
 from cluster.drivers import PRICING, Drivers
 from cluster.feasts import FEAST_PORT, OPERATED, binding, client, feature_set, operated, served_by
@@ -63,8 +62,6 @@ def controller(release: Release, drivers: Drivers) -> Iterator[Controller]:
     """A FeatureStore `sample` in its namespace, Ready, and its controller at work."""
     cluster, stopped = release.cluster, threading.Event()
     release.namespace(_NAMESPACE, "prod.payments", **{"featward.dev/injection": "enabled"})
-    by_hand.make_trust(cluster, _NAMESPACE)
-    by_hand.make_service(cluster, _NAMESPACE, OPERATED)
     cluster.apply(feature_set(_NAMESPACE, "sample", served_by(OPERATED)))
     controller = Controller(cluster, operated(_NAMESPACE, release.demo))
     cluster.apply(*controller.wanted)
@@ -112,3 +109,17 @@ def test_a_deployment_that_its_controller_rewrites_every_five_seconds_is_protect
     assert names == ["featward-sidecar", "feast-init"]
     # What its controller has on all addresses stays open: `exposure` says so to its owner.
     assert connect(cluster, app, server["status"]["podIP"], FEAST_PORT) == "open"
+
+
+def test_a_deployment_that_its_controller_rewrites_is_protected_by_a_gateway(
+    release: Release, controller: Controller
+) -> None:
+    """The same server, reached by its own Service: a gateway needs no pod of it to be injected."""
+    cluster = release.cluster
+    gateway = {"replicas": 2, "upstream": f"{OPERATED}-online.{_NAMESPACE}.svc:80"}
+    serving = {"gateway": gateway, "endpoints": [{"adapter": "feast-http/v1"}]}
+    cluster.apply(feature_set(_NAMESPACE, "gated", serving))
+    path = f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments/gated-gateway"
+    wait_until(lambda: cluster.kubernetes.ask("GET", path)[0] == 200, "it is made", 30)
+    assert len(rolled_out(cluster, _NAMESPACE, "gated-gateway")) == 2
+    _is_protected(release, controller, "gated")

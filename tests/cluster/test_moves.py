@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import pytest
 
 from chart_kit import NAMESPACE
-from cluster import by_hand
 from cluster.asking import ask, ask_until
 from cluster.drivers import ML, Drivers
 from cluster.feasts import binding, client
@@ -77,7 +76,6 @@ def test_a_relabelled_namespace_gets_nothing_with_the_policy_and_without_it(
 ) -> None:
     cluster = release.cluster
     release.namespace(_WANDERER, "prod.risk")
-    by_hand.make_trust(cluster, _WANDERER)
     cluster.apply(*_rights(_WANDERER))
     cluster.apply(
         binding(ML, "all-of-payments", "driver-stats", {"businessUnit": "prod.payments"}, _COLUMN)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cluster import by_hand
 from cluster.feasts import ACCOUNT, binding, client, feast, feature_set, served_by
 from cluster.pods import rolled_out
 from cluster.release import Release
@@ -33,8 +32,6 @@ def make_drivers(release: Release) -> Drivers:
     cluster = release.cluster
     for name in (ML, PRICING):
         release.namespace(name, "prod.payments")
-        by_hand.make_trust(cluster, name)
-    by_hand.make_service(cluster, ML, ACCOUNT)
     subject = {"serviceAccount": {"namespace": PRICING, "name": "pricing-api"}}
     granted = binding(ML, "pricing-api", _SET, subject, "conv_rate")
     cluster.apply(feature_set(ML, _SET, served_by(ACCOUNT)), granted)
