@@ -68,7 +68,7 @@ def controller(release: Release, drivers: Drivers) -> Iterator[Controller]:
     thread = threading.Thread(target=controller.run, args=(stopped,), daemon=True)
     thread.start()
     try:
-        rolled_out(cluster, _NAMESPACE, OPERATED, 180)
+        rolled_out(cluster, _NAMESPACE, OPERATED, 240)
         yield controller
     finally:
         stopped.set()

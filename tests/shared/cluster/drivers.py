@@ -39,7 +39,7 @@ def make_drivers(release: Release) -> Drivers:
     cluster.apply(*made)
     for name in ("pricing-api", "stranger"):
         cluster.apply(*client(PRICING, name, release.image, f"{ML}/{_SET}"))
-    (server,) = rolled_out(cluster, ML, "feast")
+    (server,) = rolled_out(cluster, ML, "feast", 240)
     (pricing,) = rolled_out(cluster, PRICING, "pricing-api")
     (stranger,) = rolled_out(cluster, PRICING, "stranger")
     return Drivers(made, server, pricing, stranger, granted)
