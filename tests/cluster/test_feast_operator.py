@@ -121,5 +121,6 @@ def test_a_deployment_that_its_controller_rewrites_is_protected_by_a_gateway(
     cluster.apply(feature_set(_NAMESPACE, "gated", serving))
     path = f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments/gated-gateway"
     wait_until(lambda: cluster.kubernetes.ask("GET", path)[0] == 200, "it is made", 30)
-    assert len(rolled_out(cluster, _NAMESPACE, "gated-gateway")) == 2
+    rolled_out(cluster, _NAMESPACE, "gated-gateway")
+    assert cluster.kubernetes.call("GET", path)["status"]["readyReplicas"] == 2
     _is_protected(release, controller, "gated")
