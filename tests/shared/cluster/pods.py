@@ -28,6 +28,7 @@ STAY = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {15}); signal.si
 """A program in Python that waits to be told to end."""
 _GRACE_SECONDS = 3
 _LINES = 25
+_COUNTS = ("replicas", "updatedReplicas", "availableReplicas")
 
 
 def container(name: str, image: str, *command: str, **more: Any) -> dict[str, Any]:
@@ -120,10 +121,9 @@ def rolled_out(
     def done() -> bool:
         found = cluster.kubernetes.call("GET", path)
         status, wanted = found["status"], found["spec"]["replicas"]
-        counts = [status.get(f"{what}Replicas", 0) for what in ("updated", "available", "")]
-        counts.append(status.get("replicas", 0))
+        counts = {status.get(name, 0) for name in _COUNTS}
         newest = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
-        return bool(newest and set(counts) - {0} == {wanted} and counts[1] == wanted)
+        return bool(newest and counts == {wanted})
 
     try:
         wait_until(done, f"{namespace}/{name} is rolled out", seconds)
