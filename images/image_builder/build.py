@@ -152,7 +152,7 @@ class _Workshop:
         server = self._layer(
             f"feast-{keys.key(self._debian, feast.NEWEST)}", make_feast, f"Feast {feast.NEWEST}"
         )
-        rows = keys.key(keys.tree(), feast.NEWEST, feast.week())
+        rows = keys.key(keys.builder(), keys.whole(feast.REPOSITORY), feast.NEWEST, feast.week())
         return server, self._layer(f"rows-{rows}", make_rows, "the demo's feature repository")
 
     def image(self, title: str, layers: Sequence[Layer]) -> Built:

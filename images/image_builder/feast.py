@@ -10,7 +10,10 @@ from image_builder.commands import run
 from image_builder.errors import BuildError
 from image_builder.recipe import DEMO_REPOSITORY, FEAST, PYTHON, ROOT
 
-__all__ = ["NEWEST", "copy_feast", "lay_out_repository", "week"]
+__all__ = ["NEWEST", "REPOSITORY", "copy_feast", "lay_out_repository", "week"]
+
+REPOSITORY = ROOT / "demo" / "featward_demo" / "feast_repository"
+"""What the demo's Feast serves."""
 
 # Needed to build and to check types, and the web interface: a third of it all.
 _DROPPED = (
@@ -59,8 +62,7 @@ def copy_feast(root: Path) -> Path:
 def lay_out_repository(root: Path) -> None:
     """The demo's feature repository with its registry and rows, below `root`."""
     target = root / DEMO_REPOSITORY
-    template = ROOT / "demo" / "featward_demo" / "feast_repository"
-    shutil.copytree(template, target, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY, target, ignore=shutil.ignore_patterns("__pycache__"))
     run([ensure().python, "-B", "build.py"], folder=target)
 
 

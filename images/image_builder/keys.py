@@ -6,7 +6,7 @@ from pathlib import Path
 
 from image_builder.recipe import IMAGES, ROOT, architecture
 
-__all__ = ["builder", "key", "tree"]
+__all__ = ["builder", "key", "tree", "whole"]
 
 # What the wheel is built of, as pyproject.toml says.
 _PARTS = ("common", "engine", "ca", "sidecar", "operator", "demo")
@@ -29,6 +29,11 @@ def tree() -> str:
     """All that our wheel is built of."""
     inside = (path for part in _PARTS for path in _files(ROOT / part))
     return _hash([*inside, *(ROOT / name for name in _FILES)])
+
+
+def whole(folder: Path) -> str:
+    """All of a folder of the checkout."""
+    return _hash(_files(folder))
 
 
 def _hash(files: Iterable[Path]) -> str:

@@ -36,6 +36,16 @@ _DROPPED = (
     "sqlalchemy/dialects/oracle",
     "sqlalchemy/testing",
     "tzdata/zoneinfo",
+    # We ask databases without objects of our own in between, and models are of version 2.
+    "sqlalchemy/ext",
+    "sqlalchemy/orm",
+    "pydantic/v1",
+    # What C is compiled with; what has been compiled so needs `_cffi_backend` alone.
+    "cffi",
+    "pycparser",
+    # Of what rich can colour there is Python here, for its tracebacks.
+    "pygments/lexers/[!_ps]*",
+    "pygments/lexers/_[!_m]*",
     # 120 of 126 MB: a model and a method for each kind of Kubernetes. We speak JSON.
     "kubernetes/client/api/[!_]*",
     "kubernetes/client/models/[!_]*",
@@ -79,7 +89,7 @@ def install(wheel: Path, folder: Path) -> None:
                 shutil.rmtree(path)
             elif path.exists():
                 path.unlink()
-    for library in folder.glob("featward_engine/*.so"):
+    for library in sorted(folder.glob("**/*.so")):
         run(["strip", "--strip-unneeded", library])
 
 

@@ -135,10 +135,13 @@ class GrpcCall:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, message: bytes, *, last: bool = False, timeout: float = 10.0) -> None:
-        """Send one message; `last` says that no other follows."""
+        """Send one message; `last` says that no other follows. Raises CallError with the far side's word where
+        that has ended the call."""
         rest = memoryview(struct.pack("!BI", 0, len(message)) + message)
         deadline = time.monotonic() + timeout
         while rest:
+            if self._ended:
+                raise self._outcome()
             room = min(
                 self._http2.local_flow_control_window(self._stream),
                 self._http2.max_outbound_frame_size,
@@ -150,12 +153,10 @@ class GrpcCall:
                     )
                 self._take(deadline)
                 continue
-            self._http2.send_data(self._stream, bytes(rest[:room]))
+            self._write(bytes(rest[:room]))
             rest = rest[room:]
-            self._flush()
         if last:
-            self._http2.end_stream(self._stream)
-            self._flush()
+            self._write(b"", end_stream=True)
 
     def ask(self, message: bytes, timeout: float) -> bytes:
         """A unary call: one message up, one down and status OK; all else is a CallError."""
@@ -275,6 +276,15 @@ class GrpcCall:
         if not text.isascii() or not text.isdigit():
             return None
         return min(int(text[:9]) / 1000, 3600.0)
+
+    def _write(self, data: bytes, *, end_stream: bool = False) -> None:
+        try:
+            self._http2.send_data(self._stream, data, end_stream=end_stream)
+        except ProtocolError as error:
+            raise CallError(
+                Status.UNAVAILABLE, f"the far side takes no more messages: {error}"
+            ) from error
+        self._flush()
 
     def _flush(self) -> None:
         try:

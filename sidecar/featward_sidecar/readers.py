@@ -4,6 +4,7 @@ Each reader takes both and answers with a value, or raises `UnfitError` with a s
 was expected, what to write instead. Never imported by the running sidecar.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -88,8 +89,10 @@ def read_digests(raw: object, _: Path) -> tuple[str, ...]:
 
 
 def read_path(raw: object, base: Path) -> Path:
-    """A path, relative to the configuration file."""
-    return (base / Path(read_text(raw)).expanduser()).resolve()
+    """A path, relative to the configuration file. Links are left alone: in a mount of Kubernetes a file is one,
+    whose target is replaced when the file changes and gone afterwards.
+    """
+    return Path(os.path.normpath((base / Path(read_text(raw)).expanduser()).absolute()))
 
 
 def read_folder(raw: object, base: Path) -> Path:

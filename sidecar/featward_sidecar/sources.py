@@ -61,7 +61,7 @@ def load(
     for key, text in flags.items():
         reading.take(by_key[key], text, f"--{_flag(by_key[key])}", Path.cwd())
     _place(reading, environment)
-    base = file.resolve().parent if file else Path.cwd()
+    base = file.absolute().parent if file else Path.cwd()
     configuration = _assemble(reading, base, pod_of(environment))
     if configuration is None or reading.problems:
         raise ConfigurationError(reading.problems)
@@ -81,7 +81,7 @@ def _take_file(reading: _Reading, file: Path, by_key: Mapping[str, Setting]) -> 
         return False
     for key, raw in _flatten(document, by_key.keys(), reading, str(file)):
         if setting := by_key.get(key):
-            reading.take(setting, raw, str(file), file.resolve().parent)
+            reading.take(setting, raw, str(file), file.absolute().parent)
         else:
             reading.problems.append(Problem(str(file), key, _unknown(key, list(by_key))))
     return True

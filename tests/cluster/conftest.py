@@ -1,12 +1,19 @@
-"""Fixtures of the tests that need a whole cluster; `make test-kubernetes` runs them."""
+"""Fixtures of the tests that need a whole cluster; `make test-kubernetes` runs them.
+
+All of it is for the session: one cluster, featward in it once, one Feast and its two clients. Tests that change
+anything take a namespace of their own, or put back what they have changed.
+"""
 
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
+from cluster.drivers import Drivers, make_drivers
 from cluster.fakes import start_fakes
+from cluster.release import Release, installed
 from cluster.running import Cluster, running_cluster
+from image_builder.build import Built, build
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +38,22 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.namespace(name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def images() -> list[Built]:
+    """featward's and the demo's. `make test-kubernetes` has built them; else this takes minutes."""
+    return build("dev", demo=True)
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster, images: list[Built]) -> Iterator[Release]:
+    """featward, as `helm install` and a platform's file leave it."""
+    with installed(cluster, [(one.name, one.file) for one in images]) as release:
+        yield release
+
+
+@pytest.fixture(scope="session")
+def drivers(release: Release) -> Drivers:
+    """All of them Ready."""
+    return make_drivers(release)

@@ -319,6 +319,21 @@ SAID_BY_KUBERNETES = {
 }
 
 
+def test_a_file_that_the_kubelet_replaces_is_found_again(write: Write, tmp_path: Path) -> None:
+    """As it brings a new token: into a new folder, to which a link is swapped; the old one is removed."""
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "token").write_text(name)
+    (tmp_path / "..data").symlink_to("1")
+    (tmp_path / "token").symlink_to("..data/token")
+    identity = load(write(POD), SAID_BY_KUBERNETES, {}).identity
+    assert identity.token_file is not None
+    (tmp_path / "..new").symlink_to("2")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    (tmp_path / "1" / "token").unlink()
+    assert identity.token_file.read_text() == "2"
+
+
 def test_a_pod_gets_its_policy_from_the_operator(write: Write, tmp_path: Path) -> None:
     told = load(write(POD), SAID_BY_KUBERNETES, {})
     assert told.agent.operator == "featward-operator.featward.svc:8443"
