@@ -1,4 +1,4 @@
-"""``featward operator run | check``: the only part of the operator that people type.
+"""``featward operator run | check | crds``: the only part of the operator that people type.
 
 Imported by every `featward` command to show its help, so it imports nothing at the top that is not needed
 for that.
@@ -42,11 +42,12 @@ def run(
 
     from featward.descriptors import raise_limit
     from featward.logs import Form, Level, set_up
+    from featward_operator.parts import parts_of
     from featward_operator.run import run as work
 
     set_up(Form(settings.log.format), Level(settings.log.level))
     raise_limit()
-    asyncio.run(work(settings, None if kubeconfig is None else str(kubeconfig)))
+    asyncio.run(work(settings, None if kubeconfig is None else str(kubeconfig), parts_of))
 
 
 @app.command()
@@ -56,6 +57,14 @@ def check(
     """Print everything that is wrong with a configuration. Exit status 1 on errors."""
     _load(config, 1)
     console.print("[green]ok[/]")
+
+
+@app.command()
+def crds() -> None:
+    """Print the CustomResourceDefinitions of this version, as `kubectl apply -f -` takes them."""
+    from featward.crds.writing import documents
+
+    typer.echo("---\n".join(documents().values()), nl=False)
 
 
 def _load(file: Path, exit_code: int) -> "Settings":

@@ -1,8 +1,8 @@
 """The operator's process: what every replica does, what the leader does besides, and how both end.
 
-Parts know nothing of one another: each brings a coroutine, and the list `PARTS` is the only place where they
-meet. A part that ends takes the process along, for a restarted process is whole and a mended one is not; the
-leader's parts alone are begun again, when another replica has led meanwhile.
+Parts know nothing of one another: each brings a coroutine. A part that ends takes the process along, for a
+restarted process is whole and a mended one is not; the leader's parts alone are begun again, when another
+replica has led meanwhile.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from featward_operator.health import Gate, Health
 from featward_operator.metrics import Metrics
 from featward_operator.settings import Settings
 
-__all__ = ["LEASE", "PARTS", "Operator", "Part", "run"]
+__all__ = ["LEASE", "Operator", "Part", "run"]
 
 LEASE = "featward-operator"
 CONTROLLER = "featward.dev/operator"
@@ -64,14 +64,13 @@ class Part:
     """On the leader alone, anew each time that this replica leads. Asks ``lost.is_set()`` before it writes."""
 
 
-PARTS: list[Part] = []
-"""What this operator is made of, in the order of their start."""
-
-
-async def run(settings: Settings, kubeconfig: str | None, parts: Sequence[Part] = ()) -> None:
+async def run(
+    settings: Settings, kubeconfig: str | None, parts_of: Callable[[Operator], Sequence[Part]]
+) -> None:
     """Run until SIGTERM or SIGINT. Raises OperatorError, and LoginError when there is no way in.
 
-    ``kubeconfig``: None for the pod's own account. ``parts``: others than `PARTS`, for tests.
+    ``kubeconfig``: None for the pod's own account. ``parts_of``: makes this replica's parts, in the order of
+    their start.
     """
     instance = os.environ.get("POD_NAME") or socket.gethostname()
     metrics = Metrics()
@@ -83,7 +82,7 @@ async def run(settings: Settings, kubeconfig: str | None, parts: Sequence[Part] 
         operator = Operator(settings, instance, gateway, metrics, health, events)
         await health.start(settings.ports.health)
         try:
-            await _work(operator, parts or PARTS)
+            await _work(operator, parts_of(operator))
         finally:
             await health.stop()
 

@@ -29,6 +29,7 @@ from featward_operator.injection.section import InjectionSection
 
 __all__ = [
     "EnvironmentSettings",
+    "FolderSettings",
     "LeaseSettings",
     "LogSettings",
     "PortSettings",
@@ -94,6 +95,35 @@ class PortSettings(Section):
         default=8080,
         description="`/healthz`, `/readyz` and `/metrics`, over plain HTTP: for the kubelet and Prometheus.",
     )
+    policy: PortNumber = Field(
+        default=8443, description="Policy for sidecars, over mTLS. Sidecars are told this port."
+    )
+    webhook: PortNumber = Field(
+        default=9443, description="Admission reviews, over HTTPS: for the API server."
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        told = [self.health, self.policy, self.webhook]
+        if twice := sorted({one for one in told if told.count(one) > 1}):
+            raise ValueError(f"two of the ports are {twice[0]}; each needs its own")
+        return self
+
+
+class FolderSettings(Section):
+    """Where the chart mounts what the operator needs."""
+
+    evidence: str = Field(
+        default="/var/run/secrets/featward",
+        description="A folder for each environment, by its name, with `token` (a service account token for "
+        "its CA) and `root.sha256` (a digest a line: the roots that its CA is known by at first contact).",
+    )
+    run: str = Field(
+        default="/var/run/featward",
+        description="Sockets of its own, in folders that nobody else gets into. At most 40 bytes, because "
+        "the names of sockets are short.",
+        max_length=40,
+    )
 
 
 class LogSettings(Section):
@@ -142,6 +172,9 @@ class Settings(Section):
         description="Defaults of the sidecars that pods get. What a pod says itself goes over them.",
     )
     ports: PortSettings = Field(default_factory=PortSettings, description="Where it listens.")
+    folders: FolderSettings = Field(
+        default_factory=FolderSettings, description="What it reads and keeps in files."
+    )
     lease: LeaseSettings = Field(
         default_factory=LeaseSettings, description="How replicas agree on who acts."
     )

@@ -29,7 +29,8 @@ from featward_operator.run import run
 from featward_operator.settings import load
 from operator_kit import PARTS
 set_up(Form.JSON, Level.INFO)
-asyncio.run(run(load(Path(sys.argv[1])), sys.argv[2], [PARTS[name] for name in sys.argv[3:]]))
+parts = [PARTS[name] for name in sys.argv[3:]]
+asyncio.run(run(load(Path(sys.argv[1])), sys.argv[2], lambda _: parts))
 """
 
 

@@ -315,10 +315,13 @@ class Scene:
         self._close.callback(sidecar.end, signal.SIGKILL)
         return sidecar
 
-    def serve(self, **values: Any) -> RunningSidecar:
-        """Upstream, CA and the serving sidecar, ready; `bound` says where it listens."""
+    def listen_upstream(self) -> None:
         self.upstream = Upstream()
         self._close.callback(self.upstream.close)
+
+    def serve(self, **values: Any) -> RunningSidecar:
+        """Upstream, CA and the serving sidecar, ready; `bound` says where it listens."""
+        self.listen_upstream()
         self.write(upstream=self.upstream.port, serve=(port := free_port()), **values)
         self.start_ca()
         self.serving = self.run(

@@ -54,7 +54,9 @@ def own_address() -> str:
         try:
             probe.connect(("192.0.2.1", 9))
         except OSError:
-            pytest.skip("this machine has no address but loopback")
+            pytest.fail(
+                "this machine has no address but loopback, and nothing can come from elsewhere"
+            )
         return str(probe.getsockname()[0])
 
 

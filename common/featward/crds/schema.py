@@ -39,14 +39,27 @@ _BOUNDS = (
     "minProperties",
     "maxProperties",
 )
-# What the text of a format must also be, which no pattern can say.
+# What the text of a format must also be, which no pattern can say. Each has one: a server's check of types lets
+# a list pass where a format is given, and only a rule stumbles over it.
 _OF_FORMAT = {
+    "date": (
+        Rule(
+            "self >= timestamp('1000-01-01T00:00:00Z')",
+            "expected a day of the calendar such as 2027-03-31",
+        ),
+    ),
+    "date-time": (
+        Rule(
+            "self >= timestamp('1000-01-01T00:00:00Z')",
+            "expected a moment such as 2026-11-23T18:00:00Z",
+        ),
+    ),
     "duration": (
         Rule(
             f"self > duration('0s') && self <= duration('{LONGEST_DURATION}s')",
             "expected more than nothing and at most 100 years",
         ),
-    )
+    ),
 }
 
 
@@ -77,7 +90,7 @@ def _node(raw: Node, definitions: Node) -> Node:
     node |= {key: raw[key] for key in _BOUNDS if key in raw}
     if raw["type"] == "integer":
         node["format"] = "int64"
-    if rules := [*raw.get(RULES, ()), *_OF_FORMAT.get(raw.get("format", ""), ())]:
+    if rules := [*raw.get(RULES, ()), *(_OF_FORMAT[raw["format"]] if "format" in raw else ())]:
         node[RULES] = [{"rule": rule.cel, "message": rule.message} for rule in rules]
     if raw["type"] == "array":
         node |= _items(raw, definitions)

@@ -6,8 +6,6 @@ from featward_operator.settings import Settings
 
 __all__ = ["injection_settings"]
 
-_POLICY_PORT = 8443
-
 
 def injection_settings(
     settings: Settings, section: InjectionSection, version: str
@@ -17,7 +15,7 @@ def injection_settings(
     return InjectionSettings(
         image=settings.image,
         namespace=settings.namespace,
-        operator=f"{service}:{_POLICY_PORT}",
+        operator=f"{service}:{settings.ports.policy}",
         environments={
             one.name: EnvironmentSettings(one.trust_domain, one.ca) for one in settings.environments
         },

@@ -39,8 +39,8 @@ def ratio(registry: CollectorRegistry) -> Gauge:
     """The metric; one for each registry."""
     return Gauge(
         "featward_operator_rotation_acknowledged_ratio",
-        "Of the clients that a rotation's present step needs, the part that has acknowledged, by owner; only while "
-        "a rotation is under way.",
+        "Of the clients that a rotation's present step needs, the part that has acknowledged, by owner; "
+        "only while a rotation is under way.",
         ["owner"],
         registry=registry,
     )

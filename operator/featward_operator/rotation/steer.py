@@ -177,10 +177,9 @@ class Steering:
             if not self._writer.is_due(current, planned.status):
                 break
             current = await self._write(current, lambda one: self._plan(one, standing).status, lost)
-        if planned.command and current is not None and not lost.is_set():
-            if not self._why(current) or self._now() >= self._refused[current.name][2]:
-                await self._give(authority, current, planned.command)
-                return 0.0
+        if planned.command and current is not None and self._may_ask(current) and not lost.is_set():
+            await self._give(authority, current, planned.command)
+            return 0.0
         if planned.under_way:
             paused = standing.rotation is not None and standing.rotation.state == "paused"
             return PAUSED_SECONDS if paused or self._why(owner) else RUNNING_SECONDS
@@ -211,6 +210,10 @@ class Steering:
         else:
             _log.info("asked the CA", extra=fields(owner=owner.authority, what=command.what))
             self._refused.pop(owner.name, None)
+
+    def _may_ask(self, owner: Owner) -> bool:
+        """Not what the CA has just refused."""
+        return not self._why(owner) or self._now() >= self._refused[owner.name][2]
 
     def _why(self, owner: Owner) -> str:
         asked, why, _ = self._refused.get(owner.name, ("", "", 0.0))

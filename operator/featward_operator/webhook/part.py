@@ -27,9 +27,8 @@ from featward_operator.webhook.metrics import WebhookMetrics
 from featward_operator.webhook.server import WebhookServer
 from featward_operator.webhook.serving import Admission
 
-__all__ = ["PORT", "server_names", "webhook_part"]
+__all__ = ["server_names", "webhook_part"]
 
-PORT = 9443
 # What readiness waits for when the process is to end.
 STOPPING = "process"
 _log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ _log = logging.getLogger(__name__)
 def webhook_part(
     section: Callable[[Settings], InjectionSection],
     *,
-    port: int = PORT,
+    port: int,
     lives: Lives | None = None,
     further_names: tuple[str, ...] = (),
 ) -> Part:

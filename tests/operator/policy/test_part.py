@@ -9,8 +9,8 @@ import pytest
 
 from certificates import Environment
 from cluster_objects import CLUSTER, DOMAIN, FEAST, a_binding, a_set
+from crd_kit import install
 from featward.kubernetes.gateway import Gateway
-from featward.kubernetes.resource import Resource
 from featward.policy.index import PolicyIndex
 from featward.policy.slices import SliceCompiler
 from featward.policy.workloads import written_address
@@ -20,67 +20,34 @@ from featward_operator.metrics import Metrics
 from featward_operator.policy.part import PolicyPart
 from featward_operator.policy.series import Series
 from featward_operator.policy.streams import Streams
-from featward_operator.settings import EnvironmentSettings
+from featward_operator.settings import EnvironmentSettings, FolderSettings
 from featward_operator.world import KINDS, World, projected
 from following import is_so
 from kubernetes_kit import Kubernetes
 from operator_kit import free_port
 from policy_service_kit import a_pod, operating, sidecar
 
-CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
-
-
-def a_definition(kind: str, resource: Resource) -> dict[str, Any]:
-    """A CRD that takes anything; the true ones come with the chart."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1alpha1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": str(resource)},
-        "spec": {
-            "group": resource.group,
-            "names": {"kind": kind, "plural": resource.plural, "singular": kind.lower()},
-            "scope": "Namespaced" if resource.namespaced else "Cluster",
-            "versions": [version],
-        },
-    }
-
 
 async def put(gateway: Gateway, raw: dict[str, Any]) -> None:
-    """Apply an object, once the server knows its kind."""
+    """Apply an object."""
     resource, metadata = KINDS[raw["kind"]], {**raw["metadata"]}
     metadata.pop("creationTimestamp", None)
     body = {**raw, "metadata": metadata}
-    for attempt in range(50):
-        try:
-            await gateway.apply(resource, body, manager="test")
-            return
-        except Exception:
-            if attempt == 49:
-                raise
-            await asyncio.sleep(0.1)
+    await gateway.apply(resource, body, manager="test")
 
 
 @pytest.mark.timeout(120)
 async def test_an_edit_at_the_api_server_is_in_the_next_policy_of_a_sidecar(
     kubernetes: Kubernetes, gateway: Gateway, tmp_path: Path
 ) -> None:
-    for kind, resource in KINDS.items():
-        if resource.group:
-            await gateway.apply(CRDS, a_definition(kind, resource), manager="test")
+    install(kubernetes)
     for raw in CLUSTER:
         await put(gateway, raw)
     kubernetes.pod("pricing", "feast")
     made = kubernetes.call("POST", "/api/v1/namespaces/pricing/pods", pod_of("feast-0"))
     told = {"name": "prod", "trustDomain": DOMAIN, "ca": "127.0.0.1:1"}
     settings = EnvironmentSettings.model_validate(told)
-    identities, world, gate = Identities([settings]), World(), Gate()
+    identities, world, gate = Identities([settings], FolderSettings()), World(), Gate()
     part = PolicyPart(world, identities, Metrics(), written_address)
     address = f"127.0.0.1:{free_port()}"
     tasks = [
@@ -108,10 +75,12 @@ async def test_an_edit_at_the_api_server_is_in_the_next_policy_of_a_sidecar(
         assert pod is not None
         assert (pod[0], pod[1].service_account) == (("pricing", "feast-0"), "feast")
     finally:
-        # Others have CRDs of these names that take less.
-        for resource in KINDS.values():
-            if resource.group:
-                await gateway.ask("DELETE", CRDS.path(None, str(resource)))
+        # Others share the server, and have environments of their own.
+        for raw in reversed(CLUSTER):
+            if raw["kind"] != "Namespace":
+                metadata = raw["metadata"]
+                where = KINDS[raw["kind"]].path(metadata.get("namespace"), metadata["name"])
+                kubernetes.ask("DELETE", where)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

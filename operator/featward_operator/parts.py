@@ -1,0 +1,38 @@
+"""What this operator is made of. The parts of one replica meet here, and nowhere else."""
+
+from featward_operator.addresses import addresses_in
+from featward_operator.health import Gate
+from featward_operator.identities import Identities
+from featward_operator.policy.part import PolicyPart
+from featward_operator.run import Operator, Part
+from featward_operator.webhook.part import webhook_part
+from featward_operator.world import World
+
+__all__ = ["parts_of"]
+
+
+def parts_of(operator: Operator) -> list[Part]:
+    """The parts of one replica, in the order of their start."""
+    settings = operator.settings
+    world = World(lambda resource, cause: operator.metrics.relists.labels(resource, cause).inc())
+    identities = Identities(settings.environments, settings.folders)
+    policy = PolicyPart(world, identities, operator.metrics, addresses_in(settings.cluster_domain))
+
+    async def follow(operator: Operator, gate: Gate) -> None:
+        # Whoever needs the objects waits for them at a gate of its own.
+        gate.open()
+        await world.follow(operator.gateway)
+
+    async def keep(_: Operator, gate: Gate) -> None:
+        gate.open()
+        await identities.keep()
+
+    async def serve(_: Operator, gate: Gate) -> None:
+        await policy.serve(f"[::]:{settings.ports.policy}", gate)
+
+    return [
+        Part("cluster", serve=follow),
+        Part("identities", serve=keep),
+        Part("policy", serve=serve),
+        webhook_part(lambda settings: settings.injection, port=settings.ports.webhook),
+    ]
