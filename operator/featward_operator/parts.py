@@ -1,10 +1,14 @@
 """What this operator is made of. The parts of one replica meet here, and nowhere else."""
 
+from featward.identity.spiffe import SpiffeId
 from featward_operator.addresses import addresses_in
 from featward_operator.health import Gate
 from featward_operator.identities import Identities
 from featward_operator.policy.part import PolicyPart
+from featward_operator.rotation.part import rotation_part
+from featward_operator.rotation.steer import Access
 from featward_operator.run import Operator, Part
+from featward_operator.settings import EnvironmentSettings
 from featward_operator.webhook.part import webhook_part
 from featward_operator.world import World
 
@@ -30,9 +34,15 @@ def parts_of(operator: Operator) -> list[Part]:
     async def serve(_: Operator, gate: Gate) -> None:
         await policy.serve(f"[::]:{settings.ports.policy}", gate)
 
+    def access(environment: EnvironmentSettings) -> Access:
+        domain = environment.trust_domain
+        workload, ca = identities.workloads[domain], str(SpiffeId.ca(domain))
+        return Access(workload.ready.is_set, lambda: workload.channel(ca, environment.ca))
+
     return [
         Part("cluster", serve=follow),
         Part("identities", serve=keep),
         Part("policy", serve=serve),
         webhook_part(lambda settings: settings.injection, port=settings.ports.webhook),
+        rotation_part(access, world.running),
     ]

@@ -115,6 +115,13 @@ class World:
         """The pod of this uid, with its namespace and name."""
         return self._pods.get(uid)
 
+    def running(self, namespace: str, account: str) -> int:
+        """How many pods of a service account there are."""
+        return sum(
+            key[0] == namespace and facts.service_account == account
+            for key, facts in self._pods.values()
+        )
+
     async def follow(self, gateway: Gateway) -> None:
         """Follow a cluster until cancelled."""
         reflectors = [*self._reflectors(gateway)]

@@ -46,9 +46,7 @@ def ratio(registry: CollectorRegistry) -> Gauge:
     )
 
 
-def rotation_part(
-    access: Callable[[EnvironmentSettings], Access], pods: Callable[[Operator], Pods]
-) -> Part:
+def rotation_part(access: Callable[[EnvironmentSettings], Access], pods: Pods) -> Part:
     """``access``: how the CA of an environment is reached with the operator's identity; ``pods``: how many pods
     run as a service account.
     """
@@ -59,7 +57,7 @@ def rotation_part(
         gauge = gauges[0] if gauges else ratio(operator.metrics.registry)
         gauges[:] = [gauge]
         found = {one.name: access(one) for one in operator.settings.environments}
-        rotations = Rotations(operator.gateway, operator.events, found, pods(operator), gauge)
+        rotations = Rotations(operator.gateway, operator.events, found, pods, gauge)
         await rotations.run(lost)
 
     return Part("rotation", lead=lead)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Authority", "Steering"]
 
 _log = logging.getLogger(__name__)
-RUNNING_SECONDS, PAUSED_SECONDS, IDLE_SECONDS = 1.0, 5.0, 30.0
+RUNNING_SECONDS, PAUSED_SECONDS, IDLE_SECONDS = 1.0, 2.0, 30.0
 """Between two looks: while something is under way, while something is to stay paused, and otherwise."""
 _NO_IDENTITY_SECONDS = 2.0
 _ANSWER_SECONDS = 10.0
@@ -118,17 +118,23 @@ class Steering:
 
     async def run(self, lost: Lost) -> None:
         """Until cancelled, or the lead is lost."""
-        channel = self._access.channel()
+        channel: grpc.aio.Channel | None = None
         try:
-            authority = self._authority(channel)
             while not lost.is_set():
                 self._woken.clear()
-                await self._rest(await self._look(authority, lost))
+                if not self._access.is_ready():
+                    why = "the operator has no identity in this environment yet"
+                    await self._unheard(AuthorityReachable.NO_IDENTITY, why, lost)
+                    await self._rest(_NO_IDENTITY_SECONDS)
+                    continue
+                channel = channel or self._access.channel()
+                await self._rest(await self._look(self._authority(channel), lost))
         finally:
             for name in self._counted:
                 self._ratio.remove(name)
             self._counted.clear()
-            await channel.close()
+            if channel is not None:
+                await channel.close()
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -139,10 +145,6 @@ class Steering:
 
     async def _look(self, authority: Authority, lost: Lost) -> float:
         """One look at all; how long to wait until the next."""
-        if not self._access.is_ready():
-            why = "the operator has no identity in this environment yet"
-            await self._unheard(AuthorityReachable.NO_IDENTITY, why, lost)
-            return _NO_IDENTITY_SECONDS
         try:
             shown = await authority.show()
         except grpc.aio.AioRpcError as error:
