@@ -14,7 +14,7 @@ from featward.policy.index import PolicyIndex
 from featward_operator.controllers import Result
 from featward_operator.reconcile.override import OverridesInForce, reconcile
 
-SET = {"featureSet": {"namespace": "pricing", "name": "drivers"}}
+SET: dict[str, Any] = {"featureSet": {"namespace": "pricing", "name": "drivers"}}
 
 
 @dataclass

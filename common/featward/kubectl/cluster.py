@@ -105,13 +105,15 @@ class Cluster:
             if error.status != 404:
                 raise
         raise FeatwardError(
-            f"there is no pod {name} in the namespace {namespace}: name one of `kubectl get pods -n {namespace}`,"
-            " or give its namespace with -n"
+            f"there is no pod {name} in the namespace {namespace}: name one of `kubectl get pods -n"
+            f" {namespace}`, or give its namespace with -n"
         )
 
-    async def index(self, namespace: str) -> PolicyIndex:
-        """All documents that the user may read. Raises ApiError."""
-        objects = [await self.readable(one, namespace) for one in DOCUMENTS.values()]
+    async def index(self, namespace: str, kinds: Iterable[str] = DOCUMENTS) -> PolicyIndex:
+        """All documents of these kinds that the user may read. Raises FeatwardError where no Environment is
+        among them, and ApiError.
+        """
+        objects = [await self.readable(DOCUMENTS[kind], namespace) for kind in kinds]
         index = index_of(raw for kind in objects for raw in kind)
         if not index.catalogue.environments:
             raise FeatwardError(

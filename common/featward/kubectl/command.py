@@ -56,7 +56,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """How a protected cluster stands, why a pod is refused, and what is decided by hand, with your own rights."""
+    """How a protected cluster stands, why a pod is refused, and decisions by hand, all with your own rights."""
 
 
 for _command in (status, explain, unprotected, exposure, relax, approve, rotate):

@@ -1,6 +1,6 @@
 """Which ports of a protected pod the network reaches past its sidecar. Pure.
 
-All NetworkPolicies that select a pod count together: what one of them lets in comes in, whatever the others say.
+All NetworkPolicies that select a pod count together: what one of them lets in comes in, whatever others say.
 So a port is closed only where some policy selects the pod and none of them lets anybody in. Selectors are read
 for whom they could ever select, not for who is there today. Processes of the pod's node reach it in any case.
 """
@@ -94,8 +94,9 @@ def judge(
 ) -> list[Port]:
     """Each port that the pod declares, listens on or has a Service for, our own ones left out.
 
-    ``listening`` None: nobody knows. ``services`` and ``policies`` are those of the pod's namespace, ``accepted``
-    what its FeatureSets say; ``upstreams`` are the ports of the feature server. ``now`` in Unix seconds.
+    ``listening`` None: nobody knows. ``services`` and ``policies`` are those of the pod's namespace,
+    ``accepted`` what its FeatureSets say; ``upstreams`` are the ports of the feature server. ``now`` in Unix
+    seconds.
     """
     sockets = None if listening is None else list(listening)
     reaching = list(services)

@@ -1,4 +1,4 @@
-"""The names of injection that people's commands look for. The operator gives them; a test holds both together."""
+"""The names of injection that commands look for. The operator gives them; a test holds both together."""
 
 __all__ = ["CONTAINER", "FEATURE_SETS_ASKED", "INJECT", "SERVER"]
 

@@ -1,4 +1,4 @@
-"""Label selectors and the peers of a NetworkPolicy: what they select, and whether they could select anything."""
+"""Label selectors and the peers of a NetworkPolicy: what they select, and could select."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ and what a person needs beside the answer: the request to write and the binding 
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -161,6 +162,15 @@ class ClusterExplainer(Explainer):
             return outcome.compiled.snapshot_bytes
 
         self._answer_from(index.catalogue, content, now)
+
+    def grants(self, identity: str) -> list[dict[str, Any]]:
+        """As of a folder; servers of which there is no policy are left out."""
+        caller = str(identity_called(self._catalogue, identity))
+        found: list[dict[str, Any]] = []
+        for server in sorted(self._catalogue.served_by):
+            with suppress(CompileError):
+                found += json.loads(self._compiled(server)[1].grants(caller, self._now))
+        return found
 
 
 def _shown(binding: Binding) -> dict[str, Any]:
