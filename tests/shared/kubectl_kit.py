@@ -1,4 +1,4 @@
-"""A protected part of a real API server, and `kubectl featward` as a process of its own, by a user's kubeconfig."""
+"""A protected part of a real API server, and `kubectl featward` as a process, by the kubeconfig of a user."""
 
 import json
 import os

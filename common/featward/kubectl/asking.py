@@ -28,6 +28,8 @@ __all__ = ["explain", "exposure", "status", "unprotected"]
 AllOption = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")]
 # As often as the operator writes what has changed; lists cost the API server more than watches.
 _WATCH_SECONDS = 3.0
+# Less than a few words of a message say nothing.
+_NARROWEST = 20
 
 
 def status(
@@ -86,8 +88,7 @@ def _print_sections(shown: Iterable[Section]) -> None:
         if not empty:
             console.print()
         empty = False
-        rows = [[*row.cells[:-1], _cut(row.cells[-1], row.cells)] for row in one.rows]
-        table = columns(rows, [one.headings[0].upper(), *one.headings[1:]])
+        table = columns(_cut(one), (one.headings[0].upper(), *one.headings[1:]))
         console.print(table)
         if one.summary:
             console.print(f"[dim]{one.summary}[/]")
@@ -95,11 +96,19 @@ def _print_sections(shown: Iterable[Section]) -> None:
         console.print("There is nothing of featward here: kubectl featward status -A shows all.")
 
 
-def _cut(text: str, cells: tuple[str, ...]) -> str:
-    """On a terminal a message is one line with the rest; what is copied, such as names, is never cut."""
-    taken = sum(len(cell) + 2 for cell in cells[:-1])
-    room = max(20, console.width - taken - 12)
-    return text if not console.is_terminal or len(text) <= room else f"{text[: room - 1]}…"
+def _cut(section: Section) -> list[list[str]]:
+    """The rows. On a terminal the last column, which is prose, has what the others leave of the line; what is
+    copied, such as names, is never cut.
+    """
+    rows = [list(row.cells) for row in section.rows]
+    if not console.is_terminal or len(section.headings) == 1:
+        return rows
+    others = zip(section.headings[:-1], *(row[:-1] for row in rows), strict=True)
+    room = max(_NARROWEST, console.width - sum(max(map(len, one)) + 2 for one in others))
+    for row in rows:
+        if len(row[-1]) > room:
+            row[-1] = f"{row[-1][: room - 1]}…"
+    return rows
 
 
 def explain(
