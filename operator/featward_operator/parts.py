@@ -5,7 +5,7 @@ from featward_operator.addresses import addresses_in
 from featward_operator.health import Gate
 from featward_operator.identities import Identities
 from featward_operator.policy.part import PolicyPart
-from featward_operator.rotation.part import rotation_part
+from featward_operator.rotation.part import RotationPart
 from featward_operator.rotation.steer import Access
 from featward_operator.run import Operator, Part
 from featward_operator.settings import EnvironmentSettings
@@ -44,5 +44,5 @@ def parts_of(operator: Operator) -> list[Part]:
         Part("identities", serve=keep),
         Part("policy", serve=serve),
         webhook_part(lambda settings: settings.injection, port=settings.ports.webhook),
-        rotation_part(access, world.running),
+        RotationPart(access, world.running).part(),
     ]

@@ -9,8 +9,6 @@ from prometheus_client import CollectorRegistry
 
 from cluster_objects import CLUSTER, NOW, PLATFORM, an_index, an_object, an_override
 from featward.kubernetes.resource import Key
-from featward.manifests.objects import document_of
-from featward.policy.index import PolicyIndex
 from featward_operator.controllers import Result
 from featward_operator.reconcile.override import OverridesInForce, reconcile
 
@@ -19,7 +17,6 @@ SET: dict[str, Any] = {"featureSet": {"namespace": "pricing", "name": "drivers"}
 
 @dataclass
 class Seen:
-    kept: object
     uid: str
     generation: int = 1
     status: Mapping[str, Any] = field(default_factory=dict)
@@ -29,13 +26,16 @@ class Known:
     """A cluster, and its objects as the server has them."""
 
     def __init__(self, *objects: dict[str, Any]) -> None:
-        self.index: PolicyIndex = an_index(*objects)
+        self.catalogue = an_index(*objects).catalogue
         self.objects: dict[str, dict[Key, Seen]] = {}
         for raw in objects:
             metadata = raw["metadata"]
             key = (metadata.get("namespace") or "", metadata["name"])
-            seen = Seen(document_of(raw), f"uid-{metadata['name']}")
+            seen = Seen(f"uid-{metadata['name']}")
             self.objects.setdefault(raw["kind"], {})[key] = seen
+
+    def observed(self, kind: str, key: Key) -> Seen | None:
+        return self.objects.get(kind, {}).get(key)
 
     def look(self, name: str, now: float) -> Result:
         """Reconcile it, and take over what it writes."""
@@ -57,16 +57,14 @@ def test_it_holds_and_ends_at_its_second() -> None:
     assert result.status is not None
     assert result.status["target"] == "featureset pricing/drivers"
     told = [(one.reason, one.about.kind, one.about.uid, one.kind) for one in result.events]
-    assert told == [
-        ("Overridden", "Override", "uid-relax-it", "Warning"),
-        ("Overridden", "FeatureSet", "uid-drivers", "Warning"),
-    ]
+    # Of the set its own reconciler tells.
+    assert told == [("Overridden", "Override", "uid-relax-it", "Warning")]
     assert "incident" in result.events[0].note
     again = known.look("relax-it", NOW + 3599)
     assert (again.status, again.events) == (None, ())
     ended = known.look("relax-it", NOW + 3600)
     assert known.answer("relax-it") == ("False", "Ended", "2026-11-23T13:00:00Z")
-    assert [one.reason for one in ended.events] == ["OverrideEnded"] * 2
+    assert [one.reason for one in ended.events] == ["OverrideEnded"]
     assert ended.requeue_at is None
 
 
@@ -103,6 +101,17 @@ def test_it_says_why_it_does_not_hold(
     assert bool(result.events) == (reason == "InForce")
 
 
+def test_an_environment_and_a_binding_are_told_too() -> None:
+    binding = {"namespace": "pricing", "name": "api"}
+    for target, kind in (
+        ({"environment": "prod"}, "Environment"),
+        ({"binding": binding}, "FeatureBinding"),
+    ):
+        known = Known(*CLUSTER, an_override("close", **target))
+        told = [one.about.kind for one in known.look("close-it", NOW).events]
+        assert told == ["Override", kind]
+
+
 def test_one_that_is_gone_is_nothing() -> None:
     known = Known(*CLUSTER, an_override("relax", **SET))
     assert reconcile(("", "other"), known, NOW) == Result()
@@ -111,7 +120,7 @@ def test_one_that_is_gone_is_nothing() -> None:
 def test_those_in_force_are_counted_by_action() -> None:
     known = Known(*CLUSTER, an_override("relax", **SET))
     registry, now = CollectorRegistry(), [float(NOW)]
-    OverridesInForce(registry, known.index.catalogue, lambda: now[0])
+    OverridesInForce(registry, known.catalogue, lambda: now[0])
 
     def counted(action: str) -> float | None:
         name = "featward_operator_overrides_in_force"

@@ -17,18 +17,18 @@ from prometheus_client.registry import Collector
 from featward.crds.status import Condition, OverrideStatus
 from featward.kubernetes.events import ObjectRef
 from featward.kubernetes.resource import Key
-from featward.manifests.document import Document
-from featward.manifests.governance import Override
 from featward.manifests.overriding import environment_overridden, in_force, is_too_long
 from featward.manifests.text import second_of
 from featward_operator.answers import answer, answered
 from featward_operator.controllers import Notice, Result
-from featward_operator.words import OverrideEvent, OverrideInForce
+from featward_operator.rotation.vocabulary import OverrideEvent, OverrideInForce
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from featward.manifests.catalogue import Catalogue
+    from featward.manifests.document import Document
+    from featward.manifests.governance import Override
 
 __all__ = ["IN_FORCE", "Known", "OverridesInForce", "Seen", "reconcile", "target_named"]
 
@@ -37,10 +37,8 @@ _API = "featward.dev/v1alpha1"
 
 
 class Seen(Protocol):
-    """An object, and what the server says of it beside."""
+    """What the server says of an object."""
 
-    @property
-    def kept(self) -> object: ...
     @property
     def uid(self) -> str: ...
     @property
@@ -49,18 +47,14 @@ class Seen(Protocol):
     def status(self) -> Mapping[str, Any]: ...
 
 
-class _Index(Protocol):
+class Known(Protocol):
+    """What the leader knows of its cluster, as far as Overrides need it."""
+
     @property
     def catalogue(self) -> Catalogue: ...
 
-
-class Known(Protocol):
-    """What a replica knows of its cluster, as far as Overrides need it."""
-
-    @property
-    def index(self) -> _Index: ...
-    @property
-    def objects(self) -> Mapping[str, Mapping[Key, Seen]]: ...
+    def observed(self, kind: str, key: Key) -> Seen | None:
+        """An object; None where it is gone."""
 
 
 class _Verdict(NamedTuple):
@@ -80,15 +74,13 @@ class _Target(NamedTuple):
         return f"{self.kind.lower()} {'/'.join(filter(None, self.key))}"
 
 
-def reconcile(key: Key, world: Known, now: float) -> Result:
+def reconcile(key: Key, known: Known, now: float) -> Result:
     """The status of one Override, and news of it. It is looked at again when it ends."""
-    seen = world.objects["Override"].get(key)
-    document = seen.kept if seen is not None else None
-    if seen is None or not isinstance(document, Document):
+    seen, override = known.observed("Override", key), known.catalogue.overrides.get(key[1])
+    if seen is None or override is None:
         return Result()
-    override: Document[Override] = document
-    catalogue, target = world.index.catalogue, target_named(override.model)
-    verdict = _judge(catalogue, override, target, now)
+    target = target_named(override.model)
+    verdict = _judge(known.catalogue, override, target, now)
     holds = verdict.reason is OverrideInForce.IN_FORCE
     before = seen.status.get("conditions") or ()
     row = answer(
@@ -108,7 +100,7 @@ def reconcile(key: Key, world: Known, now: float) -> Result:
     held = answered(before, IN_FORCE).get("status") == "True"
     return Result(
         status=None if status == seen.status else status,
-        events=tuple(_news(override, seen, target, world, verdict, held=held, holds=holds)),
+        events=tuple(_news(override, seen, target, known, verdict, held=held, holds=holds)),
         requeue_at=float(second_of(override.model.spec.expires)) if holds else None,
     )
 
@@ -131,13 +123,13 @@ def _judge(
     spec = override.model.spec
     if now >= second_of(spec.expires):
         return _Verdict(OverrideInForce.ENDED, f"it ended at {spec.expires}")
-    known: Mapping[str, Mapping[Any, object]] = {
+    there: Mapping[str, Mapping[Any, object]] = {
         "Environment": {("", name): one for name, one in catalogue.environments.items()},
         "FeatureBinding": catalogue.bindings,
         "FeatureSet": catalogue.feature_sets,
     }
     environment = environment_overridden(catalogue, override)
-    if target.key not in known[target.kind]:
+    if target.key not in there[target.kind]:
         message = f"there is no {target.text}; delete this and make another with the name corrected"
         return _Verdict(OverrideInForce.TARGET_NOT_FOUND, message)
     if environment is None:
@@ -161,7 +153,7 @@ def _news(
     override: Document[Override],
     seen: Seen,
     target: _Target,
-    world: Known,
+    known: Known,
     verdict: _Verdict,
     *,
     held: bool,
@@ -171,7 +163,9 @@ def _news(
         return
     name = override.model.metadata.name
     abouts = [ObjectRef(_API, "Override", "", name, seen.uid)]
-    if (aimed := world.objects.get(target.kind, {}).get(target.key)) is not None:
+    aimed = known.observed(target.kind, target.key)
+    # Of a FeatureSet its own reconciler tells, of those of an environment too.
+    if aimed is not None and target.kind != "FeatureSet":
         abouts.append(ObjectRef(_API, target.kind, *target.key, aimed.uid))
     for about in abouts:
         if holds:

@@ -14,15 +14,15 @@ from featward.kubernetes.events import ObjectRef
 from featward.kubernetes.resource import BUSINESS_UNITS, ENVIRONMENTS, Resource
 from featward.manifests.labels import ROTATE_REQUESTED_AT, ROTATION
 
-__all__ = ["PAUSED", "QUESTIONS", "RESOURCES", "ROOT", "Owner", "Request", "Said", "owner_of"]
+__all__ = ["PAUSED", "RESOURCES", "ROOT", "ROTATING", "Owner", "Request", "Said", "owner_of"]
 
 PAUSED = "paused"
 """The value of ``featward.dev/rotation`` that pauses."""
 ROOT = "root"
 """What the CA calls the owner of an environment's root."""
 RESOURCES: Mapping[str, Resource] = {"Environment": ENVIRONMENTS, "BusinessUnit": BUSINESS_UNITS}
-QUESTIONS = ("AuthorityReachable", "Rotating")
-"""The types of the conditions that are written here; all others are the reconcilers'."""
+ROTATING = "Rotating"
+"""The type of the condition that is written here; all others are the reconcilers'."""
 # As the model of the status has it; a longer value is cut, in comparing too.
 _LONGEST = 256
 
@@ -73,9 +73,9 @@ class Owner:
     """How many clusters an environment's pods may be in."""
     said: Said
     status: Mapping[str, Any]
-    """Of its status, what is ours: rotation, authority and our two conditions."""
+    """Of its status, what is ours: rotation, authority and our condition."""
     conditions: Sequence[Mapping[str, Any]]
-    """Our two."""
+    """Ours."""
 
     @property
     def environment(self) -> str:
@@ -97,7 +97,7 @@ def owner_of(raw: Mapping[str, Any]) -> Owner:
     """Of an object as the server gives it."""
     metadata, status = raw["metadata"], raw.get("status") or {}
     annotations = metadata.get("annotations") or {}
-    conditions = [one for one in status.get("conditions") or () if one.get("type") in QUESTIONS]
+    conditions = [one for one in status.get("conditions") or () if one.get("type") == ROTATING]
     ours = {key: status[key] for key in ("rotation", "authority") if status.get(key)}
     return Owner(
         raw["kind"],

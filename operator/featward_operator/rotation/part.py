@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Gauge
 
-from featward.kubernetes.errors import ApiError
 from featward.kubernetes.reflector import Reflector
-from featward.logs import fields
 from featward_operator.rotation.owner import RESOURCES, Owner, owner_of
-from featward_operator.rotation.speech import unheard
 from featward_operator.rotation.steer import Access, Steering
+from featward_operator.rotation.vocabulary import AuthorityReachable
 from featward_operator.rotation.writing import StatusWriter
 from featward_operator.run import Operator, Part
-from featward_operator.words import AuthorityReachable
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -30,9 +25,7 @@ if TYPE_CHECKING:
     from featward_operator.rotation.blockers import Pods
     from featward_operator.settings import EnvironmentSettings
 
-__all__ = ["Rotations", "ratio", "rotation_part"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["RotationPart", "Rotations", "ratio"]
 
 
 def ratio(registry: CollectorRegistry) -> Gauge:
@@ -46,21 +39,36 @@ def ratio(registry: CollectorRegistry) -> Gauge:
     )
 
 
-def rotation_part(access: Callable[[EnvironmentSettings], Access], pods: Pods) -> Part:
-    """``access``: how the CA of an environment is reached with the operator's identity; ``pods``: how many pods
-    run as a service account.
+class RotationPart:
+    """One for each replica. ``access``: how the CA of an environment is reached with the operator's identity;
+    ``pods``: how many pods run as a service account.
     """
-    gauges: list[Gauge] = []
 
-    async def lead(operator: Operator, lost: Lost) -> None:
+    def __init__(self, access: Callable[[EnvironmentSettings], Access], pods: Pods) -> None:
+        self._access, self._pods = access, pods
+        self._gauge: Gauge | None = None
+        self._leading: Rotations | None = None
+
+    def part(self) -> Part:
+        """For the operator."""
+        return Part("rotation", lead=self._lead)
+
+    def reach(self, environment: str) -> tuple[AuthorityReachable, str] | None:
+        """Whether the CA of an environment was heard at the last look, and a sentence; None where this replica
+        does not lead or has not looked yet.
+        """
+        return self._leading.reach(environment) if self._leading else None
+
+    async def _lead(self, operator: Operator, lost: Lost) -> None:
         # A replica may lead several times, and a series is registered once.
-        gauge = gauges[0] if gauges else ratio(operator.metrics.registry)
-        gauges[:] = [gauge]
-        found = {one.name: access(one) for one in operator.settings.environments}
-        rotations = Rotations(operator.gateway, operator.events, found, pods, gauge)
-        await rotations.run(lost)
-
-    return Part("rotation", lead=lead)
+        self._gauge = self._gauge or ratio(operator.metrics.registry)
+        found = {one.name: self._access(one) for one in operator.settings.environments}
+        rotations = Rotations(operator.gateway, operator.events, found, self._pods, self._gauge)
+        self._leading = rotations
+        try:
+            await rotations.run(lost)
+        finally:
+            self._leading = None
 
 
 class Rotations:
@@ -84,7 +92,6 @@ class Rotations:
             name: Steering(access, self._owners(name), self._writer, pods, gauge, **options)
             for name, access in accesses.items()
         }
-        self._orphans: asyncio.Queue[Owner] = asyncio.Queue()
 
     async def run(self, lost: Lost) -> None:
         """Until cancelled; nothing is written once the lead is lost."""
@@ -95,12 +102,16 @@ class Rotations:
                 await reflector.synced.wait()
             for one in self._steering.values():
                 group.create_task(self._steer(one, lost))
-            group.create_task(self._tell_orphans(lost))
 
     async def _steer(self, one: Steering, lost: Lost) -> None:
         await one.run(lost)
         # What leads does not end by itself: who ends it is waited for.
         await asyncio.Event().wait()
+
+    def reach(self, environment: str) -> tuple[AuthorityReachable, str] | None:
+        """As `RotationPart.reach`."""
+        steering = self._steering.get(environment)
+        return steering.heard if steering is not None else None
 
     def _owners(self, environment: str) -> Callable[[], list[Owner]]:
         def owners() -> list[Owner]:
@@ -114,35 +125,10 @@ class Rotations:
         if known is None:
             return
         steering = self._steering.get(known.environment)
-        if steering is not None:
-            # What we write ourselves comes back as well, and is nothing to look at.
-            if old is None or new is None or _asks(old) != _asks(new):
-                steering.wake()
-        elif new is not None:
-            self._orphans.put_nowait(new)
-
-    async def _tell_orphans(self, lost: Lost) -> None:
-        """Say of objects of other environments that nobody here looks after them."""
-        while True:
-            owner = await self._orphans.get()
-            if lost.is_set():
-                continue
-            try:
-                await self._tell_orphan(owner)
-            except ApiError as error:
-                told = fields(kind=owner.kind, name=owner.name, why=str(error))
-                _log.warning("status not written", extra=told)
-
-    async def _tell_orphan(self, owner: Owner) -> None:
-        reason = AuthorityReachable.NOT_OURS
-        message = f"this operator does not work for the environment {owner.environment}"
-
-        def make(one: Owner) -> dict[str, Any]:
-            (reachable, _) = unheard(one, reason, message, time.time())
-            return {"conditions": [reachable]}
-
-        if self._writer.is_due(owner, make(owner)):
-            await self._writer.write(owner, make)
+        # What we write ourselves comes back as well, and is nothing to look at.
+        asked = old is None or new is None or _asks(old) != _asks(new)
+        if steering is not None and asked:
+            steering.wake()
 
 
 def _asks(owner: Owner) -> tuple[object, ...]:

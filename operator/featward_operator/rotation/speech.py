@@ -1,13 +1,13 @@
-"""What is said of an owner's rotation: two conditions, and the Events of each change."""
+"""What is said of an owner's rotation: a condition, and the Events of each change."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featward_operator.answers import answer, answered, moment
+from featward_operator.answers import answer, moment
 from featward_operator.controllers import Notice
-from featward_operator.rotation.owner import QUESTIONS
-from featward_operator.words import AuthorityReachable, Rotating, RotationEvent
+from featward_operator.rotation.owner import ROTATING
+from featward_operator.rotation.vocabulary import AuthorityReachable, Rotating, RotationEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from featward_operator.rotation.owner import Owner, Request
     from featward_operator.rotation.standing import Standing
 
-__all__ = ["REACHABLE", "ROTATING", "news", "spoken", "unheard"]
+__all__ = ["news", "spoken", "unheard"]
 
-REACHABLE, ROTATING = QUESTIONS
 _STEPS = {
     "request": Rotating.PREPARING,
     "prepare": Rotating.PREPARING,
@@ -37,28 +36,19 @@ def spoken(
     refused: str,
     now: float,
 ) -> list[dict[str, Any]]:
-    """The conditions while the CA is heard."""
+    """The condition while the CA is heard."""
     if standing.rotation is not None:
         reason, message = _of_rotation(standing, blockers)
     else:
         reason, message = _without_rotation(owner, standing, request, given_up, refused)
-    heard = f"generation {standing.generation} signs until {moment(standing.not_after)}"
-    return [
-        _row(owner, REACHABLE, True, AuthorityReachable.REACHABLE, heard, now),
-        _row(owner, ROTATING, reason in _GOING, reason, message, now),
-    ]
+    return [_row(owner, reason in _GOING, reason, message, now)]
 
 
 def unheard(
     owner: Owner, reason: AuthorityReachable, message: str, now: float
 ) -> list[dict[str, Any]]:
-    """The conditions while it is not: what was last said of the rotation stays, as far as it is not older than
-    the question whether there is one.
-    """
-    last = answered(owner.conditions, ROTATING)
-    said, word = str(last.get("message") or ""), str(last.get("reason") or "")
-    rotating = _row(owner, ROTATING, None, word or Rotating.IDLE, said, now)
-    return [_row(owner, REACHABLE, False, reason, message, now), rotating]
+    """The condition while it is not. What was last said in `status.rotation` stays."""
+    return [_row(owner, None, reason, message, now)]
 
 
 def news(
@@ -134,10 +124,10 @@ def _without_rotation(
 
 
 def _row(
-    owner: Owner, question: str, status: bool | None, reason: str, message: str, now: float
+    owner: Owner, status: bool | None, reason: str, message: str, now: float
 ) -> dict[str, Any]:
     return answer(
-        question,
+        ROTATING,
         status,
         reason,
         message,

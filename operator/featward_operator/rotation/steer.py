@@ -22,7 +22,7 @@ from featward_operator.rotation.blockers import Pods, sentences
 from featward_operator.rotation.plan import Command, Planned, plan
 from featward_operator.rotation.speech import unheard
 from featward_operator.rotation.standing import Standing, standing_of
-from featward_operator.words import AuthorityReachable
+from featward_operator.rotation.vocabulary import AuthorityReachable
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
@@ -108,6 +108,8 @@ class Steering:
         self._authority = authority
         self._now = now
         self._woken = asyncio.Event()
+        self.heard: tuple[AuthorityReachable, str] | None = None
+        """Whether the CA was heard at the last look, and a sentence; None before the first."""
         # What was asked for an owner that the CA refused, why, and when it may be asked again.
         self._refused: dict[str, tuple[str, str, float]] = {}
         self._counted: set[str] = set()
@@ -150,6 +152,7 @@ class Steering:
         except grpc.aio.AioRpcError as error:
             await self._unheard(AuthorityReachable.UNREACHABLE, _said(error), lost)
             return PAUSED_SECONDS
+        self.heard = AuthorityReachable.REACHABLE, "the CA answers"
         waits = [IDLE_SECONDS]
         for owner in list(self._owners()):
             if lost.is_set():
@@ -222,6 +225,7 @@ class Steering:
         return why if asked == _asked(owner) else ""
 
     async def _unheard(self, reason: AuthorityReachable, why: str, lost: Lost) -> None:
+        self.heard = reason, why
         for owner in list(self._owners()):
             if not lost.is_set():
                 await self._write(owner, lambda one: _silent(one, reason, why, self._now()), lost)

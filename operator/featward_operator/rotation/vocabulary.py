@@ -15,7 +15,9 @@ __all__ = [
 
 
 class AuthorityReachable(StrEnum):
-    """Condition of Environment and BusinessUnit: whether the operator hears from the CA about its authority."""
+    """Whether the operator hears from the CA about an authority. While it does not, `Rotating` is Unknown for
+    the same reason.
+    """
 
     REACHABLE = "Reachable"
     """The CA answers, and has an authority of this owner."""
@@ -27,7 +29,7 @@ class AuthorityReachable(StrEnum):
     """The operator has no identity in the environment yet, and the CA listens to nobody without."""
     NO_AUTHORITY = "NoAuthority"
     """The CA answers, and has no authority that signs for this owner: it has not read the object yet, or waits
-    for a ceremony."""
+    for a ceremony. Of `Rotating` alone."""
 
 
 class Rotating(StrEnum):
