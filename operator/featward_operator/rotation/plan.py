@@ -109,7 +109,10 @@ def _was_given_up(owner: Owner, standing: Standing) -> bool:
         return False
     if not owner.said.is_under_way:
         return owner.said.state == "cancelled"
-    return standing.left or not _activated(owner, standing)
+    if owner.said.step in _BEFORE_ACTIVATION:
+        # One on schedule is over as soon as the new authority signs.
+        return not _activated(owner, standing)
+    return standing.left
 
 
 def _held(owner: Owner, standing: Standing) -> bool:

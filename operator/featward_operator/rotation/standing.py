@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Standing", "standing_of"]
 
-# Replaced, and still accepted.
-_LEFT = ("old", "tainted")
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -24,7 +21,9 @@ class Standing:
     replace_at: float
     """When the CA's schedule begins to replace it; 0: it does not, or has begun."""
     left: bool
-    """Whether an authority that was replaced is still accepted."""
+    """Whether the authority that was replaced last is still accepted. After a rotation on schedule, which ends
+    when the new one signs, it is until it expires.
+    """
     rotation: authority_pb2.Rotation | None
 
 
@@ -39,6 +38,13 @@ def standing_of(owner: str, shown: authority_pb2.ShowResponse) -> Standing | Non
         active.generation,
         active.not_after,
         active.replace_at,
-        any(one.state in _LEFT for one in mine),
+        any(_is_left(one, active) for one in mine),
         next((one for one in shown.rotations if one.owner == owner), None),
+    )
+
+
+def _is_left(one: authority_pb2.Authority, active: authority_pb2.Authority) -> bool:
+    # Older ones may wait for their end since a rotation on schedule.
+    return one.state == "tainted" or (
+        one.state == "old" and one.generation == active.generation - 1
     )

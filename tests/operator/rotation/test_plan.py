@@ -126,6 +126,13 @@ def test_a_rotation_given_up_after_its_key_signs_is_told_so() -> None:
     assert planned.status["rotation"]["state"] == "cancelled"
 
 
+def test_one_on_schedule_is_done_when_its_key_signs() -> None:
+    owner = written(an_owner(), plan(an_owner(), a_standing(1, a_rotation("activate")), NOW))
+    planned = plan(owner, a_standing(2, left=True), NOW)
+    assert planned.status["rotation"]["state"] == "done"
+    assert answer(planned) == ("False", "Idle")
+
+
 def test_it_is_paused_and_resumed_by_the_annotation_alone() -> None:
     paused = an_owner({"rotation": "paused", "rotate-requested-at": FIRST})
     # Nothing is begun.
@@ -226,3 +233,10 @@ def test_an_owner_stands_as_its_ca_says() -> None:
     assert (standing.id, standing.generation, standing.left) == ("b", 2, True)
     assert standing.rotation is not None
     assert standing_of("prod.none", shown) is None
+    # One that a rotation on schedule has left behind is nothing of the last rotation.
+    for state, generation, left in (("old", 2, False), ("old", 3, True), ("tainted", 2, True)):
+        shown.authorities[0].MergeFrom(make(state=state, generation=generation))
+        shown.authorities[1].generation = 4
+        found = standing_of("prod.payments", shown)
+        assert found is not None
+        assert found.left == left
