@@ -17,6 +17,7 @@ __all__ = ["MOST", "Pods", "sentences"]
 MOST = 16
 """As many as a status holds."""
 _LONGEST = 256
+_OPERATOR = "/featward/operator"
 
 Pods: TypeAlias = Callable[[str, str], int]
 """How many pods run as this service account (namespace, name) in this cluster."""
@@ -27,7 +28,9 @@ def sentences(rotation: authority_pb2.Rotation, pods: Pods, clusters: int) -> li
 
     ``clusters``: how many the environment has; in another one than ours pods can't be seen.
     """
-    told = [_sentence(one, pods, clusters)[:_LONGEST] for one in rotation.blockers]
+    # Who is away comes first: those who are connected are seldom behind for long.
+    first = sorted(rotation.blockers, key=lambda one: one.client.connected)
+    told = [_sentence(one, pods, clusters)[:_LONGEST] for one in first]
     more = len(told) + rotation.blockers_left_out - MOST
     if more > 0:
         told = [*told[: MOST - 1], f"and {more + 1} more: featward ca authority list"]
@@ -38,20 +41,20 @@ def _sentence(one: authority_pb2.Blocker, pods: Pods, clusters: int) -> str:
     if not one.HasField("client"):
         return one.text
     client, account = one.client, _service_account(one.client.spiffe_id)
+    called = client.spiffe_id
+    if account is not None:
+        called = f"a pod of {'/'.join(account)}"
+    elif called.endswith(_OPERATOR):
+        called = "a replica of the operator"
+    if client.connected:
+        return f"{called}, connected and behind"
     ends = f"its SVID ends at {moment(client.not_after)}"
     if account is None:
-        state = "is connected, and behind" if client.connected else f"is not connected; {ends}"
-        return f"{client.spiffe_id} {state}"
-    called = "/".join(account)
-    if client.connected:
-        return f"a pod of {called} is connected, and behind"
-    running = pods(*account)
-    if running:
-        which = "is gone, or does not reach the CA"
-        return f"a pod of {called} {which} ({running} run); {ends}"
-    if clusters > 1:
-        return f"a pod of {called} is gone, or of another cluster and away; {ends}"
-    return f"a pod of {called} is gone; {ends}"
+        return f"{called}, not connected; {ends}"
+    if running := pods(*account):
+        return f"{called} that is gone or does not reach the CA ({running} run); {ends}"
+    which = "gone, or of another cluster and away" if clusters > 1 else "gone"
+    return f"{called} that is {which}; {ends}"
 
 
 def _service_account(spiffe_id: str) -> tuple[str, str] | None:

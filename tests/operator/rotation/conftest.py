@@ -16,7 +16,7 @@ from rotation_kit import Bench, a_bench, access_to
 def world(kubernetes: Kubernetes, tmp_path: Path) -> Iterator[World]:
     install(kubernetes)
     with a_world(kubernetes, tmp_path) as world:
-        world.apply_environment(svidTTL="20s")
+        world.apply_environment(svidTTL="10s")
         yield world
 
 

@@ -198,17 +198,19 @@ def test_pods_that_are_gone_are_named_as_such() -> None:
         a_client(connected=False),
         a_client("spiffe://prod.acme.example/bu/risk/svc/score", connected=False),
         authority_pb2.Blocker(kind="join-token", text="an unused join token"),
+        a_client("spiffe://prod.acme.example/featward/operator", connected=True),
     ]
     rotation = a_rotation(blockers=told)
     ends = "its SVID ends at 2026-11-23T12:10:00Z"
     assert sentences(rotation, lambda namespace, account: 0, 1) == [
-        "a pod of pricing/feast is connected, and behind",
-        f"a pod of pricing/feast is gone; {ends}",
-        f"spiffe://prod.acme.example/bu/risk/svc/score is not connected; {ends}",
+        f"a pod of pricing/feast that is gone; {ends}",
+        f"spiffe://prod.acme.example/bu/risk/svc/score, not connected; {ends}",
         "an unused join token",
+        "a pod of pricing/feast, connected and behind",
+        "a replica of the operator, connected and behind",
     ]
-    assert "2 run" in sentences(rotation, lambda namespace, account: 2, 1)[1]
-    assert "of another cluster" in sentences(rotation, lambda namespace, account: 0, 2)[1]
+    assert "(2 run)" in sentences(rotation, lambda namespace, account: 2, 1)[0]
+    assert "of another cluster" in sentences(rotation, lambda namespace, account: 0, 2)[0]
 
 
 def test_of_many_blockers_the_rest_is_counted() -> None:

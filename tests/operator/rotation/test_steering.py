@@ -160,7 +160,7 @@ async def test_what_was_given_up_at_the_ca_is_not_begun_again(bench: Bench, acce
 
 async def test_who_is_gone_is_named_in_what_a_step_waits_for(bench: Bench, access: Access) -> None:
     await somebody_leaves(bench)
-    called = f"a pod of {bench.world.namespace}/feast is gone; its SVID ends at "
+    called = f"a pod of {bench.world.namespace}/feast that is gone; its SVID ends at "
     async with leading(bench, access):
         bench.annotate(rotate=WHEN)
         await bench.has(lambda: bench.rotation().get("blockers"))
