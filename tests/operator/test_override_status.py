@@ -115,6 +115,9 @@ def test_an_environment_and_a_binding_are_told_too() -> None:
 def test_one_that_is_gone_is_nothing() -> None:
     known = Known(*CLUSTER, an_override("relax", **SET))
     assert reconcile(("", "other"), known, NOW) == Result()
+    # Gone from the server, and not yet from what is known of it.
+    del known.objects["Override"]["", "relax-it"]
+    assert reconcile(("", "relax-it"), known, NOW) == Result()
 
 
 def test_those_in_force_are_counted_by_action() -> None:
