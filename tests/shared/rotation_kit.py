@@ -128,14 +128,14 @@ class Bench:
 
     async def is_done(self, seconds: float = 60.0) -> float:
         """Wait until the request of the annotation is done."""
-        return await self.has(
-            lambda: (
-                (self.rotation().get("request") or {}).get("done")
-                and self.rotation()["request"]["requestedAt"]
-                == self.object()["metadata"]["annotations"][ROTATE]
-            ),
-            seconds,
-        )
+
+        def is_done() -> bool:
+            found = self.object()
+            request = (found.get("status") or {}).get("rotation", {}).get("request") or {}
+            wanted = found["metadata"]["annotations"][ROTATE]
+            return bool(request.get("done")) and request["requestedAt"] == wanted
+
+        return await self.has(is_done, seconds)
 
 
 @asynccontextmanager
