@@ -108,6 +108,7 @@ docs: $(VENV)/.engine ## Generate the references: manifests, kinds, sidecar, ope
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
 	$(BIN)/python -m featward_operator.reference docs/operator.md
 	$(BIN)/python -m featward_operator.injection.reference docs/kubernetes.md
+	$(BIN)/python -m featward_operator.words > docs/kubernetes-reference.md
 	$(BIN)/python charts/readme.py charts/featward
 	cp docs/alerts.yaml charts/featward/files/alerts/featward.yaml
 
@@ -123,6 +124,10 @@ bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sideca
 .PHONY: bench-ca
 bench-ca: $(BENCH)/load $(BENCH)/step-ca $(BENCH)/venv/.release ## Measure the CA beside step-ca, and a restart with 10,000 clients
 	cd bench && PATH="$(BENCH)/venv/bin:$$PATH" $(BENCH)/venv/bin/python -m issuers --folder $(BENCH) $(BENCH_OPTIONS)
+
+.PHONY: bench-operator
+bench-operator: $(BENCH)/venv/.release programs ## Measure the operator with 5,000 pods and 2,000 bindings
+	cd bench && PYTHONPATH=../tests/shared $(BENCH)/venv/bin/python -m fleet $(BENCH_OPTIONS)
 
 # Two programs from one build: load asks proxies, issue asks issuers.
 $(BENCH)/load: $(shell find bench/load -name '*.rs' -o -name 'Cargo.*')
@@ -140,7 +145,7 @@ $(BENCH)/authz: bench/authz/main.go bench/authz/go.mod
 	cd bench/authz && go build -o $@ .
 
 # A virtual environment with the release build, as a user gets it from `pip install`.
-$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar -name '*.py') pyproject.toml | toolchain
+$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar operator -name '*.py') pyproject.toml | toolchain
 	@mkdir -p $(BENCH)
 	cd engine && cargo build --release --locked --package featward-python
 	test -x $(BENCH)/venv/bin/python || $(PYTHON) -m venv $(BENCH)/venv

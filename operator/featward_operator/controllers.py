@@ -99,7 +99,7 @@ class Result:
 class Reconcile(Protocol[W_contra]):
     """Pure: no I/O, no clock, no memory. Unix seconds come in as ``now``."""
 
-    def __call__(self, key: Key, world: W_contra, now: float) -> Result: ...
+    def __call__(self, key: Key, world: W_contra, now: float, /) -> Result: ...
 
 
 Beat: TypeAlias = Callable[[], float]
@@ -156,6 +156,8 @@ class Controller(Generic[W]):
                     await self._look_at(key, lost)
             finally:
                 self.queue.done(key)
+            # A thousand keys about which there is nothing to do never wait for anything.
+            await asyncio.sleep(0)
 
     async def _look_at(self, key: Key, lost: Lost) -> None:
         began = time.monotonic()

@@ -152,7 +152,9 @@ async def _lead_once(operator: Operator, parts: Sequence[Part], lost: Lost, grac
     losing = asyncio.create_task(lost.wait())
     try:
         await asyncio.wait({losing, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        _raise_ended(tasks)
+        # Who waits for the loss of the lead as well may be the first to see it.
+        if not lost.is_set():
+            _raise_ended(tasks)
     finally:
         losing.cancel()
         for task in tasks:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from featward.kubernetes.reflector import Reflector
 from featward.kubernetes.resource import (
@@ -31,7 +32,7 @@ from featward.manifests.findings import Finding
 from featward.manifests.labels import is_ours
 from featward.manifests.objects import document_of
 from featward.policy.index import PolicyIndex
-from featward_operator.pods import PodFacts, pod_facts
+from featward_operator.pods import PodFacts, PodIndex, pod_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from featward.kubernetes.gateway import Gateway
     from featward.kubernetes.resource import Resource
 
-__all__ = ["KINDS", "Unreadable", "World", "projected"]
+__all__ = ["KINDS", "Observed", "Unreadable", "World", "WorldWatcher", "observed", "projected"]
 
 _log = logging.getLogger(__name__)
 # The platform's first, so that the sets that come later are somebody's.
@@ -66,6 +67,46 @@ class Unreadable:
 Kept: TypeAlias = "Document[AnyModel] | Unreadable"
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An object, and what the server says of it beside: what status is written by."""
+
+    kept: Kept
+    uid: str
+    generation: int
+    written: bytes
+    """Its status as canonical JSON, which takes a third of the room that a dictionary would."""
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Its status; a new dictionary each time."""
+        found: dict[str, Any] = json.loads(self.written) if self.written else {}
+        return found
+
+
+class WorldWatcher(Protocol):
+    """Who acts on changes. Called in the middle of a change, so it only notes what to look at."""
+
+    def object_changed(self, kind: str, key: Key, *, meant: bool) -> None:
+        """An object is there, changed or gone; ``meant``: what is meant by it, and not its status alone."""
+
+    def pod_changed(self, key: Key, old: PodFacts | None, new: PodFacts | None) -> None:
+        """A pod is there, changed or gone."""
+
+
+def observed(raw: Mapping[str, Any]) -> Observed:
+    """What is kept of an object that has a status of ours."""
+    metadata, status = raw["metadata"], raw.get("status")
+    # A Namespace's status is not ours.
+    ours = status if status and raw.get("kind") != "Namespace" else None
+    return Observed(
+        projected(raw),
+        metadata.get("uid") or "",
+        metadata.get("generation") or 0,
+        json.dumps(ours, sort_keys=True, separators=(",", ":")).encode() if ours else b"",
+    )
+
+
 def projected(raw: Mapping[str, Any]) -> Kept:
     """What is kept of an object. Of labels and annotations that is ours alone: what others write is no edit."""
     metadata = dict(raw["metadata"])
@@ -85,7 +126,11 @@ class World:
         self.changed: Callable[[frozenset[SpiffeId]], None] = lambda workloads: None
         self.synced = asyncio.Event()
         """Set when everything is known once, for good."""
-        self._pods: dict[str, tuple[Key, PodFacts]] = {}
+        self.pods = PodIndex()
+        self.objects: Mapping[str, dict[Key, Observed]] = {kind: {} for kind in KINDS}
+        """What is kept of each object, by kind, namespace and name."""
+        self.watchers: list[WorldWatcher] = []
+        """Told of each change after it was taken in."""
         self._relisted = relisted
 
     def take(self, kind: str, key: Key, kept: Kept | None) -> None:
@@ -104,23 +149,29 @@ class World:
         if touched:
             self.changed(touched)
 
+    def observe(self, kind: str, key: Key, new: Observed | None) -> None:
+        """The same for an object with all that the server says of it."""
+        known = self.objects[kind]
+        old = known.get(key)
+        if new is None:
+            known.pop(key, None)
+        else:
+            known[key] = new
+        meant = old is None or new is None or (old.kept, old.uid) != (new.kept, new.uid)
+        if meant:
+            self.take(kind, key, new.kept if new is not None else None)
+        for one in self.watchers:
+            one.object_changed(kind, key, meant=meant)
+
     def take_pod(self, key: Key, old: PodFacts | None, new: PodFacts | None) -> None:
         """A pod is there, is another one, or (None) is no longer."""
-        if old is not None and (new is None or new.uid != old.uid):
-            self._pods.pop(old.uid, None)
-        if new is not None:
-            self._pods[new.uid] = (key, new)
+        self.pods.take(key, old, new)
+        for one in self.watchers:
+            one.pod_changed(key, old, new)
 
     def pod(self, uid: str) -> tuple[Key, PodFacts] | None:
         """The pod of this uid, with its namespace and name."""
-        return self._pods.get(uid)
-
-    def running(self, namespace: str, account: str) -> int:
-        """How many pods of a service account there are."""
-        return sum(
-            key[0] == namespace and facts.service_account == account
-            for key, facts in self._pods.values()
-        )
+        return self.pods.of_uid(uid)
 
     async def follow(self, gateway: Gateway) -> None:
         """Follow a cluster until cancelled."""
@@ -134,18 +185,18 @@ class World:
             gc.collect()
             gc.freeze()
             self.synced.set()
-            _log.info("cluster known", extra=fields(pods=len(self._pods)))
+            _log.info("cluster known", extra=fields(pods=len(self.pods)))
 
     def _reflectors(self, gateway: Gateway) -> Iterator[Reflector[Any]]:
         for kind, resource in KINDS.items():
             yield Reflector(
-                gateway, resource, projected, self._taker(kind), relisted=self._teller(resource)
+                gateway, resource, observed, self._taker(kind), relisted=self._teller(resource)
             )
         yield Reflector(gateway, PODS, pod_facts, self.take_pod, relisted=self._teller(PODS))
 
-    def _taker(self, kind: str) -> Callable[[Key, Kept | None, Kept | None], None]:
-        def taken(key: Key, old: Kept | None, new: Kept | None) -> None:
-            self.take(kind, key, new)
+    def _taker(self, kind: str) -> Callable[[Key, Observed | None, Observed | None], None]:
+        def taken(key: Key, old: Observed | None, new: Observed | None) -> None:
+            self.observe(kind, key, new)
 
         return taken
 

@@ -70,6 +70,8 @@ def may(
         (OPERATOR, "patch", "services", "feast-featward", "ml", True),
         (OPERATOR, "delete", "services", "feast-featward", "ml", False),
         (OPERATOR, "create", "configmaps", "featward-trust", "ml", True),
+        (OPERATOR, "watch", "configmaps", "featward-trust", "", True),
+        (OPERATOR, "watch", "configmaps", "", "", False),
         (OPERATOR, "patch", "configmaps", "another", "ml", False),
         (OPERATOR, "update", "secrets", "featward-webhook-ca", NAMESPACE, True),
         (OPERATOR, "get", "secrets", "featward-ca-prod-kek", NAMESPACE, False),

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from featward.kubectl.command import app
 from featward.kubectl.exposure import State
-from featward_operator.rotation.vocabulary import AuthorityReachable, Rotating
+from featward_operator.vocabulary import QUESTIONS, Type
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "kubectl.md").read_text("utf-8")
@@ -48,6 +48,6 @@ def test_every_reason_of_unprotected_is_on_the_page() -> None:
 
 def test_every_reason_of_a_rotation_is_on_its_page() -> None:
     page = (ROOT / "docs" / "operations" / "rotate.md").read_text("utf-8")
-    unheard = {AuthorityReachable.UNREACHABLE, AuthorityReachable.NO_IDENTITY}
-    for reason in {*Rotating, *unheard, AuthorityReachable.NO_AUTHORITY}:
+    told = QUESTIONS[Type.ROTATING]
+    for reason in (*told.true, *told.false, *told.unknown):
         assert f"`{reason}`" in page

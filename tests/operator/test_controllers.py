@@ -138,6 +138,9 @@ async def test_a_reconciler_that_fails_is_tried_again_and_others_go_on(
         await is_so(lambda: bench.reconciles("success") == 2)
         assert calls == ["bad", "good", "bad", "bad"]
         assert bench.counted("controller_runtime_reconcile_panics_total", controller="pod") == 2
+        assert bench.counted("controller_runtime_reconcile_errors_total", controller="pod") == 2
+        assert bench.counted("controller_runtime_max_concurrent_reconciles", controller="pod") == 1
+        assert bench.counted("controller_runtime_active_workers", controller="pod") == 0
         assert bench.counted("workqueue_retries_total", name="pod") == 2
         assert bench.controller.queue.failures((namespace, "bad")) == 0
 

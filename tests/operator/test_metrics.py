@@ -49,3 +49,10 @@ async def test_work_under_way_is_told_as_of_the_moment() -> None:
         assert line in text
     queue.done("a")
     assert 'workqueue_work_duration_seconds_sum{name="pod"} 5.0' in metrics.render().decode()
+
+
+def test_a_list_that_is_made_again_is_told_with_its_cause() -> None:
+    metrics = Metrics()
+    metrics.relists.labels("pods", "expired").inc()
+    line = 'featward_operator_watch_relists_total{cause="expired",resource="pods"} 1.0'
+    assert line in metrics.render().decode()

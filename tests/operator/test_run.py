@@ -77,7 +77,8 @@ async def test_a_leader_cut_off_from_the_server_stops_and_leads_again(
 ) -> None:
     """The process goes on, and what it serves."""
     async with fault_proxy(kubernetes, tmp_path) as proxy:
-        with replica(tmp_path, proxy.kubeconfig, namespace, "a", "readies", "writes") as one:
+        parts = ("readies", "yields", "writes")
+        with replica(tmp_path, proxy.kubeconfig, namespace, "a", *parts) as one:
             await is_so(one.acts)
             proxy.cut()
             cut_at = time.time()

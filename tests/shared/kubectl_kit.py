@@ -98,8 +98,8 @@ class Place:
     def apply_environment(self, **spec: Any) -> None:
         self.apply("Environment", self.environment, {"trustDomain": self.domain, **spec})
 
-    def apply_set(self, name: str = "drivers", **spec: Any) -> None:
-        """Served by the service account feast of the namespace ml."""
+    def apply_set(self, name: str = "drivers", namespace: str = "", **spec: Any) -> None:
+        """Served by the service account feast of its namespace, ml by default."""
         said = {
             "version": "1.2.0",
             "owner": {"team": "drivers", "contact": "drivers@acme.example"},
@@ -110,7 +110,7 @@ class Place:
             "entities": [{"name": "driver_id", "type": "int64"}],
             "features": [{"name": one, "type": "double"} for one in FEATURES],
         }
-        self.apply("FeatureSet", name, said | spec, self.ml)
+        self.apply("FeatureSet", name, said | spec, namespace or self.ml)
 
     def apply_binding(self, name: str = "api", **spec: Any) -> None:
         """The first feature to the service account api of the namespace shop."""

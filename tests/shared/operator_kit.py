@@ -42,6 +42,11 @@ async def _write_lines(operator: Operator, lost: Lost) -> None:
     await asyncio.Event().wait()
 
 
+async def _yield(_: Operator, lost: Lost) -> None:
+    """Ends when the lead does, at the same moment."""
+    await lost.wait()
+
+
 async def _get_ready(_: Operator, gate: Gate) -> None:
     gate.close("half a second to pass")
     await asyncio.sleep(0.5)
@@ -71,6 +76,7 @@ async def _cling(_: Operator, lost: Lost) -> None:
 
 PARTS = {
     "writes": Part("writes", lead=_write_lines),
+    "yields": Part("yields", lead=_yield),
     "readies": Part("readies", serve=_get_ready),
     "fails": Part("fails", serve=_fail),
     "fails-leading": Part("fails-leading", lead=_fail_leading),

@@ -217,6 +217,31 @@ def test_the_operator_knows_which_sidecars_have_the_newest_policy(stack: Stack) 
     wait(lambda: current in stack.said("/metrics")[1])
 
 
+def test_the_owner_reads_in_the_status_who_is_served_and_how_far_it_is(stack: Stack) -> None:
+    def status(kind: str, name: str) -> dict[str, Any]:
+        path = f"{collection(kind, stack.namespace if kind.startswith('Feature') else None)}/{name}"
+        found: dict[str, Any] = stack.kubernetes.call("GET", path).get("status") or {}
+        return found
+
+    def reason(kind: str, name: str, question: str) -> str:
+        listed = status(kind, name).get("conditions", ())
+        return next((one["reason"] for one in listed if one["type"] == question), "")
+
+    wait(lambda: status("FeatureSet", "driver-stats").get("progress") == "1/1")
+    wait(lambda: reason("FeatureSet", "driver-stats", "Distributed") == "AllCurrent")
+    found = status("FeatureSet", "driver-stats")
+    (row,) = found["replicas"]
+    assert (found["digest"], found["mode"]) == (row["digest"], "enforce")
+    assert found["server"].endswith(f"/ns/{stack.namespace}/sa/feast")
+    assert status("FeatureBinding", "pricing")["identitiesCovered"] == 1
+    wait(lambda: reason("Environment", "prod", "AuthorityReachable") == "Reachable")
+    # What it answers and refuses is told every half minute.
+    stack.ask(RATE)
+    stack.ask(ACC)
+    wait(lambda: status("FeatureSet", "driver-stats").get("answeredLastHour", 0) > 0, 60)
+    assert reason("FeatureSet", "driver-stats", "Observed") == "CallersSeen"
+
+
 def test_a_dead_operator_takes_nothing_away_and_gives_nothing(stack: Stack) -> None:
     stack.stop_operator(signal.SIGKILL)
     stack.server.wait(lambda status: not status["agent"]["operator"]["connected"])

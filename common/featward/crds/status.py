@@ -20,6 +20,7 @@ __all__ = [
     "Condition",
     "FeatureSetStatus",
     "Laggard",
+    "Listening",
     "OverrideStatus",
     "OwnerStatus",
     "ReplicaRow",
@@ -99,6 +100,10 @@ class Laggard(Said):
     since: Moment = Field(
         description="Since when it is behind.", json_schema_extra={"format": "date-time"}
     )
+    error: Line | None = Field(
+        default=None,
+        description="Why its engine would not take the newest policy, where it said so.",
+    )
 
 
 class WouldBeRefused(Said):
@@ -140,6 +145,13 @@ class Bypassing(Said):
     )
 
 
+class Listening(Said):
+    """Where processes of the set's pods listen beside the sidecar."""
+
+    port: Port = Field(description="The port.")
+    address: Line = Field(description="The IP address; `0.0.0.0` and `::` are all of the pod's.")
+
+
 class Sightings(Said):
     """What the sidecars of a set report."""
 
@@ -149,6 +161,9 @@ class Sightings(Said):
     )
     laggards: Items[Laggard] = Field(
         default=(), max_length=ROWS, description="Those that do not, the longest behind first."
+    )
+    answered_last_hour: Count | None = Field(
+        default=None, description="Requests answered in the last hour."
     )
     refused_last_hour: Count | None = Field(
         default=None, description="Requests refused in the last hour."
@@ -168,6 +183,11 @@ class Sightings(Said):
         max_length=ROWS,
         description="Callers that go past the sidecar, the latest first.",
     )
+    listening: Items[Listening] = Field(
+        default=(),
+        max_length=ROWS,
+        description="Where the set's pods listen beside the sidecar, by port.",
+    )
 
 
 class ReplicaRow(Sightings):
@@ -182,6 +202,10 @@ class ReplicaRow(Sightings):
     digest: SnapshotDigest | None = Field(
         default=None, description="The newest policy as the replica compiled it."
     )
+
+    def as_row(self) -> dict[str, Any]:
+        """As it is applied: what is not known and lists of nothing are left out."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
 
 
 class FeatureSetStatus(Status, Sightings):

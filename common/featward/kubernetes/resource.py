@@ -9,6 +9,8 @@ __all__ = [
     "BINDINGS",
     "BUSINESS_UNITS",
     "CONFIG_MAPS",
+    "DEPLOYMENTS",
+    "DISRUPTION_BUDGETS",
     "ENVIRONMENTS",
     "EVENTS",
     "FEATURE_SETS",
@@ -20,6 +22,7 @@ __all__ = [
     "PODS",
     "SECRETS",
     "SERVICES",
+    "SERVICE_ACCOUNTS",
     "WORKLOADS",
     "Key",
     "Resource",
@@ -76,6 +79,9 @@ NODES = Resource("", "v1", "nodes", namespaced=False)
 PODS = Resource("", "v1", "pods", namespaced=True)
 SECRETS = Resource("", "v1", "secrets", namespaced=True)
 SERVICES = Resource("", "v1", "services", namespaced=True)
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", namespaced=True)
+DEPLOYMENTS = Resource("apps", "v1", "deployments", namespaced=True)
+DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", namespaced=True)
 EVENTS = Resource("events.k8s.io", "v1", "events", namespaced=True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 

@@ -260,6 +260,15 @@ class Pushes:
         outcome = view.outcome
         return outcome is not None and not outcome.replaces(stream.using)
 
+    def newest(self, workload: SpiffeId) -> str:
+        """The digest of what most of a workload's sidecars are to use; "" where none of them is connected."""
+        made = [
+            (view.streams, view.outcome.compiled.digest)
+            for view in map(self._views.__getitem__, self._of_workload.get(workload, ()))
+            if view.outcome is not None and view.outcome.compiled is not None
+        ]
+        return max(made, default=(0, ""))[1]
+
     async def _affirm_quietly(self, stream: Stream) -> None:
         try:
             await self.affirm(stream)

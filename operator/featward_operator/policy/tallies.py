@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from featward_operator.policy.streams import Stream
     from featward_operator.world import World
 
-__all__ = ["MOST", "Bypass", "Seen", "SetTally", "Sidecar", "Tallies"]
+__all__ = ["MOST", "Bypass", "Open", "Seen", "SetTally", "Sidecar", "Tallies"]
 
 # Rows of each kind that a status has; a sidecar reports 64.
 MOST = 32
@@ -70,7 +70,16 @@ class Bypass:
 
     pod: str
     address: str
+    port: int
     last_seen: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Open:
+    """Where processes of a sidecar's pod listen beside it."""
+
+    port: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class SetTally:
     unidentified: int
     callers: tuple[Seen, ...]
     bypassing: tuple[Bypass, ...]
+    listening: tuple[Open, ...] = ()
 
 
 @dataclass(slots=True)
@@ -142,6 +152,7 @@ class Tallies:
             return
         _cut(report)
         told = self._told.get(sender)
+        is_new = told is None or told.workload != stream.peer.identity
         if told is None or told.workload != stream.peer.identity:
             self._forget_gone()
             if told is not None:
@@ -153,7 +164,7 @@ class Tallies:
         self._of_workload[told.workload].add(sender)
         for one in report.sets:
             if self._serves(stream.peer.identity, one.feature_set):
-                self._count(told, one)
+                self._count(told, one, is_new=is_new)
 
     def leave(self, stream: Stream) -> None:
         """A stream has ended. Its pod may come again, to us or to another replica."""
@@ -181,9 +192,11 @@ class Tallies:
                 caller
                 for one in tellers
                 for caller in one.report.callers
-                if caller.feature_set == name
+                # What can't be said to be about one set is about all that the workload serves.
+                if caller.feature_set in (name, "")
             ),
             tuple(_bypasses(tellers)),
+            _listening(tellers),
         )
 
     def _sidecar(self, told: _Told, feature_set: str) -> Sidecar | None:
@@ -222,13 +235,16 @@ class Tallies:
         namespace, _, name = feature_set.partition("/")
         return self._world.index.catalogue.server((namespace, name)) == workload
 
-    def _count(self, told: _Told, one: v1.SetReport) -> None:
+    def _count(self, told: _Told, one: v1.SetReport, *, is_new: bool) -> None:
         counts = (one.answered, one.refused, one.would_refuse, one.unidentified)
         before = told.counters.get(one.feature_set)
         told.counters[one.feature_set] = counts
-        # Of a pod that is new here nobody knows how much of it was in the last hour.
         if before is None:
-            return
+            # Of a pod that is new here nobody knows how much of it was in the last hour. One that is known and
+            # has not named the set before has not served it, and counted from zero since then.
+            if is_new:
+                return
+            before = (0, 0, 0, 0)
         # A process that began again counts from zero.
         if any(new < old for new, old in zip(counts, before, strict=True)):
             before = (0, 0, 0, 0)
@@ -282,8 +298,16 @@ def _callers(reported: Iterable[v1.Caller]) -> tuple[Seen, ...]:
 
 def _bypasses(tellers: Iterable[_Told]) -> Iterator[Bypass]:
     found = [
-        Bypass(told.pod, one.address[:_TEXT], float(one.last_seen))
+        Bypass(told.pod, one.address[:_TEXT], one.port, float(one.last_seen))
         for told in tellers
         for one in told.report.bypassing
     ]
     yield from sorted(found, key=lambda one: (-one.last_seen, one.pod, one.address))[:MOST]
+
+
+def _listening(tellers: Iterable[_Told]) -> tuple[Open, ...]:
+    """All of them once: the pods of one workload are alike."""
+    found = {
+        Open(one.port, one.address[:_TEXT]) for told in tellers for one in told.report.listening
+    }
+    return tuple(sorted(found))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
-from featward_operator.answers import moment
+from featward_operator.conditions import moment
 
 if TYPE_CHECKING:
     from featward.authority.v1 import authority_pb2

@@ -11,9 +11,9 @@ from prometheus_client import Gauge
 from featward.kubernetes.reflector import Reflector
 from featward_operator.rotation.owner import RESOURCES, Owner, owner_of
 from featward_operator.rotation.steer import Access, Steering
-from featward_operator.rotation.vocabulary import AuthorityReachable
 from featward_operator.rotation.writing import StatusWriter
 from featward_operator.run import Operator, Part
+from featward_operator.vocabulary import Reason
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -53,7 +53,7 @@ class RotationPart:
         """For the operator."""
         return Part("rotation", lead=self._lead)
 
-    def reach(self, environment: str) -> tuple[AuthorityReachable, str] | None:
+    def reach(self, environment: str) -> tuple[Reason, str] | None:
         """Whether the CA of an environment was heard at the last look, and a sentence; None where this replica
         does not lead or has not looked yet.
         """
@@ -108,7 +108,7 @@ class Rotations:
         # What leads does not end by itself: who ends it is waited for.
         await asyncio.Event().wait()
 
-    def reach(self, environment: str) -> tuple[AuthorityReachable, str] | None:
+    def reach(self, environment: str) -> tuple[Reason, str] | None:
         """As `RotationPart.reach`."""
         steering = self._steering.get(environment)
         return steering.heard if steering is not None else None

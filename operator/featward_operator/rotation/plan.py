@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from featward_operator.answers import moment
+from featward_operator.conditions import moment
 from featward_operator.rotation.owner import Request
 from featward_operator.rotation.speech import spoken
 

@@ -22,7 +22,7 @@ from featward_operator.rotation.blockers import Pods, sentences
 from featward_operator.rotation.plan import Command, Planned, plan
 from featward_operator.rotation.speech import unheard
 from featward_operator.rotation.standing import Standing, standing_of
-from featward_operator.rotation.vocabulary import AuthorityReachable
+from featward_operator.vocabulary import Reason
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
@@ -108,7 +108,7 @@ class Steering:
         self._authority = authority
         self._now = now
         self._woken = asyncio.Event()
-        self.heard: tuple[AuthorityReachable, str] | None = None
+        self.heard: tuple[Reason, str] | None = None
         """Whether the CA was heard at the last look, and a sentence; None before the first."""
         # What was asked for an owner that the CA refused, why, and when it may be asked again.
         self._refused: dict[str, tuple[str, str, float]] = {}
@@ -126,7 +126,7 @@ class Steering:
                 self._woken.clear()
                 if not self._access.is_ready():
                     why = "the operator has no identity in this environment yet"
-                    await self._unheard(AuthorityReachable.NO_IDENTITY, why, lost)
+                    await self._unheard(Reason.NO_IDENTITY, why, lost)
                     await self._rest(_NO_IDENTITY_SECONDS)
                     continue
                 channel = channel or self._access.channel()
@@ -150,9 +150,9 @@ class Steering:
         try:
             shown = await authority.show()
         except grpc.aio.AioRpcError as error:
-            await self._unheard(AuthorityReachable.UNREACHABLE, _said(error), lost)
+            await self._unheard(Reason.UNREACHABLE, _said(error), lost)
             return PAUSED_SECONDS
-        self.heard = AuthorityReachable.REACHABLE, "the CA answers"
+        self.heard = Reason.REACHABLE, "the CA answers"
         waits = [IDLE_SECONDS]
         for owner in list(self._owners()):
             if lost.is_set():
@@ -224,7 +224,7 @@ class Steering:
         asked, why, _ = self._refused.get(owner.name, ("", "", 0.0))
         return why if asked == _asked(owner) else ""
 
-    async def _unheard(self, reason: AuthorityReachable, why: str, lost: Lost) -> None:
+    async def _unheard(self, reason: Reason, why: str, lost: Lost) -> None:
         self.heard = reason, why
         for owner in list(self._owners()):
             if not lost.is_set():
@@ -256,10 +256,10 @@ class Steering:
         self._ratio.labels(owner.name).set(ratio)
 
 
-_ABSENT = AuthorityReachable.NO_AUTHORITY
+_ABSENT = Reason.NO_AUTHORITY
 
 
-def _silent(owner: Owner, reason: AuthorityReachable, why: str, now: float) -> dict[str, Any]:
+def _silent(owner: Owner, reason: Reason, why: str, now: float) -> dict[str, Any]:
     """The status while the CA is not heard: what was said of rotation and authority stays."""
     return {**owner.status, "conditions": unheard(owner, reason, why, now)}
 

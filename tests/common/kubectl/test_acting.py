@@ -147,6 +147,8 @@ def test_a_rotation_is_asked_for_paused_and_resumed(place: Place) -> None:
 
 def test_the_namespace_is_that_of_the_context(place: Place, tmp_path: Path) -> None:
     place.apply_set()
+    # Elsewhere there is one of the same name.
+    place.apply_set(namespace=place.shop)
     config = yaml.safe_load(place.kubeconfig.read_text())
     config["contexts"][0]["context"]["namespace"] = place.ml
     mine = tmp_path / "mine"

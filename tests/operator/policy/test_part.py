@@ -113,7 +113,7 @@ def test_every_series_of_policy_is_on_the_page_and_no_other() -> None:
     slices = SliceCompiler(PolicyIndex())
     Series(metrics.registry).watch(streams, slices, lambda _: True)
     page = (Path(__file__).parents[3] / "docs" / "operator.md").read_text("utf-8")
-    section = page.partition("## Policy")[2].partition("## Metrics")[0]
+    section = page.partition("## Policy")[2].partition("## Status")[0]
     told = set(re.findall(r"`(featward_[a-z_]+)(?:\{[a-z,_]+\})?`", section))
     assert told == {family.name for family in metrics.registry.collect()} - before
 
@@ -134,6 +134,7 @@ async def test_series_tell_of_streams_and_their_state(tmp_path: Path) -> None:
         text = metrics.render().decode()
         assert 'state="behind"' in text
         assert "featward_operator_policy_push_seconds_count 1.0" in text
+        assert "featward_operator_snapshot_compile_seconds_count 2.0" in text
         operator.edit(a_set("drivers", features=["hourly:a", "hourly:a"]))
         operator.slices.compile(FEAST, [], "0.2.0", 0)
         assert "featward_operator_held_workloads 1.0" in metrics.render().decode()

@@ -186,6 +186,16 @@ async def test_a_sidecar_that_went_away_is_no_longer_listed_and_its_counts_stay(
             assert (await told(operator, again, a_report(12))).answered == 7
 
 
+async def test_a_set_that_a_known_sidecar_begins_to_serve_is_counted_from_zero(
+    tmp_path: Path,
+) -> None:
+    async with operating(tmp_path) as operator, operator.sidecar() as sidecar:
+        await begun(sidecar)
+        await told(operator, sidecar, v1.Report())
+        assert (await told(operator, sidecar, a_report(answered=3, refused=1))).answered == 3
+        assert (await told(operator, sidecar, a_report(answered=5, refused=1))).answered == 5
+
+
 async def test_what_is_older_than_an_hour_is_not_counted(tmp_path: Path) -> None:
     async with operating(tmp_path) as operator, operator.sidecar() as sidecar:
         clock = [1_000.0]

@@ -9,7 +9,9 @@ from featward.crds.status import OwnerStatus
 from featward_operator.rotation.blockers import sentences
 from featward_operator.rotation.owner import Owner, owner_of
 from featward_operator.rotation.plan import Command, Planned, plan
+from featward_operator.rotation.speech import news, unheard
 from featward_operator.rotation.standing import Standing, standing_of
+from featward_operator.vocabulary import Reason
 
 NOW = 1_795_435_200.0  # 2026-11-23T12:00:00Z
 FIRST, SECOND = "2026-11-23T11:00:00Z", "2026-11-23T11:30:00Z"
@@ -242,3 +244,28 @@ def test_an_owner_stands_as_its_ca_says() -> None:
         found = standing_of("prod.payments", shown)
         assert found is not None
         assert found.left == left
+
+
+def test_events_tell_of_each_change() -> None:
+    def told(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+        return [one.reason for one in news(an_owner(), before, after, "")]
+
+    running = {"id": "r", "step": "activate", "state": "running"}
+    blocked, paused = running | {"state": "blocked"}, running | {"state": "paused"}
+    asked = {"request": {"requestedAt": FIRST, "generation": 2}}
+    assert told({}, asked) == ["RotationRequested"]
+    assert told(asked, asked | running) == ["RotationStep"]
+    assert told(asked | running, asked | running) == []
+    assert told(running, blocked) == ["RotationBlocked"]
+    assert told(blocked, paused) == ["RotationPaused"]
+    assert told(paused, running) == ["RotationResumed"]
+    assert told(running, running | {"step": "taint"}) == ["RotationStep"]
+    assert told(running, running | {"step": "done", "state": "done"}) == ["RotationDone"]
+    assert told(running, running | {"state": "cancelled"}) == ["RotationFailed"]
+
+
+def test_while_the_ca_is_not_heard_it_says_why_and_keeps_what_was_known() -> None:
+    for reason in (Reason.UNREACHABLE, Reason.NO_IDENTITY, Reason.NO_AUTHORITY):
+        (row,) = unheard(an_owner(), reason, "the CA is away", NOW)
+        assert (row["status"], row["reason"]) == ("Unknown", reason)
+    assert str(Reason.NO_AUTHORITY) == "NoAuthority"
