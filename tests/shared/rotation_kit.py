@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import json
 import os
 import secrets
@@ -18,6 +19,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from ca_in_cluster import Started, World, eventually
+from chart_kit import LEAST, render
 from crd_kit import collection
 from featward.authority.v1 import authority_pb2
 from featward.client.identity import WorkloadIdentity
@@ -29,6 +31,7 @@ from featward_ca.settings import ServeSettings
 from featward_engine import Credentials
 from featward_operator.rotation.part import Rotations, ratio
 from featward_operator.rotation.steer import Access, Authority
+from kubernetes_kit import Kubernetes
 from operator_kit import free_port
 
 __all__ = [
@@ -176,6 +179,22 @@ async def access_to(bench: Bench) -> AsyncIterator[Access]:
         await identity.close()
 
 
+def operators_login(kubernetes: Kubernetes) -> Path:
+    """A kubeconfig of somebody who may what the chart lets the operator do in all of a cluster, and no more."""
+    user = "rotation-operator"
+    for one in copy.deepcopy(render(LEAST)):
+        plural = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
+        if one["kind"] in plural and one["metadata"]["name"] == "featward-operator":
+            one["metadata"]["name"] = user
+            if "subjects" in one:
+                one["subjects"] = [{"kind": "User", "name": user}]
+                one["roleRef"]["name"] = user
+            path = f"/apis/rbac.authorization.k8s.io/v1/{plural[one['kind']]}"
+            status, answer = kubernetes.ask("POST", path, one)
+            assert status in (201, 409), answer
+    return kubernetes.kubeconfig(user)
+
+
 async def somebody_leaves(bench: Bench, account: str = "feast") -> str:
     """A pod that had an identity of the unit and is gone: rotations wait until its SVID ends. Its SPIFFE ID."""
     world = bench.world
@@ -218,7 +237,7 @@ async def leading(
     **options: Any,
 ) -> AsyncIterator[CollectorRegistry]:
     """A leader in this process; its series."""
-    config = bench.world.kubernetes.kubeconfig("operator", "system:masters")
+    config = operators_login(bench.world.kubernetes)
     registry = CollectorRegistry()
     async with await Gateway.open(str(config), agent="featward-tests") as gateway:
         events = Events(gateway, controller="featward.dev/operator", instance="test")
@@ -240,7 +259,7 @@ def process(bench: Bench, die: str = "") -> "subprocess.Popen[bytes]":
     token = world.kubernetes.token(pod, f"featward.dev/ca/{world.trust_domain}")
     told = {
         "folder": str(world.folder),
-        "kubeconfig": str(world.kubernetes.kubeconfig("operator", "system:masters")),
+        "kubeconfig": str(operators_login(world.kubernetes)),
         "environment": world.environment,
         "domain": world.trust_domain,
         "address": bench.ca.addresses.listen,
