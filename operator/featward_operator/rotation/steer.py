@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 RUNNING_SECONDS, PAUSED_SECONDS, IDLE_SECONDS = 1.0, 2.0, 30.0
 """Between two looks: while something is under way, while something is to stay paused, and otherwise."""
 _NO_IDENTITY_SECONDS = 2.0
+# After something was asked of the CA, to see what came of it.
+_SOON_SECONDS = 0.2
 _ANSWER_SECONDS = 10.0
 # What is asked for is written down, then asked, then seen: so often at most in one look.
 _ROUNDS = 3
@@ -184,7 +186,7 @@ class Steering:
             current = await self._write(current, lambda one: self._plan(one, standing).status, lost)
         if planned.command and current is not None and self._may_ask(current) and not lost.is_set():
             await self._give(authority, current, planned.command)
-            return 0.0
+            return _SOON_SECONDS
         if planned.under_way:
             paused = standing.rotation is not None and standing.rotation.state == "paused"
             return PAUSED_SECONDS if paused or self._why(owner) else RUNNING_SECONDS
