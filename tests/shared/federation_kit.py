@@ -6,6 +6,7 @@ import ipaddress
 import json
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -48,11 +49,14 @@ class Web:
     key: Path
 
     @classmethod
-    def make(cls, folder: Path, days: float = 30) -> "Web":
-        """Files in this folder; those of before are replaced in one step each."""
+    def make(cls, folder: Path, days: float = 30, now: float | None = None) -> "Web":
+        """Files in this folder; those of before are replaced in one step each. It ends so many days from `now`,
+        by the day's clock where nothing is said.
+        """
+        today = datetime.datetime.fromtimestamp(now or time.time(), datetime.UTC)
         folder.mkdir(exist_ok=True)
         root, key = Authority.root("a root of the Web"), ec.generate_private_key(ec.SECP256R1())
-        begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=60)
+        begin = today - datetime.timedelta(days=60)
         leaf = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bundles")]))
@@ -60,7 +64,7 @@ class Web:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
-            .not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
+            .not_valid_after(today + datetime.timedelta(days=days))
             .add_extension(
                 x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), False
             )

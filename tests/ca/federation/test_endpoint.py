@@ -125,13 +125,14 @@ async def test_a_renewed_certificate_is_used_without_a_restart_and_a_bad_one_is_
 
 
 async def test_its_end_is_warned_of(core: Core, tmp_path: Path, clock: FakeClock) -> None:
-    web = Web.make(tmp_path / "ending", days=5)
+    web = Web.make(tmp_path / "ending", days=5, now=clock.now())
     async with published(core, web):
         _, (warning,) = await foreign_domains(core)
     assert warning.code == "bundle-certificate-ending"
     purpose = 'owner="federation",purpose="bundle-endpoint"'
     text = core.metrics.render().decode()
-    assert f"featward_certificate_expiry_timestamp_seconds{{{purpose}}} 1.7" in text
+    ends = clock.now() + 5 * 86400
+    assert f"featward_certificate_expiry_timestamp_seconds{{{purpose}}} {ends:.7e}" in text
 
 
 @pytest.mark.parametrize("broken", ["chain", "key", "other"])

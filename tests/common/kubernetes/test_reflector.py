@@ -11,7 +11,7 @@ from cluster.faults import FaultProxy, Seen, fault_proxy, listing, watching
 from featward.kubernetes.backoff import Backoff
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.reflector import Reflector
-from featward.kubernetes.resource import CONFIG_MAPS, FEATURE_SETS
+from featward.kubernetes.resource import CONFIG_MAPS, Resource
 from following import following, is_so, write
 from kubernetes_kit import Kubernetes, running_kubernetes
 from kubernetes_programs import BUILD_SECONDS
@@ -270,13 +270,14 @@ async def test_a_kind_that_comes_later_is_found(
     kubernetes: Kubernetes, gateway: Gateway, proxy: FaultProxy
 ) -> None:
     """As our own kinds do, when the operator starts before the chart's CRDs are in."""
+    laters = Resource("later.acme.example", "v1", "laters", namespaced=True)
     reflector = Reflector(
-        gateway, FEATURE_SETS, lambda raw: raw, lambda *_: None, backoff=Backoff(0.05, 1.0)
+        gateway, laters, lambda raw: raw, lambda *_: None, backoff=Backoff(0.05, 1.0)
     )
     task = asyncio.create_task(reflector.run())
     await is_so(lambda: proxy.count(listing) >= 3)
     assert not reflector.synced.is_set()
-    listed = {"kind": "FeatureSetList", "metadata": {"resourceVersion": "1"}, "items": []}
+    listed = {"kind": "LaterList", "metadata": {"resourceVersion": "1"}, "items": []}
     proxy.answer(listing, 200, listed)
     await is_so(reflector.synced.is_set)
     task.cancel()
