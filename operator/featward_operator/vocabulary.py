@@ -142,15 +142,19 @@ class Reason(_Word):
     UNREACHABLE = "Unreachable", "The CA does not answer; the message says what was tried."
     NOT_OURS = "NotOurs", "The environment is not in this operator's configuration."
     NO_IDENTITY = "NoIdentity", "The CA has not given the operator an identity."
-    REQUESTED = "Requested", "The CA was asked, and has not begun."
+    NO_AUTHORITY = (
+        "NoAuthority",
+        "The CA has no authority that signs for it: it has not read the object yet, or waits for a ceremony.",
+    )
+    REQUESTED = "Requested", "Asked for by `featward.dev/rotate-requested-at`, and not begun yet."
     PREPARING = "Preparing", "The next authority is made, and everybody learns of it."
     ACTIVATING = "Activating", "The next authority signs from now on."
     TAINTING = "Tainting", "What the old authority signed is replaced."
     REVOKING = "Revoking", "The old authority is taken out of everybody's trust."
     IDLE = "Idle", "No rotation is under way."
     BLOCKED = "Blocked", "A step waits for somebody: `status.rotation.blockers`."
-    PAUSED = "Paused", "`featward.dev/rotation: paused` holds it up."
-    FAILED = "Failed", "The CA refused; the message says why."
+    PAUSED = "Paused", "By `featward.dev/rotation: paused`, or by hand at the CA."
+    FAILED = "Failed", "The CA refused to begin, or it was given up there; the message says which."
     ENDED = "Ended", "Its time is over."
     LONGER_THAN_MAX_OVERRIDE = (
         "LongerThanMaxOverride",
@@ -194,12 +198,13 @@ class Event(_Word):
         "InjectionIgnored",
         "Pods ask by annotation in a namespace that does not let annotations count.",
     )
-    ROTATION_REQUESTED = "RotationRequested", "The CA was asked to replace an authority."
+    ROTATION_REQUESTED = "RotationRequested", "A rotation was asked for by annotation."
     ROTATION_STEP = "RotationStep", "A rotation is at its next step."
     ROTATION_BLOCKED = "RotationBlocked", "A rotation waits for somebody."
     ROTATION_PAUSED = "RotationPaused", "A rotation was paused by hand."
     ROTATION_RESUMED = "RotationResumed", "It goes on."
     ROTATION_DONE = "RotationDone", "It has ended."
+    ROTATION_FAILED = "RotationFailed", "The CA refused to begin, or it was given up there."
     WEBHOOK_CERTIFICATE_ROTATED = (
         "WebhookCertificateRotated",
         "The webhook's authority was replaced.",
@@ -299,6 +304,7 @@ QUESTIONS: dict[Type, Question] = {
         _OWNERS,
         (_R.REQUESTED, _R.PREPARING, _R.ACTIVATING, _R.TAINTING, _R.REVOKING),
         (_R.IDLE, _R.BLOCKED, _R.PAUSED, _R.FAILED),
+        (_R.UNREACHABLE, _R.NO_IDENTITY, _R.NO_AUTHORITY),
     ),
 }
 """What may be answered to each question; `conditions.answer` gives no other."""

@@ -14,6 +14,8 @@ from featward_operator.metrics import Metrics
 from featward_operator.policy.series import Series
 from featward_operator.policy.streams import Streams
 from featward_operator.reconcile.audit import AuditSeries
+from featward_operator.reconcile.override import OverridesInForce
+from featward_operator.rotation.part import ratio
 from featward_operator.vocabulary import QUESTIONS, Event, Reason, Type
 from featward_operator.webhook.metrics import WebhookMetrics
 
@@ -92,6 +94,8 @@ def series() -> list[Metric]:
     Series(metrics.registry).watch(Streams(), SliceCompiler(PolicyIndex()), lambda _: True)
     WebhookMetrics(metrics.registry)
     metrics.registry.register(AuditSeries(dict, int))
+    metrics.registry.register(OverridesInForce(PolicyIndex().catalogue))
+    ratio(metrics.registry)
     found = [one for one in metrics.registry.collect() if not one.name.startswith("process_")]
     return sorted(found, key=lambda one: one.name)
 

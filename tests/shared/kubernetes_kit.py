@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +77,19 @@ class Kubernetes:
         return answer
 
     def ask(
-        self, method: str, path: str, body: object = None, kind: str = "json"
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        kind: str = "json",
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
         """One request and its status."""
         connection = http.client.HTTPSConnection(_HOST, self._port, context=self.tls, timeout=30)
         try:
             sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, {"Content-Type": f"application/{kind}"})
+            told = {"Content-Type": f"application/{kind}", **(headers or {})}
+            connection.request(method, path, sent, told)
             response = connection.getresponse()
             raw = response.read()
         finally:

@@ -75,18 +75,23 @@ def plan(known: Known, terms: Terms) -> list[Planned]:
 def due(known: Known, terms: Terms) -> float:
     """When to plan again after there was nothing to do. Infinity: when something changes."""
     moments = [_end(one, terms) for one in known.authorities if one.state is not State.REQUESTED]
-    moments += [
-        replace_at(active, terms.lifetimes)
-        for owner in (ROOT, *terms.prefixes)
-        if (active := known.active(owner)) and _follows_schedule(active)
-        if known.rotation_of(owner) is None
-    ]
+    moments += scheduled_for(known, terms).values()
     for rotation in known.rotations:
         if rotation.state is Progress.RUNNING:
             moments.append(known.now + LOOK_SECONDS)
         elif rotation.state is Progress.BLOCKED:
             moments.append(known.now + BLOCKED_LOOK_SECONDS)
     return min(moments, default=float("inf"))
+
+
+def scheduled_for(known: Known, terms: Terms) -> dict[str, float]:
+    """When the schedule begins to replace each authority that it has not begun to replace, by its id."""
+    return {
+        active.id: replace_at(active, terms.lifetimes)
+        for owner in (ROOT, *terms.prefixes)
+        if (active := known.active(owner)) and _follows_schedule(active)
+        if known.rotation_of(owner) is None
+    }
 
 
 def prepare_at(active: KnownAuthority) -> float:

@@ -261,7 +261,10 @@ class RotationRequest(Said):
     requested_at: Line = Field(
         description="The value of `featward.dev/rotate-requested-at` that it was asked for by."
     )
-    generation: Count = Field(description="The authority to be replaced.")
+    generation: Count = Field(
+        description="The generation of the authority that has to sign in the end: one more than the one that "
+        "signed when it was asked for."
+    )
     done: bool | None = Field(default=None, description="Whether the rotation has ended.")
 
 
@@ -290,6 +293,11 @@ class Rotation(Said):
     blockers: Items[Line] = Field(
         default=(), max_length=16, description="What stands in the way, a sentence each."
     )
+    held: bool | None = Field(
+        default=None,
+        description="Whether the operator has paused it, because of `featward.dev/rotation: paused`. What "
+        "somebody has paused at the CA the operator does not resume.",
+    )
     request: RotationRequest | None = Field(
         default=None, description="What the operator has asked for."
     )
@@ -304,6 +312,12 @@ class Authority(Said):
     )
     not_after: Moment | None = Field(
         default=None, description="When it ends.", json_schema_extra={"format": "date-time"}
+    )
+    replace_at: Moment | None = Field(
+        default=None,
+        description="When the CA's schedule begins to replace it. Without it, it is being replaced, or it is "
+        "a root that only a ceremony replaces.",
+        json_schema_extra={"format": "date-time"},
     )
 
 

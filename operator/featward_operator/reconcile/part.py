@@ -19,11 +19,13 @@ from featward_operator.reconcile import (
     environment,
     feature_set,
     namespace,
+    override,
     workload,
 )
 from featward_operator.reconcile.audit import AuditSeries
 from featward_operator.reconcile.children import Children
 from featward_operator.reconcile.known import Known
+from featward_operator.reconcile.override import OverridesInForce
 from featward_operator.reconcile.rows import RowWriter
 from featward_operator.reconcile.triggers import Triggers
 from featward_operator.run import Operator, Part
@@ -53,8 +55,9 @@ RECONCILERS: dict[str, Reconcile[Known]] = {
     "FeatureBinding": binding.reconcile,
     "GrantApproval": approval.reconcile,
     "Namespace": namespace.reconcile,
+    "Override": override.reconcile,
 }
-"""Who decides about which kind. Overrides have their own part."""
+"""Who decides about which kind."""
 
 Held: TypeAlias = "Callable[[SpiffeId], bool]"
 
@@ -122,6 +125,7 @@ class Reconciling:
         self.leading = asyncio.Event()
         """Set while this replica leads and has listed what it has made."""
         operator.metrics.registry.register(AuditSeries(self._audits, self._suspended))
+        operator.metrics.registry.register(OverridesInForce(world.index.catalogue))
 
     async def serve(self, gate: Gate) -> None:
         """Write this replica's rows until cancelled. Nobody waits for them, so nothing waits for us."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from featward.kubernetes.resource import CONFIG_MAPS
 from featward_operator.injection.names import TRUST_MAP
 from featward_operator.reconcile.children import owners
+from featward_operator.reconcile.override import target_named
 from featward_operator.reconcile.service import account_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ TOGETHER_SECONDS = 1.0
 AUDIT_TOGETHER_SECONDS = 4.0
 """What runs unprotected is told within five seconds."""
 _PLATFORM = ("Environment", "BusinessUnit", "Namespace", "Workload")
-_ALL = (*_PLATFORM, "FeatureBinding", "GrantApproval", "FeatureSet")
+_ALL = (*_PLATFORM, "FeatureBinding", "GrantApproval", "FeatureSet", "Override")
 
 
 class Queue(Protocol):
@@ -62,6 +63,9 @@ class Triggers:
             self._everything_later()
         for other, found in self._beside(kind, key):
             self._queues[other].add(found)
+        for name, override in self._known.catalogue.overrides.items():
+            if target_named(override.model) == (kind, key):
+                self._queues["Override"].add(("", name))
 
     def _everything_later(self) -> None:
         for kind in _ALL:

@@ -130,3 +130,31 @@ async def _use(served: Served, token: str) -> None:
     request = identity_pb2.AttestRequest(evidence=evidence, csr=a_request())
     answer: identity_pb2.AttestResponse = await served.stub.Attest(request)
     assert answer.svid.chain
+
+
+async def test_show_says_what_a_step_waits_for_and_when_the_schedule_begins(
+    served: Served, clock: FakeClock
+) -> None:
+    core = served.core
+    clients = [await issue(core, NAME) for _ in range(18)]
+
+    async def units() -> tuple[authority_pb2.Authority, list[authority_pb2.Rotation]]:
+        shown = await served.admin.Show(SHOW)
+        mine = [one for one in shown.authorities if (one.owner, one.state) == (UNIT, "active")]
+        return mine[0], list(shown.rotations)
+
+    before, _ = await units()
+    life = before.not_after - before.not_before
+    assert before.replace_at == int(before.not_after - life * 2 / 7)
+    await served.admin.Rotate(authority_pb2.RotateRequest(owner=UNIT))
+    during, (rotation,) = await units()
+    # It has begun, and is not to begin.
+    assert during.replace_at == 0
+    assert {one.who for one in rotation.blockers} == {clients[0].row.spiffe_id}
+    assert (len(rotation.blockers), rotation.blockers_left_out) == (16, 2)
+    assert not rotation.blockers[0].client.connected
+    clock.advance(HOUR)
+    await core.tend()
+    after, rotations = await units()
+    assert not rotations
+    assert after.replace_at > clock.now()

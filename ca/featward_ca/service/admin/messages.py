@@ -11,9 +11,13 @@ from featward_ca.store.authority_rows import AuthorityRow
 
 # A message of gRPC has 4 MB at most, which twelve thousand clients would fill.
 _LISTED = 1000
+# Of each rotation under way, in an answer that may hold fifty of them.
+_FIRST = 16
 
 
-def authority(row: AuthorityRow, live_svids: int = 0) -> authority_pb2.Authority:
+def authority(
+    row: AuthorityRow, live_svids: int = 0, replace_at: float = 0
+) -> authority_pb2.Authority:
     """One authority."""
     return authority_pb2.Authority(
         id=row.id,
@@ -28,6 +32,7 @@ def authority(row: AuthorityRow, live_svids: int = 0) -> authority_pb2.Authority
         tainted_sequence=row.tainted_sequence or 0,
         generation=row.generation,
         live_svids=live_svids,
+        replace_at=int(replace_at),
     )
 
 
@@ -49,6 +54,8 @@ def rotation(row: Rotation, known: Known) -> authority_pb2.Rotation:
         needed=len(known.clients),
         requested_by=row.requested_by,
         reason=row.reason,
+        blockers=_blockers(found[:_FIRST]),
+        blockers_left_out=max(0, len(found) - _FIRST),
     )
 
 
