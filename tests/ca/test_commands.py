@@ -126,3 +126,17 @@ async def test_fetching_from_an_address_of_another_form_names_the_option(tmp_pat
     code, text = await said("fetch-svid", "--ca", "8443", "--token-file", token, "--out", tmp_path)
     assert (code, "--ca: '8443' is no address; write host:port" in text) == (2, True)
     assert "or unix: and the path of a socket" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clients", "--behind", "-1"),
+        ("clients", "--behind", "9" * 20),
+        ("authority", "prepare", "prod.payments", "--generation", "-1"),
+    ],
+)
+async def test_numbers_that_no_field_holds_are_wrong_usage(words: tuple[str, ...]) -> None:
+    status, error = await said(*words)
+    assert status == 2
+    assert f"Invalid value for '{words[-2]}'" in error

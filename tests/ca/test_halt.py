@@ -48,6 +48,15 @@ async def test_a_halt_outlives_a_restart_and_keeps_its_first_reason(open_core: O
     assert not await again.halt.resume()
 
 
+async def test_a_halt_without_a_reason_takes_one_that_comes_later(core: Core) -> None:
+    await core.halt.halt("admin", "")
+    for reason in ("", "a key is missing", "another"):
+        assert not await core.halt.halt("admin", reason)
+    halted = await core.halt.halted()
+    assert halted is not None
+    assert halted.reason == "a key is missing"
+
+
 async def test_authorities_and_the_cas_own_svid_are_made_while_it_is_halted(
     core: Core, clock: FakeClock
 ) -> None:

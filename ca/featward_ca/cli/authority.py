@@ -30,7 +30,12 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what stands in the way, and change nothing.")
 ]
 GenerationOption = Annotated[
-    int, typer.Option(help="Which of an owner's authorities; asked for twice it is done once.")
+    int,
+    typer.Option(
+        help="Which of an owner's authorities; asked for twice it is done once.",
+        min=0,
+        max=2**31 - 1,
+    ),
 ]
 OwnerArgument = Annotated[str, typer.Argument(help="prod.payments, platform or root.")]
 AuthorityArgument = Annotated[

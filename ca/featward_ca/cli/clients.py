@@ -14,7 +14,10 @@ def clients(
     data: WhereOption = None,
     admin_socket: AdminOption = None,
     behind: Annotated[
-        int, typer.Option(help="Only those that have not acknowledged this sequence.")
+        int,
+        typer.Option(
+            help="Only those that have not acknowledged this sequence.", min=0, max=2**63 - 1
+        ),
     ] = 0,
     authority: Annotated[
         str, typer.Option(help="Only those that use an SVID of this authority.")

@@ -71,8 +71,11 @@ REVOKE = StepKind(Action.REVOKE, State.TAINTED, frozenset(_OVER), gates.revoke, 
 
 
 async def prepare(core: Core, owner: str, order: Order) -> Answer:
-    """Make an owner's next authority and announce it; it is not used until it is activated."""
+    """Make an owner's next authority and announce it; it is not used until it is activated. Raises
+    UnknownAuthorityError, and IllegalTransitionError for a generation that is not the next.
+    """
     _check_owner(core, owner)
+    await _check_generation(core, owner, order.generation)
     row = await core.store.read(lambda c: authority_rows.newest(c, owner, order.generation))
     if order.generation and row and row.state is not State.REQUESTED:
         return Answer(row)
@@ -115,6 +118,7 @@ async def rotate(core: Core, owner: str, order: Order, step_timeout: float = 0.0
     generation afterwards.
     """
     _check_owner(core, owner)
+    await _check_generation(core, owner, order.generation)
     known = await core.schedule.known()
     active = known.active(owner)
     if active is None:
@@ -219,6 +223,19 @@ def _check_owner(core: Core, owner: str) -> None:
     owners = (ROOT, *core.terms.prefixes)
     if owner not in owners:
         raise UnknownAuthorityError(f"there is no owner {owner!r}; there are: {', '.join(owners)}")
+
+
+async def _check_generation(core: Core, owner: str, generation: int) -> None:
+    """None is made out of turn: whoever asks for one that is further on asks again and again, and each time
+    another is made.
+    """
+    newest = await core.store.read(lambda c: authority_rows.newest(c, owner))
+    following = (newest.generation if newest else 0) + 1
+    if generation > following:
+        raise IllegalTransitionError(
+            f"generation {generation} of {owner} can't be the next one: that is {following};"
+            " ask for it, or leave the generation out"
+        )
 
 
 def _signs_here(known: Known, row: AuthorityRow) -> bool:

@@ -44,12 +44,17 @@ def read(connection: Connection) -> IssuanceRow:
 
 
 def halt(connection: Connection, halted: Halted) -> bool:
-    """Stop issuing; False when it was stopped before, and then the first reason stays."""
-    fresh = update(tables.issuance).where(tables.issuance.c.halted_at.is_(None))
+    """Stop issuing; False when it was stopped before, and then the first reason that was given stays."""
+    table = tables.issuance
+    fresh = update(table).where(table.c.halted_at.is_(None))
     changed = connection.execute(
         fresh.values(halted_at=halted.since, halted_by=halted.by, reason=halted.reason)
     )
-    return changed.rowcount == 1
+    if changed.rowcount == 1:
+        return True
+    unexplained = update(table).where(table.c.reason == "")
+    connection.execute(unexplained.values(reason=halted.reason))
+    return False
 
 
 def resume(connection: Connection) -> bool:

@@ -1,5 +1,7 @@
 """Rotation by hand: what stands in the way is listed and changes nothing, what is forced says what breaks."""
 
+from typing import Any
+
 import pytest
 
 from ca_kit import FakeClock, acknowledge, issue
@@ -10,7 +12,7 @@ from featward_ca.rotation.carry_out import By
 from featward_ca.rotation.known import BlockerKind
 from featward_ca.rotation.orders import ACTIVATE, REVOKE, TAINT, Order
 from featward_ca.rotation.states import Progress, State, Step
-from featward_ca.store import audit
+from featward_ca.store import audit, authority_rows
 
 UNIT = "prod.payments"
 WORKLOAD = "prod.payments/pricing-api"
@@ -54,6 +56,15 @@ async def test_what_is_asked_for_twice_is_done_once(core: Core) -> None:
     assert not (await orders.take(core, ACTIVATE, UNIT, Order(BY, generation=2))).changed
     assert not (await orders.rotate(core, UNIT, Order(BY, generation=2))).changed
     assert (await orders.rotate(core, UNIT, Order(BY, generation=3))).changed
+
+
+@pytest.mark.parametrize("order", [orders.prepare, orders.rotate])
+async def test_a_generation_that_is_not_the_next_is_refused(core: Core, order: Any) -> None:
+    """Else each time that it is asked for another is made."""
+    with pytest.raises(IllegalTransitionError, match=r"generation 99 .* that is 2;"):
+        await order(core, UNIT, Order(BY, generation=99))
+    rows = await core.store.read(lambda c: authority_rows.of_state(c, *State))
+    assert {row.generation for row in rows if row.owner == UNIT} == {1}
 
 
 async def test_force_says_what_breaks_in_the_answer_and_in_the_audit_table(core: Core) -> None:
