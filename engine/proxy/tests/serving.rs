@@ -778,14 +778,19 @@ fn a_client_that_sends_far_too_much_can_still_read_why_it_was_refused() {
 #[test]
 fn more_requests_at_once_than_the_limit_are_told_to_come_again() {
     let scene = Scene::with(|_| {}, json!({"connections": 2}));
-    scene.far.answer(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(300));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    scene.far.answer(move |_| {
+        // In place, because it shares its runtime with the proxy that is to answer a third request meanwhile.
+        tokio::task::block_in_place(|| held.lock().unwrap().recv().unwrap_err());
         Response::new(Bytes::new())
     });
     let (mut one, mut two) = (scene.pricing(), scene.pricing());
     let body = ask(&[CONV], 1).to_string();
     let bytes = request("POST", "/get-online-features", &[], body.as_bytes());
+    // One after the other: of so few places a caller has only one to wait for a body in.
     one.send(&bytes);
+    eventually("one is under way", || scene.far.seen().len() == 1);
     two.send(&bytes);
     eventually("both are under way", || scene.far.seen().len() == 2);
     let mut scene = scene;
@@ -794,6 +799,7 @@ fn more_requests_at_once_than_the_limit_are_told_to_come_again() {
     });
     let answer = post(&mut scene.nobody(), &ask(&[CONV], 1));
     assert_eq!((answer.status, answer.reason().as_str()), (503, "overloaded"));
+    drop(release);
 }
 
 /// A server that answers the first request of each connection with this status and hangs up on the second.
