@@ -8,6 +8,7 @@ import pytest
 
 from cluster.asking import ask_until, connect
 from cluster.drivers import PRICING, Drivers
+from cluster.exposing import exposure, exposure_text
 from cluster.feasts import FEAST_PORT, OPERATED, binding, client, feature_set, operated, served_by
 from cluster.pods import rolled_out
 from cluster.release import Release
@@ -109,6 +110,23 @@ def test_a_deployment_that_its_controller_rewrites_every_five_seconds_is_protect
     assert names == ["featward-sidecar", "feast-init"]
     # What its controller has on all addresses stays open: `exposure` says so to its owner.
     assert connect(cluster, app, server["status"]["podIP"], FEAST_PORT) == "open"
+
+
+def test_a_port_that_a_policy_closes_and_that_answers_is_said_to_its_owner(
+    release: Release, controller: Controller
+) -> None:
+    """The network of this cluster enforces no NetworkPolicy, as many a cluster's does not."""
+    cluster = release.cluster
+    (server,) = rolled_out(cluster, _NAMESPACE, OPERATED)
+    before = exposure(cluster, server, "--probe")[FEAST_PORT]
+    assert (before["state"], before["dialled"]["result"]) == ("open", "answers")
+    cluster.kubectl(
+        "apply", "--filename=-", text=exposure_text(cluster, server, "--network-policy")
+    )
+    after = exposure(cluster, server, "--probe")[FEAST_PORT]
+    assert (after["state"], after["dialled"]["result"]) == ("closed-by-policy", "answers")
+    said = " ".join(exposure_text(cluster, server, "--probe").split())
+    assert "the cluster's network does not enforce NetworkPolicies" in said
 
 
 def test_a_deployment_that_its_controller_rewrites_is_protected_by_a_gateway(

@@ -1,4 +1,4 @@
-"""The commands that change nothing: `status`, `explain`, `unprotected`, `exposure`."""
+"""The commands that only read: `status`, `explain`, `unprotected`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featward.cli.columns import columns
-from featward.cli.console import console, errors, fail
+from featward.cli.console import console, fail
 from featward.cli.output import Output, OutputOption, print_json
-from featward.kubectl.options import KubeconfigOption, NamespaceOption, context_namespace, run
+from featward.kubectl.options import (
+    KubeconfigOption,
+    NamespaceOption,
+    context_namespace,
+    place_of,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from featward.kubectl.cluster import Cluster
     from featward.kubectl.explained import Explained
-    from featward.kubectl.exposed import Exposed
     from featward.kubectl.overview import Found
     from featward.kubectl.protection import Unprotected
     from featward.kubectl.screen import Section
 
-__all__ = ["explain", "exposure", "status", "unprotected"]
+__all__ = ["explain", "status", "unprotected"]
 
 AllOption = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")]
 # As often as the operator writes what has changed; lists cost the API server more than watches.
@@ -130,7 +135,7 @@ def explain(
     """Explain what a pod may read, what it was refused of late, and what one request of it would get."""
     from featward.kubectl import explained
 
-    inside, name = _place(pod, namespace, kubeconfig)
+    inside, name = place_of(pod, namespace, kubeconfig)
     names = [one.strip() for one in (features or "").split(",") if one.strip()]
     if feature_set is None and (names or service):
         fail("features are of a set: give --feature-set with them")
@@ -180,51 +185,3 @@ def unprotected(
     else:
         rows = [(f"{one.namespace}/{one.pod}", one.account, one.reason, one.why) for one in found]
         console.print(columns(rows, ("pod", "service account", "reason", "why")))
-
-
-def exposure(
-    pod: Annotated[
-        str | None,
-        typer.Argument(
-            help="A pod, or namespace/pod; without it all with a sidecar.", metavar="POD"
-        ),
-    ] = None,
-    network_policy: Annotated[
-        bool,
-        typer.Option(
-            "--network-policy",
-            help="Print, and do not apply, the NetworkPolicy that closes the feature server's own port.",
-        ),
-    ] = False,
-    namespace: NamespaceOption = None,
-    kubeconfig: KubeconfigOption = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Show who reaches which port of a protected pod past its sidecar, and what closes it."""
-    from featward.kubectl import exposed
-
-    if network_policy and pod is None:
-        fail("a NetworkPolicy is for the pods of one server: name one of them")
-    inside, name = _place(pod or "", namespace, kubeconfig)
-
-    async def work(cluster: Cluster) -> list[Exposed]:
-        return await exposed.exposed(cluster, inside, name or None, time.time())
-
-    found = run(work, kubeconfig)
-    if network_policy:
-        text, notes = exposed.closing(found[0])
-        for note in notes:
-            errors.print(f"note: {note}", markup=False)
-        print_json(text) if output is Output.JSON else typer.echo(exposed.as_yaml(text), nl=False)
-    elif output is Output.JSON:
-        print_json([one.as_json() for one in found])
-    else:
-        exposed.show(found)
-
-
-def _place(pod: str, namespace: str | None, kubeconfig: str | None) -> tuple[str, str]:
-    """Namespace and name of a pod that is given as either."""
-    inside, slash, name = pod.partition("/")
-    if slash and namespace and namespace != inside:
-        fail(f"the pod is {pod!r} and the namespace {namespace!r}: give one namespace")
-    return (inside, name) if slash else (namespace or context_namespace(kubeconfig), pod)

@@ -12,7 +12,8 @@ from featward.cli.console import fail
 from featward.cli.extras import absent
 from featward.errors import FeatwardError
 from featward.kubectl.acting import approve, relax, rotate
-from featward.kubectl.asking import explain, exposure, status, unprotected
+from featward.kubectl.asking import explain, status, unprotected
+from featward.kubectl.exposing import exposure
 
 __all__ = ["app", "main"]
 

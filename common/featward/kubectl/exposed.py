@@ -5,11 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from rich.text import Text
-
-from featward.cli.columns import columns
-from featward.cli.console import console
 from featward.kubectl.closing import closing_policy
 from featward.kubectl.exposure import Listening, Port, judge, probes
 from featward.kubectl.names import CONTAINER, SERVER
@@ -23,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from featward.kubectl.cluster import Cluster
+    from featward.kubectl.probing import Dialled
     from featward.manifests.feature_set import Accepted
 
-__all__ = ["Exposed", "as_yaml", "closing", "exposed", "show"]
+__all__ = ["Exposed", "closing", "exposed"]
 
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", namespaced=True)
 # What may hold the same values, beside the pod, and is not ours to close.
 _BEYOND = ("online-store", "offline-server", "registry", "ui")
-_COLOURS = {"open": "red", "accepted": "yellow", "closed-by-policy": "green", "loopback": "green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +76,28 @@ class Exposed:
         containers = self.pod["spec"].get("initContainers") or ()
         return any(one["name"] == CONTAINER for one in containers)
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def knows_listening(self) -> bool:
+        """Whether its sidecar says where it listens."""
+        return self.around.listening is not None
+
+    def as_json(self, dialled: Dialled | None = None) -> dict[str, Any]:
         """For programs."""
         return {
             "pod": self.name,
             "featureSets": list(self.sets),
             "sidecar": self.has_sidecar,
-            "ports": [
-                one.as_json() | ({"probes": found} if (found := self.probes.get(one.port)) else {})
-                for one in self.ports
-            ],
+            "ports": [self._port_as_json(one, dialled) for one in self.ports],
             "beyond": [{"what": what, "says": says} for what, says in self.beyond],
         }
+
+    def _port_as_json(self, port: Port, dialled: Dialled | None) -> dict[str, Any]:
+        said = port.as_json()
+        if found := self.probes.get(port.port):
+            said["probes"] = found
+        if dialled and (answer := dialled.of(self.pod, port)):
+            said["dialled"] = {"from": dialled.origin, "result": answer.value}
+        return said
 
 
 async def exposed(cluster: Cluster, namespace: str, name: str | None, now: float) -> list[Exposed]:
@@ -167,54 +172,3 @@ def closing(one: Exposed) -> tuple[dict[str, Any], list[str]]:
         if left.what == "feature-server" and left.state in ("open", "accepted"):
             notes.append(f"port {left.port} stays open in spite of it: {left.why}")
     return policy, notes
-
-
-def as_yaml(policy: dict[str, Any]) -> str:
-    """To be applied with kubectl."""
-    return yaml.safe_dump(policy, sort_keys=False, default_flow_style=False)
-
-
-def show(found: Sequence[Exposed]) -> None:
-    """On a terminal."""
-    if not found:
-        console.print(
-            "There is no pod with a server's sidecar here; name one, or give its namespace with -n."
-        )
-    for number, one in enumerate(found):
-        if number:
-            console.print()
-        _show(one)
-
-
-def _show(one: Exposed) -> None:
-    serves = (
-        f", which serves {', '.join(one.sets)}" if one.sets else ", which serves no feature set"
-    )
-    console.print(f"[bold]{one.name}[/]{serves}")
-    if not one.has_sidecar:
-        console.print("note: it has no sidecar: whoever reaches it reads everything", markup=False)
-    if one.around.listening is None:
-        console.print(
-            "note: its sidecar does not say where it listens; ports that are not declared are missing"
-        )
-    rows = [
-        (
-            f"{port.port}/{port.protocol}",
-            port.what,
-            ", ".join(port.services) or "none",
-            Text(port.state, style=_COLOURS[port.state]),
-            port.why,
-        )
-        for port in one.ports
-    ]
-    console.print(columns(rows, ("port", "what", "services", "state", "why")))
-    for port in one.ports:
-        if port.state in ("open", "accepted") and (found := one.probes.get(port.port)):
-            console.print(
-                f"note: on loopback port {port.port} would fail the {', the '.join(found)}: the kubelet calls"
-                " it at the pod's address; make it an exec probe first, or close it by --network-policy",
-                markup=False,
-            )
-    for what, says in one.beyond:
-        console.print(f"beyond the pod: {what}: {says}", markup=False)
-    console.print("Processes of its node reach every port that is not on loopback.", style="dim")

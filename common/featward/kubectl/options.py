@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 import typer
 import yaml
 
-from featward.cli.console import errors
+from featward.cli.console import errors, fail
 
 if TYPE_CHECKING:
     from featward.kubectl.cluster import Cluster
 
-__all__ = ["KubeconfigOption", "NamespaceOption", "context_namespace", "run"]
+__all__ = ["KubeconfigOption", "NamespaceOption", "context_namespace", "place_of", "run"]
 
 T = TypeVar("T")
 
@@ -65,6 +65,14 @@ def context_namespace(kubeconfig: str | None) -> str:
             if context.get("name") == current:
                 return str((context.get("context") or {}).get("namespace") or "default")
     return "default"
+
+
+def place_of(pod: str, namespace: str | None, kubeconfig: str | None) -> tuple[str, str]:
+    """Namespace and name of a pod that is given as either."""
+    inside, slash, name = pod.partition("/")
+    if slash and namespace and namespace != inside:
+        fail(f"the pod is {pod!r} and the namespace {namespace!r}: give one namespace")
+    return (inside, name) if slash else (namespace or context_namespace(kubeconfig), pod)
 
 
 def _read(file: Path) -> dict[str, Any]:
