@@ -54,8 +54,8 @@ test-kubernetes: $(VENV)/.engine containers programs images ## The tests in a Ku
 	$(BIN)/pytest tests/cluster --durations=0 $(PYTEST_OPTIONS)
 
 .PHONY: cluster
-cluster: $(VENV)/.engine containers programs ## Start that cluster and leave it running
-	@PYTHONPATH=tests/shared $(BIN)/python -m cluster
+cluster: $(VENV)/.engine containers programs images ## Start that cluster with a demo in it, and leave it running
+	@PYTHONPATH=tests/shared:images:demo $(BIN)/python -m cluster
 
 .PHONY: cluster-stop
 cluster-stop: $(VENV)/.engine ## Stop it again

@@ -1,13 +1,16 @@
 """What a client is told: exactly what its binding grants, by the Service, and at once after an edit."""
 
 import copy
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from cluster.asking import ask, ask_until, watching
 from cluster.drivers import Drivers
 from cluster.release import Release
+from cluster.trial import write_ask
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -27,6 +30,22 @@ def test_the_client_gets_what_its_binding_grants_and_nothing_else_through_the_se
         assert "results" not in refused.body
     stranger = ask_until(cluster, drivers.stranger, drivers.variable, "conv_rate", 403)
     assert "results" not in stranger.body
+
+
+def test_what_make_cluster_leaves_asks_as_a_person_does(
+    release: Release, drivers: Drivers, tmp_path: Path
+) -> None:
+    program = write_ask(release.cluster, drivers, tmp_path)
+    ask_until(release.cluster, drivers.pricing, drivers.variable, "conv_rate", 200)
+    for client, columns, status in (
+        ("pricing-api", "conv_rate", "200"),
+        ("pricing-api", "acc_rate", "403"),
+        ("stranger", "conv_rate", "403"),
+    ):
+        done = subprocess.run([program, client, columns], capture_output=True, text=True)
+        assert done.stdout.startswith(f"{status}\n{{"), done
+    usage = subprocess.run([program], capture_output=True, text=True)
+    assert (usage.returncode, "ask pricing-api conv_rate" in usage.stderr) == (1, True)
 
 
 def test_an_edit_changes_the_next_answer_within_two_seconds(
