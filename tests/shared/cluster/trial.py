@@ -16,7 +16,7 @@ from image_builder.build import build
 __all__ = ["put_on_trial", "write_ask"]
 
 _ASK_AS = """#!{interpreter}
-'''Ask the demo's Feast as one of its clients: ask CLIENT COLUMN[,COLUMN…]; such as: ask pricing-api conv_rate'''
+'''Ask the demo's Feast as one of its clients: ask CLIENT COLUMN[,COLUMN…]; such as ask pricing-api conv_rate'''
 import json, subprocess, sys
 if len(sys.argv) != 3:
     sys.exit(__doc__)
