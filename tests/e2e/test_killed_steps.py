@@ -23,7 +23,7 @@ AdminStub: Any = authority_pb2_grpc.AuthorityServiceStub
 Order = Callable[[Any], None]
 UNIT = "prod.payments"
 # Half of it is left when a sidecar renews: enough for a killed CA to be back on a busy machine, each time.
-TTL = "40s"
+TTL = "1m"
 WITHIN_SECONDS = 120.0
 MANUAL = _of(UNIT, "request", "prepare", "activate", "taint", "revoke", "done")
 COMPROMISE = _of(UNIT, "request", "prepare", "activate", "revoke", "done")
