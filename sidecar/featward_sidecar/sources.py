@@ -6,6 +6,7 @@ flags and the environment they start at the working directory, as a shell's user
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,11 @@ __all__ = ["FILE_VARIABLE", "load"]
 
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 """Names the configuration file itself."""
+# Kubernetes tells every container of the Services of its namespace, as Docker's links did: one that is called
+# featward-sidecar has our prefix. No setting of ours ends so.
+_SERVICE_LINK = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
+)
 
 
 @dataclass(slots=True)
@@ -143,7 +149,7 @@ def _take_environment(reading: _Reading, environment: Mapping[str, str]) -> None
             continue
         if setting := by_variable.get(name):
             reading.take(setting, text, name, Path.cwd())
-        else:
+        elif not _SERVICE_LINK.search(name):
             reading.problems.append(Problem("environment", name, _unknown(name, list(by_variable))))
 
 

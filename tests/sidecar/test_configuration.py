@@ -17,7 +17,7 @@ from featward_sidecar.configuration import (
 )
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.settings import SETTINGS
-from featward_sidecar.sources import load
+from featward_sidecar.sources import _SERVICE_LINK, load
 
 Write = Callable[[str], Path]
 
@@ -88,6 +88,24 @@ def test_flags_go_over_the_environment_and_the_environment_over_the_file(write: 
 
 def test_an_empty_variable_counts_as_unset(write: Write) -> None:
     assert load(write(GOOD), {"FEATWARD_SIDECAR_CA": ""}, {}).identity.ca == "127.0.0.1:8443"
+
+
+def test_what_kubernetes_tells_of_a_service_of_our_name_is_no_setting(write: Write) -> None:
+    """A Service `featward-sidecar` in the namespace would stop every new sidecar otherwise."""
+    service = {
+        "SERVICE_HOST": "10.96.0.9",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_METRICS": "9090",
+        "PORT": "tcp://10.96.0.9:80",
+        "PORT_80_TCP": "tcp://10.96.0.9:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "10.96.0.9",
+        "METRICS_SERVICE_HOST": "10.96.0.9",
+    }
+    told = {f"FEATWARD_SIDECAR_{name}": value for name, value in service.items()}
+    assert load(write(GOOD), told, {}).identity.ca == "127.0.0.1:8443"
+    assert not [one for one in SETTINGS if _SERVICE_LINK.search(one.variable)]
 
 
 def test_all_problems_are_reported_with_their_source_and_a_suggestion(write: Write) -> None:

@@ -20,11 +20,14 @@ __all__ = [
     "containers_of",
     "facts",
     "items",
+    "status_of",
 ]
 
 RawPod: TypeAlias = Mapping[str, Any]
 _DEFAULT_ACCOUNT = "default"
 _DEFAULT_GRACE = 30
+# Ours has less than a hundred characters, and no text of so many nests too deeply to be read.
+_LONGEST_STATUS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def facts(pod: RawPod, request: RequestFacts, namespace: NamespaceFacts | None) 
         ports=tuple(_ports(others)),
         mounts=_mounts(others),
         has_sidecar=any(one.get("name") == CONTAINER for one in items(spec, "initContainers")),
-        status=_status(annotations.get(STATUS)),
+        status=status_of(annotations.get(STATUS)),
     )
 
 
@@ -150,19 +153,22 @@ def _ports(containers: list[dict[str, Any]]) -> Iterator[PortUse]:
 
 
 def _mounts(containers: list[dict[str, Any]]) -> dict[str, tuple[tuple[str, str], ...]]:
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    # In lists first: a pod may have a hundred thousand mounts at one path when the webhook sees it.
+    found: dict[str, list[tuple[str, str]]] = {}
     for container in containers:
         for mount in items(container, "volumeMounts"):
             path = mount.get("mountPath", "").rstrip("/")
             use = (container.get("name", ""), mount.get("name", ""))
-            found[path] = (*found.get(path, ()), use)
-    return found
+            found.setdefault(path, []).append(use)
+    return {path: tuple(uses) for path, uses in found.items()}
 
 
-def _status(text: str | None) -> Status | None:
-    """None for what we did not write: anybody may put an annotation there."""
+def status_of(text: str | None) -> Status | None:
+    """What the annotation says; None for what we did not write: anybody may put one there, of any depth."""
+    if not text or len(text) > _LONGEST_STATUS:
+        return None
     try:
-        told = json.loads(text or "")
+        told = json.loads(text)
         return Status(str(told["version"]), str(told["template"]))
     except (ValueError, TypeError, KeyError):
         return None

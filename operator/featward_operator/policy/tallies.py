@@ -31,6 +31,8 @@ _KEPT_BYTES = 128 << 10
 _KEPT_SETS = 64
 _HOUR = 3600.0
 _MINUTE = 60.0
+# No sidecar answers a billion requests between two reports; sums of these stay far below what a status holds.
+_MOST_COUNTED = 2**30
 # A pod that is gone for so long is no longer known by its counters.
 _FORGOTTEN = 600.0
 
@@ -248,7 +250,7 @@ class Tallies:
         # A process that began again counts from zero.
         if any(new < old for new, old in zip(counts, before, strict=True)):
             before = (0, 0, 0, 0)
-        more = tuple(new - old for new, old in zip(counts, before, strict=True))
+        more = tuple(min(new - old, _MOST_COUNTED) for new, old in zip(counts, before, strict=True))
         if any(more):
             self._hours[one.feature_set].add(more, self._clock())
 
@@ -288,11 +290,12 @@ def _callers(reported: Iterable[v1.Caller]) -> tuple[Seen, ...]:
         key = (identity, one.standing[:_TEXT], one.reason[:_TEXT])
         last = float(one.last_seen)
         if key in seen:
-            seen[key].count += one.count
+            seen[key].count += min(one.count, _MOST_COUNTED)
             seen[key].last_seen = max(seen[key].last_seen, last)
             continue
         missing = tuple(name[:_TEXT] for name in one.missing[:MOST])
-        seen[key] = Seen(*key, missing, one.count, last, not one.spiffe_id)
+        count = min(one.count, _MOST_COUNTED)
+        seen[key] = Seen(*key, missing, count, last, not one.spiffe_id)
     return tuple(sorted(seen.values(), key=lambda one: (-one.last_seen, one.identity))[:MOST])
 
 

@@ -6,7 +6,6 @@ webhooks are taken away. So what runs is looked at as well.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from featward.manifests.labels import INJECTION_LABEL
 from featward_operator.controllers import Notice
+from featward_operator.injection.facts import status_of
 from featward_operator.injection.names import ASKED, ENABLED, INJECT, SERVER, STATUS
 from featward_operator.injection.template import template
 from featward_operator.reconcile.feature_set import has_sidecar, is_running
@@ -113,10 +113,8 @@ def _cause(pod: PodFacts, labels: Mapping[str, str], suspended: bool, newest: st
 # Thousands of pods were made by a handful of templates.
 @lru_cache(maxsize=256)
 def _template(status: str) -> str | None:
-    try:
-        return str(json.loads(status)["template"])
-    except (ValueError, TypeError, KeyError):
-        return None
+    told = status_of(status)
+    return told.template if told else None
 
 
 def events_of(namespace: str, found: tuple[Unprotected, ...], where: ObjectRef) -> Iterator[Notice]:

@@ -91,7 +91,12 @@ class RowWriter:
         """Write every row that is due; how many were. Raises ApiError for what is no one set's fault."""
         count = 0
         for key in [*self._world.index.catalogue.feature_sets]:
-            count += await self._write_if_due(key)
+            try:
+                count += await self._write_if_due(key)
+            except ApiError:
+                raise
+            except Exception:  # what sidecars say must not be able to end the operator
+                _log.exception("status row not made", extra=fields(feature_set="/".join(key)))
             # A set with many sidecars takes a millisecond, and others answer webhooks on this loop.
             await asyncio.sleep(0)
         for key in self._written.keys() - self._world.index.catalogue.feature_sets.keys():

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from featward.kubernetes.gateway import Gateway
     from featward.kubernetes.resource import Key, Resource
     from featward_operator.pods import PodIndex
-    from featward_operator.policy.tallies import Seen, SetTally
+    from featward_operator.policy.tallies import Bypass, Open, Seen, SetTally
 
 __all__ = ["RemoveRow", "Row", "alive", "beat_of", "is_loopback", "row_of", "united"]
 
 Row = dict[str, Any]
 _M = TypeVar("_M")
+_T = TypeVar("_T")
 
 ABSENT_SECONDS = 90.0
 """A row this old is of nobody any more: replicas write theirs every 30 s."""
@@ -68,12 +69,10 @@ def row_of(
         refused_last_hour=tally.refused,
         would_be_refused=tuple(_each(_would_be_refused, tally.callers))[:ROWS],
         unidentified=tuple(_each(lambda one: _unidentified(one, pods), tally.callers))[:ROWS],
-        bypassing=tuple(_bypassing(tally, pods))[:ROWS],
+        bypassing=tuple(_each(lambda one: _bypassing(one, pods), tally.bypassing))[:ROWS],
+        # What only the pod itself reaches is left out first.
         listening=tuple(
-            Listening(port=one.port, address=one.address)
-            # What only the pod itself reaches is left out first.
-            for one in sorted(tally.listening, key=lambda one: is_loopback(one.address))
-            if one.port and _is_line(one.address)
+            _each(_listening, sorted(tally.listening, key=lambda one: is_loopback(one.address)))
         )[:ROWS],
     )
 
@@ -95,12 +94,15 @@ def _laggards(tally: SetTally, behind_since: Mapping[str, float], now: float) ->
             continue  # a workload elsewhere, whose name is no pod's
 
 
-def _each(make: Callable[[Seen], _M | None], seen: Iterable[Seen]) -> Iterator[_M]:
-    for one in seen:
+def _each(make: Callable[[_T], _M | None], said: Iterable[_T]) -> Iterator[_M]:
+    """What a status has room for. An old sidecar, or one that lies, names ports that are none and moments
+    beyond the calendar: each costs its own line. (ValidationError is a ValueError; the C library has OSError.)
+    """
+    for one in said:
         try:
             made = make(one)
-        except ValidationError:
-            continue  # an old sidecar, or one that lies
+        except (ValueError, OverflowError, OSError):
+            continue
         if made is not None:
             yield made
 
@@ -125,17 +127,19 @@ def _unidentified(seen: Seen, pods: PodIndex) -> Unidentified | None:
     )
 
 
-def _bypassing(tally: SetTally, pods: PodIndex) -> Iterator[Bypassing]:
-    for one in tally.bypassing:
-        try:
-            yield Bypassing(
-                address=one.address,
-                port=one.port,
-                pod=_pod(one.address, pods),
-                last_seen=moment(one.last_seen),
-            )
-        except ValidationError:
-            continue
+def _bypassing(one: Bypass, pods: PodIndex) -> Bypassing:
+    return Bypassing(
+        address=one.address,
+        port=one.port,
+        pod=_pod(one.address, pods),
+        last_seen=moment(one.last_seen),
+    )
+
+
+def _listening(one: Open) -> Listening | None:
+    if not one.port or not _is_line(one.address):
+        return None
+    return Listening(port=one.port, address=one.address)
 
 
 def _pod(address: str, pods: PodIndex) -> str | None:

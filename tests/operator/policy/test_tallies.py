@@ -151,6 +151,10 @@ async def test_no_more_of_a_report_is_kept_than_an_honest_one_has(tmp_path: Path
         long = [v1.Caller(address="x" * 300_000, feature_set="pricing/drivers")]
         tally = await told(operator, sidecar, a_report(callers=long))
         assert (tally.callers, len(tally.sidecars)) == ((), 1)
+        # More than a status can hold would be refused with all that is beside it, every few seconds.
+        counted = v1.Caller(address="10.0.0.9", feature_set="pricing/drivers", count=2**64 - 1)
+        (seen,) = (await told(operator, sidecar, a_report(callers=[counted]))).callers
+        assert seen.count < 2**31
 
 
 async def test_a_sidecar_that_lags_is_named_with_what_it_uses(tmp_path: Path) -> None:

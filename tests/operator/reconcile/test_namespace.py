@@ -118,6 +118,7 @@ async def test_pods_with_an_old_template_are_listed() -> None:
         a_pod("new", labels=ASKS, annotations=status(newest)),
         a_pod("old", labels=ASKS, annotations=status("0123456789ab")),
         a_pod("own-words", labels=ASKS, annotations={"featward.dev/status": "[]"}),
+        a_pod("deep", labels=ASKS, annotations={"featward.dev/status": "[" * 100_000}),
     )
     assert await found(scene, "pricing") == {"old": Cause.TEMPLATE_OLD}
     assert scene.events() == ["TemplateOld"]

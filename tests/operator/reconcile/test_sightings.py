@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cluster_objects import NOW
 from featward.crds.status import FeatureSetStatus
 from featward_operator.conditions import moment
@@ -113,6 +116,30 @@ def test_what_a_sidecar_makes_up_keeps_no_row_from_being_written() -> None:
     row = a_made_row(tally)
     assert [one["reason"] for one in row["wouldBeRefused"]] == ["waits"]
     assert not {"laggards", "unidentified", "bypassing", "listening"} & row.keys()
+
+
+NUMBER = st.one_of(st.integers(0, 2**16), st.sampled_from([99_999, 2**31, 2**32 - 1]))
+MOMENT = st.one_of(st.just(NOW), st.sampled_from([0, -1, 10**12, 2**63 - 1, -(2**63)])).map(float)
+TEXT = st.one_of(st.text(), st.just("1.2.3.4"), st.just("x" * 300))
+
+
+@given(
+    st.lists(st.builds(Open, NUMBER, TEXT), max_size=4),
+    st.lists(st.builds(Bypass, TEXT, TEXT, NUMBER, MOMENT), max_size=4),
+    st.lists(st.tuples(TEXT, TEXT, MOMENT, st.booleans()), max_size=4),
+)
+def test_whatever_a_sidecar_reports_there_is_a_row(
+    listening: list[Open],
+    bypassing: list[Bypass],
+    callers: list[tuple[str, str, float, bool]],
+) -> None:
+    """What raises here ends the operator, replica after replica."""
+    said = tuple(
+        seen(identity, reason=reason, last_seen=last, is_address=is_address)
+        for identity, reason, last, is_address in callers
+    )
+    tally = a_tally(callers=said, bypassing=tuple(bypassing), listening=tuple(listening))
+    assert a_made_row(tally)["sidecars"] == 1
 
 
 def test_a_row_holds_no_more_than_a_status_may() -> None:
