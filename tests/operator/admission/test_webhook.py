@@ -401,6 +401,27 @@ async def test_a_rotated_ca_fails_no_admission_and_two_replicas_never_fight_over
     assert len(authorities) == 3
     assert len(set(seen)) == len(seen), "a bundle came back that had been replaced"
     assert min(asked.values()) > 50
+    told_of = await asyncio.to_thread(rotations, place.kubernetes)
+    # Each by the replica that has stored it, though all of them lead.
+    assert [one["type"] for one in told_of] == ["Normal", "Normal"]
+    assert all("the API server knows it" in one["note"] for one in told_of)
+
+
+def rotations(kubernetes: Kubernetes) -> list[dict[str, Any]]:
+    """The Events of the webhook's authority since the last call."""
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    found = [
+        one
+        for one in kubernetes.call("GET", path)["items"]
+        if one["reason"] == "WebhookCertificateRotated"
+    ]
+    for one in found:
+        assert (one["regarding"]["kind"], one["regarding"]["name"]) == (
+            "MutatingWebhookConfiguration",
+            "featward",
+        )
+        kubernetes.call("DELETE", f"{path}/{one['metadata']['name']}")
+    return found
 
 
 async def test_a_deleted_or_spoilt_secret_is_made_anew_and_trusted(place: Admitted) -> None:
@@ -416,6 +437,8 @@ async def test_a_deleted_or_spoilt_secret_is_made_anew_and_trusted(place: Admitt
         await until(other)
         await asyncio.sleep(1.5)
         assert sidecar_of(await created(place, restricted(POD)))
+    (told_of,) = await asyncio.to_thread(rotations, place.kubernetes)
+    assert (told_of["type"], "ended or was lost" in told_of["note"]) == ("Warning", True)
 
 
 def test_the_certificate_has_the_names_that_the_server_asks_for() -> None:
