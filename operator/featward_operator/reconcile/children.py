@@ -34,6 +34,7 @@ __all__ = [
     "is_there",
     "left_over",
     "metadata_of",
+    "owners",
     "project",
 ]
 
@@ -182,16 +183,22 @@ def is_there(wanted: Any, there: Any) -> bool:
 
 
 def left_over(
-    children: Children, namespace: str, uid: str, wanted: Iterable[tuple[Resource, str]]
+    children: Children,
+    namespace: str,
+    uid: str,
+    wanted: Iterable[tuple[Resource, str]],
+    is_called: Callable[[Body], bool],
 ) -> Iterator[Delete]:
-    """Children of a set alone that it needs no more: the set stays, so nobody else takes them away.
+    """Children of a set that nobody needs any more: the set stays, so nobody else takes them away.
 
-    A Service stays with its set: to delete any of them we would have to be allowed to delete all of the
-    cluster's, and one of ours that leads nowhere does no harm.
+    What it alone owns goes when it is not ``wanted``. A Service may be of several sets, and all of them may
+    have left it at once: ``is_called`` says whether any is served there.
     """
     needed = set(wanted)
     for resource, body in children.owned(namespace, uid):
         metadata = body["metadata"]
-        is_alone = resource != SERVICES and len(owners(body)) == 1
-        if is_alone and (resource, metadata["name"]) not in needed:
+        if (resource, metadata["name"]) in needed:
+            continue
+        stays = is_called(body) if resource == SERVICES else len(owners(body)) > 1
+        if not stays:
             yield Delete(resource, namespace, metadata["name"], metadata["uid"])
