@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cluster_objects import CLUSTER, a_set
+from cluster_objects import CLUSTER, a_namespace, a_set
 from featward.kubernetes.resource import SERVICES
 from featward_operator.controllers import Apply, Delete
 from featward_operator.reconcile.children import project
@@ -60,10 +60,11 @@ async def test_it_goes_though_both_have_left_at_once() -> None:
 
 
 async def test_it_stays_with_a_set_that_has_no_server_for_now() -> None:
-    """A label that is taken from the namespace costs nobody the Service."""
+    """A slip in the namespace's label costs nobody the Service."""
     scene = await a_scene()
-    scene.edit({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pricing"}})
+    scene.edit(a_namespace("pricing", "nowhere.payments"))
     assert await looked(scene, "drivers", "others") == []
+    assert "server" not in scene.status("FeatureSet", "pricing", "drivers")
 
 
 async def test_it_stays_where_one_of_its_sets_cannot_be_read() -> None:
