@@ -28,6 +28,7 @@ from featward_operator.webhook.part import server_names, webhook_part
 from injection_kit import Fixture, fixtures
 from kubernetes_kit import Kubernetes
 from operator_kit import free_port
+from spreading import spread
 from webhook_kit import review_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -106,7 +107,7 @@ async def replicas(
             events = Events(gateway, controller="tests", instance=f"operator-{number}")
             operator = Operator(SETTINGS, f"operator-{number}", gateway, metrics, health, events)
             found.append(Replica(operator, free_port(), lives))
-        relay = await stack.enter_async_context(relayed([one.port for one in found]))
+        relay = await stack.enter_async_context(spread([one.port for one in found]))
         await asyncio.to_thread(install_webhook, kubernetes, relay)
         try:
             for one in found:
@@ -126,33 +127,6 @@ async def replicas(
 def forget(kubernetes: Kubernetes) -> None:
     kubernetes.call("DELETE", CONFIGURATION)
     kubernetes.ask("DELETE", f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/featward-webhook-ca")
-
-
-@asynccontextmanager
-async def relayed(ports: list[int]) -> AsyncIterator[int]:
-    """One port before all replicas, each connection to the next one: what a Service does."""
-    turn = iter(range(10**9))
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", ports[next(turn) % len(ports)])
-        await asyncio.gather(_pumped(reader, back), _pumped(there, writer))
-
-    server = await asyncio.start_server(carry, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-
-
-async def _pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
 
 
 async def bundle_of(gateway: Gateway) -> bytes:
