@@ -55,7 +55,7 @@ async def _made(
     """Why it was refused, or the seconds that it took and its name where it is bare."""
     began = time.monotonic()
     try:
-        made = await gateway.ask("POST", PODS.path(namespace), dict(pod))
+        made = await gateway.ask("POST", PODS.path(namespace), dict(pod), seconds=60.0)
     except ApiError as error:
         return str(error)
     bare = [] if made["spec"].get("initContainers") else [made["metadata"]["name"]]
