@@ -28,11 +28,12 @@ _KUBERNETES_OWN = {"default", "kube-node-lease", "kube-public", "kube-system"}
 
 def _put_back(cluster: Cluster) -> None:
     """Somebody edits what the operator has made, and it writes it again."""
-    port = [{"op": "replace", "path": "/spec/ports/0/port", "value": 15444}]
-    cluster.kubernetes.call("PATCH", _SERVICE, port, "json-patch+json")
+    edit = [{"op": "replace", "path": "/spec/ports/0/appProtocol", "value": "http"}]
+    cluster.kubernetes.call("PATCH", _SERVICE, edit, "json-patch+json")
 
     def is_back() -> bool:
-        return bool(cluster.kubernetes.call("GET", _SERVICE)["spec"]["ports"][0]["port"] == 15443)
+        (port,) = cluster.kubernetes.call("GET", _SERVICE)["spec"]["ports"]
+        return bool(port["appProtocol"] == "tls")
 
     wait_until(is_back, "the operator has written its Service again", 60)
 
