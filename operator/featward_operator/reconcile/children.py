@@ -17,7 +17,7 @@ from featward.kubernetes.resource import (
     SERVICES,
 )
 from featward.manifests.model import API_VERSION
-from featward_operator.controllers import Apply, Delete
+from featward_operator.controllers import Apply, Delete, Merge
 from featward_operator.injection.names import TRUST_MAP
 
 if TYPE_CHECKING:
@@ -159,12 +159,23 @@ def metadata_of(namespace: str, name: str, sets: Iterable[tuple[str, str]], **la
     }
 
 
-def applied(children: Children, resource: Resource, body: Body) -> Iterator[Apply]:
-    """What has to be applied so that a child is as it should be; nothing where it is."""
+def applied(children: Children, resource: Resource, body: Body) -> Iterator[Apply | Merge]:
+    """What has to be done so that a child is as it should be; nothing where it is."""
     metadata = body["metadata"]
     there = children.get(resource, metadata["namespace"], metadata["name"])
-    if there is None or not is_there(body, there):
-        yield Apply(resource, body)
+    if there is not None and is_there(body, there):
+        return
+    if there is not None and _ports(there) - _ports(body):
+        # An apply leaves ports that others have added, and is refused where one of them has a name of ours.
+        ports = {"spec": {"ports": body["spec"]["ports"]}}
+        yield Merge(resource, metadata["namespace"], metadata["name"], ports)
+    yield Apply(resource, body)
+
+
+def _ports(body: Body) -> set[tuple[int, str]]:
+    """Of a Service, as an apply tells them apart."""
+    ports = (body.get("spec") or {}).get("ports") or ()
+    return {(one["port"], one.get("protocol", "TCP")) for one in ports}
 
 
 def is_there(wanted: Any, there: Any) -> bool:

@@ -323,6 +323,33 @@ async def test_a_deleted_set_takes_its_children_along_with_the_operator_dead(
     assert cluster.ask("GET", SERVICES.path(space, "feast-featward"))[0] == 200, "another set's"
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        [{"op": "replace", "path": "/spec/ports/0/port", "value": 15444}],
+        [{"op": "replace", "path": "/spec/ports/0/appProtocol", "value": "http"}],
+        [{"op": "add", "path": "/spec/ports/-", "value": {"name": "more", "port": 80}}],
+    ],
+    ids=["another number", "another protocol", "another port"],
+)
+async def test_what_others_change_of_a_service_is_put_back(
+    cluster: Kubernetes, space: str, edit: list[dict[str, Any]]
+) -> None:
+    path = SERVICES.path(space, "feast-featward")
+
+    def shape() -> tuple[Any, Any]:
+        spec = cluster.call("GET", path)["spec"]
+        kept = ("name", "port", "appProtocol", "targetPort", "protocol")
+        return [{key: one.get(key) for key in kept} for one in spec["ports"]], spec["selector"]
+
+    async with leading(cluster) as leader:
+        await is_so(lambda: cluster.ask("GET", path)[0] == 200)
+        before = shape()
+        cluster.call("PATCH", path, edit, "json-patch+json")
+        await is_so(lambda: shape() == before)
+        assert leader.refused() == 0
+
+
 async def test_a_service_goes_when_the_last_set_has_left_its_account(
     cluster: Kubernetes, space: str
 ) -> None:
