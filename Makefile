@@ -111,6 +111,8 @@ docs: $(VENV)/.engine ## Generate the references: manifests, kinds, sidecar, ope
 	$(BIN)/python -m featward_operator.words > docs/kubernetes-reference.md
 	$(BIN)/python charts/readme.py charts/featward
 	cp docs/alerts.yaml charts/featward/files/alerts/featward.yaml
+	cp docs/alerts-operator.yaml charts/featward/files/alerts/operator.yaml
+	PYTHONPATH=charts $(BIN)/python -m dashboards charts/featward/files/dashboards
 
 .PHONY: fuzz
 fuzz: $(VENV)/.engine ## Fuzz the parsers of what strangers send, SECONDS each (60)

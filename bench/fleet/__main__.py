@@ -2,16 +2,11 @@
 
 import argparse
 import asyncio
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -20,14 +15,12 @@ from crd_kit import apply, install
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.resource import PODS
 from fleet.admissions import admit
-from fleet.replica import Replica, running
 from fleet.report import Edits, Figures, show
 from fleet.sidecars import Sidecars, sidecars
 from fleet.world import DOMAIN, OWN_NAMESPACE, UNIT, World, team_of
 from kubernetes_kit import ISSUER, Kubernetes, Pod, running_kubernetes
-from operator_kit import free_port
+from operator_process import Replica, running, running_ca, settings_of
 
-FEATWARD = Path(sys.executable).with_name("featward")
 FEW = 10
 
 
@@ -47,8 +40,8 @@ async def _measure(folder: Path, options: argparse.Namespace, console: Console) 
         _lay_out(kubernetes)
         await world.platform()
         await world.grow(FEW, options.streams * 50)
-        ca, root = stack.enter_context(_ca(kubernetes, folder))
-        settings = _settings(kubernetes, folder, ca, root)
+        ca, root = stack.enter_context(running_ca(kubernetes, folder))
+        settings = settings_of(kubernetes, folder, ca, root)
         replica = stack.enter_context(running(folder, settings, login))
         ready = await replica.ready()
         _say(console, f"the operator is ready after {ready:.1f} s")
@@ -84,50 +77,6 @@ def _lay_out(kubernetes: Kubernetes) -> None:
         status, answer = apply(kubernetes, {**tree, "spec": spec}, "bench")
         if status != 201:
             raise SystemExit(f"error: {kind} {name} was not taken: {answer}")
-
-
-@contextmanager
-def _ca(kubernetes: Kubernetes, folder: Path) -> Iterator[tuple[str, str]]:
-    """Its address and the digest of its root."""
-    address, data, health = f"127.0.0.1:{free_port()}", folder / "ca", free_port()
-    login = kubernetes.kubeconfig("featward-ca", "system:masters")
-    command: list[str | Path] = [FEATWARD, "ca", "serve", "--environment", "prod", "--data", data]
-    command += ["--from-cluster", "eu1", "--cluster", f"eu1={login}", "--listen", address]
-    command += ["--operator", f"eu1/{OWN_NAMESPACE}/featward-operator"]
-    command += ["--kek-file", folder / "kek", "--health", f"127.0.0.1:{health}"]
-    with (folder / "ca.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            yield address, _root_of(data)
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _root_of(data: Path) -> str:
-    shown: list[str | Path] = [FEATWARD, "ca", "status", "--data", data, "--output", "json"]
-    for _ in range(300):
-        done = subprocess.run(shown, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return str(json.loads(done.stdout)["root_sha256"])
-        time.sleep(0.1)
-    raise SystemExit(f"error: the CA did not come up: {done.stderr}")
-
-
-def _settings(kubernetes: Kubernetes, folder: Path, ca: str, root: str) -> dict[str, Any]:
-    evidence = folder / "evidence" / "prod"
-    evidence.mkdir(parents=True)
-    pod = kubernetes.pod(OWN_NAMESPACE, "featward-operator")
-    (evidence / "token").write_text(kubernetes.token(pod, f"featward.dev/ca/{DOMAIN}"))
-    (evidence / "root.sha256").write_text(root)
-    return {
-        "namespace": OWN_NAMESPACE,
-        "cluster": "eu1",
-        "image": "localhost/featward:0.2.0",
-        "environments": [{"name": "prod", "trustDomain": DOMAIN, "ca": ca}],
-        "folders": {"evidence": str(evidence.parent), "run": str(folder / "run")},
-        "ports": {"health": free_port(), "policy": free_port(), "webhook": free_port()},
-    }
 
 
 async def _pods_of(gateway: Gateway, namespace: str, count: int) -> list[Pod]:

@@ -8,8 +8,8 @@ from typing import Any
 from featward.kubernetes.errors import ApiError
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.resource import PODS
-from fleet.replica import Replica
 from fleet.world import SERVER, team_of
+from operator_process import Replica
 
 __all__ = ["Admissions", "admit"]
 

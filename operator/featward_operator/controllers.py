@@ -14,13 +14,13 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from featward.kubernetes.elector import Lost
 from featward.kubernetes.errors import ApiError
 from featward.kubernetes.events import Events, EventType, ObjectRef
-from featward.kubernetes.gateway import Gateway
+from featward.kubernetes.gateway import MERGE_PATCH, Gateway
 from featward.kubernetes.queue import LONGEST_SECONDS, WorkQueue
 from featward.kubernetes.resource import Key, Resource
 from featward.logs import fields
 from featward_operator.metrics import Metrics
 
-__all__ = ["Action", "Apply", "Controller", "Delete", "Notice", "Reconcile", "Result"]
+__all__ = ["Action", "Apply", "Controller", "Delete", "Merge", "Notice", "Reconcile", "Result"]
 
 MANAGER = "featward-operator"
 STATUS_MANAGER = "featward-operator-status"
@@ -53,6 +53,25 @@ class Apply:
         await gateway.apply(
             self.resource, self.body, manager=self.manager, subresource=self.subresource
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """JSON merge patch of an object that is there: lists become as said, without what others have added."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    body: dict[str, Any]
+
+    async def carry_out(self, gateway: Gateway) -> None:
+        path = self.resource.path(self.namespace, self.name)
+        query = [("fieldManager", MANAGER)]
+        try:
+            await gateway.ask("PATCH", path, self.body, query=query, content=MERGE_PATCH)
+        except ApiError as error:
+            if error.status != 404:  # it is gone, and what is applied next is made anew
+                raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,12 @@ class Settings(Section):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="How the image of sidecars is pulled."
     )
+    image_pull_secrets: Items[Name] = Field(
+        default=(),
+        max_length=16,
+        description="Names of the Secrets by which gateways log in to the image's registry; each must be in "
+        "the namespace of the FeatureSet. Injected pods bring their own.",
+    )
     gateways: bool = Field(
         default=True,
         description="Whether the operator makes the gateways of FeatureSets with `spec.serving.gateway`, and "

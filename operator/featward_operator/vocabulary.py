@@ -207,7 +207,7 @@ class Event(_Word):
     ROTATION_FAILED = "RotationFailed", "The CA refused to begin, or it was given up there."
     WEBHOOK_CERTIFICATE_ROTATED = (
         "WebhookCertificateRotated",
-        "The webhook's authority was replaced.",
+        "Another authority signs the webhook's certificates: as planned, or (a Warning) because it was lost.",
     )
     GATEWAY_MADE = "GatewayMade", "The gateway of a set was made."
 

@@ -6,6 +6,7 @@ page can't promise what isn't said. `make docs` calls it, and a test fails while
 
 from collections.abc import Iterable, Iterator
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from featward.policy.index import PolicyIndex
@@ -19,7 +20,7 @@ from featward_operator.rotation.part import ratio
 from featward_operator.vocabulary import QUESTIONS, Event, Reason, Type
 from featward_operator.webhook.metrics import WebhookMetrics
 
-__all__ = ["page", "series"]
+__all__ = ["page", "registry", "series"]
 
 _INTRODUCTION = """# What the operator says
 
@@ -90,14 +91,19 @@ def _events_and_series() -> Iterator[str]:
 
 def series() -> list[Metric]:
     """All families of the operator's own series, by name; those of the process are everybody's."""
+    found = [one for one in registry().collect() if not one.name.startswith("process_")]
+    return sorted(found, key=lambda one: one.name)
+
+
+def registry() -> CollectorRegistry:
+    """One with every series that an operator has."""
     metrics = Metrics()
     Series(metrics.registry).watch(Streams(), SliceCompiler(PolicyIndex()), lambda _: True)
     WebhookMetrics(metrics.registry)
     metrics.registry.register(AuditSeries(dict, int))
     metrics.registry.register(OverridesInForce(PolicyIndex().catalogue))
     ratio(metrics.registry)
-    found = [one for one in metrics.registry.collect() if not one.name.startswith("process_")]
-    return sorted(found, key=lambda one: one.name)
+    return metrics.registry
 
 
 def _name(family: Metric) -> str:

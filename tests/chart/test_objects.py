@@ -13,6 +13,7 @@ from chart_kit import CHART, LEAST, NAMESPACE, merged, named, pods, render, vali
 from featward.manifests.document import Document
 from featward.manifests.objects import document_of
 from featward_operator.injection.settings import InjectionSettings
+from featward_operator.settings import load
 
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 ALL: dict[str, Any] = merged(
@@ -169,6 +170,35 @@ def test_a_changed_configuration_replaces_the_operators() -> None:
 
     assert template({"injection": {"logLevel": "debug"}}) != template({})
     assert template({"operator": {"replicas": 3}}) == template({})
+
+
+def test_gateways_log_in_to_the_registry_as_the_release_does(tmp_path: Path) -> None:
+    for secrets in ([], ["registry", "mirror.acme"]):
+        objects = render(merged(LEAST, {"image": {"pullSecrets": secrets}}))
+        file = tmp_path / "operator.yaml"
+        file.write_text(named(objects, "ConfigMap", "featward-operator")["data"]["operator.yaml"])
+        assert list(load(file).image_pull_secrets) == secrets
+        for _, pod in pods(objects):
+            assert [one["name"] for one in pod["spec"].get("imagePullSecrets", ())] == secrets
+
+
+def test_there_is_a_role_for_rotating_where_something_holds_it_to_that() -> None:
+    objects = render(LEAST)
+    role = named(objects, "ClusterRole", "featward-rotator")
+    assert role["rules"] == [
+        {
+            "apiGroups": ["featward.dev"],
+            "resources": ["environments", "businessunits"],
+            "verbs": ["get", "list", "watch", "patch"],
+        }
+    ]
+    # It is in nobody's hands before somebody binds it.
+    bound = [one["roleRef"]["name"] for one in objects if one["kind"] == "ClusterRoleBinding"]
+    assert "featward-rotator" not in bound
+    assert not any("aggregate" in key for key in role["metadata"]["labels"])
+    assert named(objects, "ValidatingAdmissionPolicyBinding", "featward-rotations")
+    bare = render(merged(LEAST, {"admission": {"policies": False}}))
+    assert "featward-rotator" not in {one["metadata"]["name"] for one in bare}
 
 
 def test_secrets_of_a_database_are_in_no_argument() -> None:

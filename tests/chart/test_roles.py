@@ -20,7 +20,7 @@ def asked(server: Kubernetes) -> Iterator[Kubernetes]:
     """With the chart in it, and three people who have its roles."""
     with release(server, BOTH):
         rbac = "/apis/rbac.authorization.k8s.io/v1"
-        for role in ("assigner", "approver", "overrider", "view", "edit"):
+        for role in ("assigner", "approver", "overrider", "rotator", "view", "edit"):
             binding = {
                 "metadata": {"name": f"a-{role}"},
                 "roleRef": {
@@ -68,7 +68,8 @@ def may(
         (OPERATOR, "delete", "pods", "a", "ml", False),
         (OPERATOR, "patch", "namespaces", "ml", "", False),
         (OPERATOR, "patch", "services", "feast-featward", "ml", True),
-        (OPERATOR, "delete", "services", "feast-featward", "ml", False),
+        (OPERATOR, "delete", "services", "feast-featward", "ml", True),
+        (OPERATOR, "deletecollection", "services", "", "ml", False),
         (OPERATOR, "create", "configmaps", "featward-trust", "ml", True),
         (OPERATOR, "watch", "configmaps", "featward-trust", "", True),
         (OPERATOR, "watch", "configmaps", "", "", False),
@@ -123,6 +124,14 @@ def test_the_roles_allow_what_is_asked_and_no_more(
         ("overrider", "create", "featward.dev/overrides", True),
         ("overrider", "patch", "featward.dev/overrides", False),
         ("overrider", "patch", "featward.dev/featuresets", False),
+        ("rotator", "patch", "featward.dev/environments", True),
+        ("rotator", "patch", "featward.dev/businessunits", True),
+        ("rotator", "watch", "featward.dev/businessunits", True),
+        ("rotator", "update", "featward.dev/environments", False),
+        ("rotator", "delete", "featward.dev/environments", False),
+        ("rotator", "patch", "featward.dev/environments:status", False),
+        ("rotator", "override", "featward.dev/environments", False),
+        ("rotator", "assign", "featward.dev/businessunits", False),
         ("view", "list", "featward.dev/featurebindings", True),
         ("view", "create", "featward.dev/featurebindings", False),
         ("edit", "create", "featward.dev/featurebindings", True),

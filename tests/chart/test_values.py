@@ -307,15 +307,6 @@ def test_the_readme_is_what_the_comments_say() -> None:
     assert "`environments[].ca.storage.size`" in page
 
 
-def test_the_alert_rules_are_those_of_the_docs() -> None:
-    ours = CHART / "files" / "alerts" / "featward.yaml"
-    docs = CHART.parents[1] / "docs" / "alerts.yaml"
-    assert ours.read_text("utf-8") == docs.read_text("utf-8"), "run make docs"
-    given = merged(LEAST, {"monitoring": {"alerts": {"enabled": True}}})
-    rule = named(render(given), "PrometheusRule", "featward-featward")
-    assert rule["spec"] == yaml.safe_load(docs.read_text("utf-8"))
-
-
 def test_a_user_of_null_reaches_the_operator() -> None:
     configuration = named(
         render(merged(LEAST, {"injection": {"runAsUser": None}})), "ConfigMap", "featward-operator"

@@ -16,6 +16,11 @@ from cluster.running import Cluster, running_cluster
 from image_builder.build import Built, build
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take featward away come last."""
+    items.sort(key=lambda item: item.path.name == "test_upgrade.py")
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One for the session: each test takes a namespace of its own."""

@@ -20,6 +20,14 @@ def test_the_values_shown_are_enough() -> None:
     assert render(yaml.safe_load(BLOCKS["values"]))
 
 
+def test_the_values_of_monitoring_make_what_the_page_says() -> None:
+    values = yaml.safe_load(BLOCKS["values"]) | yaml.safe_load(BLOCKS["monitoring"])
+    found = [(one["kind"], one["metadata"]["name"]) for one in render(values)]
+    dashboards = [name for kind, name in found if kind == "ConfigMap" and "dashboard" in name]
+    assert len(dashboards) == 3
+    assert {kind for kind, _ in found} >= {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+
+
 def test_the_platform_shown_is_one() -> None:
     for one in yaml.safe_load_all(BLOCKS["platform"]):
         assert isinstance(document_of(one), Document)
@@ -48,7 +56,9 @@ def test_every_role_for_people_is_explained() -> None:
         for one in objects
         if one["kind"] == "ClusterRole" and one["metadata"]["name"].partition("-")[2] not in parts
     }
-    assert roles == set(re.findall(r"`(featward-(?:view|edit|assigner|approver|overrider))`", TEXT))
+    assert roles == set(
+        re.findall(r"`(featward-(?:view|edit|assigner|approver|overrider|rotator))`", TEXT)
+    )
 
 
 def test_the_folders_that_are_named_are_there() -> None:

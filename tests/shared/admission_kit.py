@@ -10,7 +10,7 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,10 @@ _VALUES = {
     ".Values.admission.failurePolicy": "Fail",
     ".Values.image.repository": REPOSITORY,
     'include "featward.defaultBusinessUnit" .': "",
+}
+_OPERATOR = {
+    "Impersonate-User": f"system:serviceaccount:{OWN_NAMESPACE}:featward-operator",
+    "Impersonate-Group": "system:masters",
 }
 _LABELS = re.compile(r"^ +labels: \{\{- include \"featward\.labels\" .*\n", re.MULTILINE)
 _CONDITIONS = re.compile(r"^\{\{- (if \.Values\.admission\.policies|end) \}\}\n?", re.MULTILINE)
@@ -84,9 +88,18 @@ def install_policies(kubernetes: Kubernetes, default_unit: str = "") -> None:
     }
     namespace = kubernetes.namespace("prod.payments")
     _account(kubernetes, namespace, "default")
-    end = time.monotonic() + 30
+    # Those of a template come into force in its order: this is by the first, and that by the last.
     path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
-    while "came without" not in str(kubernetes.ask("POST", path, probe)):
+    _until(lambda: "came without" in str(kubernetes.ask("POST", path, probe)))
+    service = "/api/v1/namespaces/default/services/kubernetes?dryRun=All"
+    _until(
+        lambda: "deletes no Service" in str(kubernetes.ask("DELETE", service, headers=_OPERATOR))
+    )
+
+
+def _until(in_force: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not in_force():
         assert time.monotonic() < end, "the policies are not in force"
         time.sleep(0.2)
 

@@ -11,15 +11,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from featward.kubernetes.backoff import Backoff
 from featward.kubernetes.errors import ApiError
+from featward.kubernetes.events import Events, ObjectRef
 from featward.kubernetes.gateway import Gateway
 from featward.kubernetes.resource import SECRETS, Resource
 from featward.logs import fields
 from featward_operator.certificates.authority import Authority, Kept, SecretError, make_authority
 from featward_operator.certificates.overlap import Lives, Publish, Step, Store, plan
+from featward_operator.vocabulary import Event
 
 __all__ = ["CONFIGURATION", "MANAGER", "SECRET", "CertificateKeeper", "kept_in"]
 
@@ -55,6 +58,7 @@ class CertificateKeeper:
     def __init__(
         self,
         gateway: Gateway,
+        events: Events,
         namespace: str,
         *,
         lives: Lives | None = None,
@@ -63,6 +67,7 @@ class CertificateKeeper:
     ) -> None:
         """``look``: how many seconds after the last look another one is due at the latest."""
         self._gateway = gateway
+        self._events = events
         self._namespace = namespace
         self._lives = lives or Lives()
         self._clock = clock
@@ -91,6 +96,7 @@ class CertificateKeeper:
                 case Store():
                     await self._store(step.kept, found.secret_version)
                     _log.info("webhook authority", extra=fields(now=step.what))
+                    await self._tell(step, found)
                 case Publish() if found.configuration:
                     await self._publish(step.bundle, found.configuration)
                     _log.info("caBundle written", extra=fields(configuration=CONFIGURATION))
@@ -106,6 +112,27 @@ class CertificateKeeper:
         if isinstance(step, Store | Publish):
             return min(self._look, _BETWEEN_STEPS)
         return min(self._look, max(_BETWEEN_STEPS, step.until - self._clock()))
+
+    async def _tell(self, step: Store, found: _Found) -> None:
+        """An Event where another authority signs from now on. Whoever is killed before it has told nobody: the
+        next leader finds all as it should be."""
+        if found.configuration is None:
+            return
+        about = ObjectRef.of(found.configuration)
+        ends = datetime.fromtimestamp(step.kept.current.not_after, UTC)
+        until = f"until {ends:%Y-%m-%dT%H:%M:%SZ}"
+        if step.what == "used":
+            note = f"another authority signs the webhook's certificates, {until}; the API server knows it"
+            await self._events.record(about, Event.WEBHOOK_CERTIFICATE_ROTATED, note)
+        elif step.what == "made" and step.kept.next is None and found.bundle:
+            # Nobody trusts it yet.
+            note = (
+                f"the webhook's authority had ended or was lost; another one signs, {until}. Pods that ask "
+                "for a sidecar are refused until the API server knows it, for some seconds"
+            )
+            await self._events.record(
+                about, Event.WEBHOOK_CERTIFICATE_ROTATED, note, kind="Warning"
+            )
 
     def _make(self) -> Authority:
         return make_authority(self._clock(), self._lives.authority)

@@ -21,5 +21,6 @@ def injection_settings(
         },
         version=version,
         image_pull_policy=settings.image_pull_policy,
+        image_pull_secrets=tuple(settings.image_pull_secrets),
         **section.model_dump(),
     )

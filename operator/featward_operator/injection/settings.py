@@ -39,6 +39,8 @@ class InjectionSettings:
     version: str
     """The operator's own version, which a pod's status tells."""
     image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets of a gateway's namespace. Of an injected pod they are its owner's to say."""
     too_old: str = ""
     """Why this cluster has no native sidecars, a sentence such as "the server is 1.32"; empty where it has."""
     run_as_user: int | None = 65532

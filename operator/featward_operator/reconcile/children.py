@@ -17,7 +17,7 @@ from featward.kubernetes.resource import (
     SERVICES,
 )
 from featward.manifests.model import API_VERSION
-from featward_operator.controllers import Apply, Delete
+from featward_operator.controllers import Apply, Delete, Merge
 from featward_operator.injection.names import TRUST_MAP
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "is_there",
     "left_over",
     "metadata_of",
+    "owners",
     "project",
 ]
 
@@ -158,12 +159,23 @@ def metadata_of(namespace: str, name: str, sets: Iterable[tuple[str, str]], **la
     }
 
 
-def applied(children: Children, resource: Resource, body: Body) -> Iterator[Apply]:
-    """What has to be applied so that a child is as it should be; nothing where it is."""
+def applied(children: Children, resource: Resource, body: Body) -> Iterator[Apply | Merge]:
+    """What has to be done so that a child is as it should be; nothing where it is."""
     metadata = body["metadata"]
     there = children.get(resource, metadata["namespace"], metadata["name"])
-    if there is None or not is_there(body, there):
-        yield Apply(resource, body)
+    if there is not None and is_there(body, there):
+        return
+    if there is not None and _ports(there) - _ports(body):
+        # An apply leaves ports that others have added, and is refused where one of them has a name of ours.
+        ports = {"spec": {"ports": body["spec"]["ports"]}}
+        yield Merge(resource, metadata["namespace"], metadata["name"], ports)
+    yield Apply(resource, body)
+
+
+def _ports(body: Body) -> set[tuple[int, str]]:
+    """Of a Service, as an apply tells them apart."""
+    ports = (body.get("spec") or {}).get("ports") or ()
+    return {(one["port"], one.get("protocol", "TCP")) for one in ports}
 
 
 def is_there(wanted: Any, there: Any) -> bool:
@@ -182,16 +194,22 @@ def is_there(wanted: Any, there: Any) -> bool:
 
 
 def left_over(
-    children: Children, namespace: str, uid: str, wanted: Iterable[tuple[Resource, str]]
+    children: Children,
+    namespace: str,
+    uid: str,
+    wanted: Iterable[tuple[Resource, str]],
+    is_called: Callable[[Body], bool],
 ) -> Iterator[Delete]:
-    """Children of a set alone that it needs no more: the set stays, so nobody else takes them away.
+    """Children of a set that nobody needs any more: the set stays, so nobody else takes them away.
 
-    A Service stays with its set: to delete any of them we would have to be allowed to delete all of the
-    cluster's, and one of ours that leads nowhere does no harm.
+    What it alone owns goes when it is not ``wanted``. A Service may be of several sets, and all of them may
+    have left it at once: ``is_called`` says whether any is served there.
     """
     needed = set(wanted)
     for resource, body in children.owned(namespace, uid):
         metadata = body["metadata"]
-        is_alone = resource != SERVICES and len(owners(body)) == 1
-        if is_alone and (resource, metadata["name"]) not in needed:
+        if (resource, metadata["name"]) in needed:
+            continue
+        stays = is_called(body) if resource == SERVICES else len(owners(body)) > 1
+        if not stays:
             yield Delete(resource, namespace, metadata["name"], metadata["uid"])

@@ -20,7 +20,7 @@ from featward_operator.governance import (
     validity,
 )
 from featward_operator.injection.names import CONTAINER, service_name
-from featward_operator.reconcile.children import applied, left_over
+from featward_operator.reconcile.children import applied, left_over, owners
 from featward_operator.reconcile.gateway import gateway, gateway_name
 from featward_operator.reconcile.known import about, notice
 from featward_operator.reconcile.service import account_of, service, takes_unidentified
@@ -130,6 +130,7 @@ class _Looked:
                     self.key[0],
                     self.observed.uid,
                     [(kind, body["metadata"]["name"]) for kind, body in children],
+                    self._is_called,
                 ),
             ),
             status=differs(status, before, ("replicas",)),
@@ -153,7 +154,7 @@ class _Looked:
             if one.model.metadata.namespace == self.key[0]
         ]
         plain = takes_unidentified(sets, self.now)
-        owners = [*self._owners(sets)]
+        own = [*self._owners(sets)]
         environment = self.known.environment(self.key[0])
         if self.document.model.spec.serving.gateway is not None and environment is not None:
             if not self.known.settings.gateways:
@@ -165,7 +166,18 @@ class _Looked:
                 self.known.injection,
                 plain=plain,
             )
-        yield SERVICES, service(self.key[0], account, owners, plain=plain)
+        yield SERVICES, service(self.key[0], account, own, plain=plain)
+
+    def _is_called(self, body: Body) -> bool:
+        """Whether some set is served by way of a Service of ours, or may be: of a set that can't be read nobody
+        knows."""
+        called, sets = body["metadata"]["name"], self.known.catalogue.feature_sets
+        for owner in owners(body):
+            key = (self.key[0], owner["name"])
+            if key not in sets and self.known.observed(KIND, key) is not None:
+                return True
+        accounts = (account_of(one) for (inside, _), one in sets.items() if inside == self.key[0])
+        return any(one is not None and service_name(one) == called for one in accounts)
 
     def _owners(self, sets: Sequence[Set]) -> Iterator[tuple[str, str]]:
         for one in sets:

@@ -99,11 +99,13 @@ def _pod(
     # Beside nothing it is no sidecar, but the pod's one container.
     container = {key: value for key, value in made.container.items() if key != "restartPolicy"}
     container["name"] = CONTAINER
+    secrets = [{"name": name} for name in settings.image_pull_secrets]
     return {
         # Not `inject`, which would have the webhook put a sidecar beside it.
         "metadata": {"labels": {**selector, INJECTED: "gateway"}},
         "spec": {
             "serviceAccountName": account,
+            **({"imagePullSecrets": secrets} if secrets else {}),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": _GRACE_SECONDS,

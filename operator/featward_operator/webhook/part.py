@@ -50,7 +50,8 @@ def webhook_part(
         await _Serving(operator, section(operator.settings), certificate).run(port, gate)
 
     async def lead(operator: Operator, lost: Lost) -> None:
-        keeper = CertificateKeeper(operator.gateway, operator.settings.namespace, lives=lives)
+        namespace = operator.settings.namespace
+        keeper = CertificateKeeper(operator.gateway, operator.events, namespace, lives=lives)
         keeping = asyncio.create_task(keeper.run())
         try:
             await lost.wait()

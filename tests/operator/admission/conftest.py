@@ -19,7 +19,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
 
 def _add_kinds(kubernetes: Kubernetes) -> None:
     """As far as the policies look at them; their schemas are tested elsewhere."""
-    for kind in ("GrantApproval", "Override", "BusinessUnit", "FeatureSet"):
+    for kind in ("GrantApproval", "Override", "BusinessUnit", "Environment", "FeatureSet"):
         plural = f"{kind.lower()}s"
         scope = "Namespaced" if kind == "FeatureSet" else "Cluster"
         open_schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -246,6 +246,16 @@ async def test_a_namespace_without_unit_is_for_those_who_may_assign_all(
         assert "no business unit" in await labelled(payments, name, business_unit="prod.payments")
 
 
+def operator_login(kubernetes: Kubernetes, folder: Path, role: str, rules: dict[str, Any]) -> str:
+    """A kubeconfig of the operator's own account, which has these rules."""
+    Admitted(kubernetes, OWN_NAMESPACE).account("featward-operator")
+    account = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/featward-operator/token"
+    token = folder / "token"
+    token.write_text(kubernetes.call("POST", account, {"spec": {}})["status"]["token"])
+    grant(kubernetes, role, f"system:serviceaccount:{OWN_NAMESPACE}:featward-operator", rules)
+    return str(kubernetes.kubeconfig_with_token(role, token))
+
+
 async def test_nobody_but_the_operator_says_whom_pods_trust_at_first_contact(
     guarded: Kubernetes, tmp_path: Path
 ) -> None:
@@ -253,14 +263,7 @@ async def test_nobody_but_the_operator_says_whom_pods_trust_at_first_contact(
     maps = rule("", "configmaps", "get create update patch delete")
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     trust = {"metadata": {"name": "featward-trust"}, "data": {"root.sha256": "00"}}
-    Admitted(guarded, OWN_NAMESPACE).account("featward-operator")
-    account = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/featward-operator/token"
-    token = tmp_path / "token"
-    token.write_text(guarded.call("POST", account, {"spec": {}})["status"]["token"])
-    grant(
-        guarded, "operator-maps", f"system:serviceaccount:{OWN_NAMESPACE}:featward-operator", maps
-    )
-    where = str(guarded.kubeconfig_with_token("operator", token))
+    where = operator_login(guarded, tmp_path, "operator-maps", maps)
     async with user(guarded, maps) as team, await Gateway.open(where, agent="tests") as ours:
         other = {"metadata": {"name": "mine"}}
         await until(lambda: refusal(team.ask("POST", path, other, query=[("dryRun", "All")])))
@@ -353,6 +356,78 @@ async def test_an_override_needs_the_verb_on_what_it_names(
         assert "names a featureSet" in await refusal(one.ask("POST", path, empty, query=dry))
 
 
+@pytest.mark.parametrize("kind", ["environments", "businessunits"])
+async def test_who_may_patch_asks_for_rotations_and_changes_nothing_else(
+    guarded: Kubernetes, kind: str
+) -> None:
+    """By the rules of the role featward-rotator."""
+    name, path = f"turning-{kind}", f"{FEATWARD}/{kind}"
+    singular = {"environments": "Environment", "businessunits": "BusinessUnit"}[kind]
+    metadata = {"name": name, "labels": {"team": "a"}, "annotations": {"team": "a"}}
+    about = {"apiVersion": "featward.dev/v1alpha1", "kind": singular, "metadata": metadata}
+    guarded.call("POST", path, {**about, "spec": {"trusts": "somebody"}})
+    async with (
+        user(guarded, rule("featward.dev", kind, "get patch", name)) as rotator,
+        user(guarded, rule("featward.dev", kind, "get patch update", name)) as editor,
+    ):
+
+        async def patched(gateway: Gateway, body: dict[str, Any]) -> str:
+            asked = gateway.ask("PATCH", f"{path}/{name}", body, content=MERGE_PATCH)
+            return await refusal(asked)
+
+        def annotated(**given: str | None) -> dict[str, Any]:
+            told = {key.replace("_", "-"): value for key, value in given.items()}
+            return {"metadata": {"annotations": {f"featward.dev/{key}": told[key] for key in told}}}
+
+        await until(lambda: patched(rotator, annotated(rotate_requested_at="2026-11-24T00:00:00Z")))
+        assert not await patched(rotator, annotated(rotation="paused"))
+        assert not await patched(rotator, annotated(rotation=None))
+        owner = {"apiVersion": "v1", "kind": "Namespace", "name": "x", "uid": "1-2-3"}
+        for change in (
+            {"spec": {"trusts": "me"}},
+            {"metadata": {"labels": {"team": "b"}}},
+            {"metadata": {"labels": None}},
+            {"metadata": {"annotations": {"team": "b"}}},
+            {"metadata": {"annotations": {"team": None}}},
+            annotated(rotation="paused", recertified="yes"),
+            # By these an object is kept for ever, and is taken for garbage.
+            {"metadata": {"finalizers": ["example.com/keep"]}},
+            {"metadata": {"ownerReferences": [owner]}},
+        ):
+            said = await patched(rotator, change)
+            assert f"needs the verb update on {kind}.featward.dev" in said, change
+        await until(lambda: patched(editor, {"spec": {"trusts": "me"}}))
+        assert not await patched(editor, {"metadata": {"labels": {"team": "b"}}})
+
+
+async def test_the_operator_deletes_no_service_of_others(
+    guarded: Kubernetes, tmp_path: Path
+) -> None:
+    namespace = guarded.namespace("prod.payments")
+    path = f"/api/v1/namespaces/{namespace}/services"
+    ours = {"app.kubernetes.io/managed-by": "featward-operator"}
+    owner = {"kind": "FeatureSet", "apiVersion": "featward.dev/v1alpha1", "name": "a", "uid": "1"}
+    about: dict[str, dict[str, Any]] = {
+        "made": {"labels": ours, "ownerReferences": [owner]},
+        "labelled": {"labels": ours},
+        "owned": {"ownerReferences": [owner]},
+        "bare": {},
+    }
+    for name, metadata in about.items():
+        spec = {"ports": [{"port": 80}]}
+        guarded.call("POST", path, {"metadata": {"name": name, **metadata}, "spec": spec})
+    rules = rule("", "services", "get delete")
+    login = operator_login(guarded, tmp_path, "operator-services", rules)
+    async with await Gateway.open(login, agent="tests") as operator:
+        await until(lambda: refusal(operator.ask("GET", f"{path}/bare")))
+        for name in ("labelled", "owned", "bare"):
+            said = await refusal(operator.ask("DELETE", f"{path}/{name}"))
+            assert "no Service but those that it has made" in said
+        assert not await refusal(operator.ask("DELETE", f"{path}/made"))
+    async with user(guarded, rule("", "services", "delete")) as anybody:
+        await until(lambda: refusal(anybody.ask("DELETE", f"{path}/bare")))
+
+
 async def test_with_one_environment_its_default_unit_has_the_namespaces_without_label(
     guarded: Kubernetes,
 ) -> None:
@@ -374,7 +449,7 @@ def test_the_policies_go_by_nothing_that_can_be_lost_alone(guarded: Kubernetes) 
     """A parameter that is gone refuses every pod of the cluster, or none."""
     path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
     found = guarded.call("GET", path)["items"]
-    assert len(found) == 5
+    assert len(found) == 7
     assert not [one["metadata"]["name"] for one in found if "paramKind" in one["spec"]]
 
 

@@ -28,6 +28,7 @@ from featward_operator.webhook.part import server_names, webhook_part
 from injection_kit import Fixture, fixtures
 from kubernetes_kit import Kubernetes
 from operator_kit import free_port
+from spreading import spread
 from webhook_kit import review_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -106,7 +107,7 @@ async def replicas(
             events = Events(gateway, controller="tests", instance=f"operator-{number}")
             operator = Operator(SETTINGS, f"operator-{number}", gateway, metrics, health, events)
             found.append(Replica(operator, free_port(), lives))
-        relay = await stack.enter_async_context(relayed([one.port for one in found]))
+        relay = await stack.enter_async_context(spread([one.port for one in found]))
         await asyncio.to_thread(install_webhook, kubernetes, relay)
         try:
             for one in found:
@@ -126,33 +127,6 @@ async def replicas(
 def forget(kubernetes: Kubernetes) -> None:
     kubernetes.call("DELETE", CONFIGURATION)
     kubernetes.ask("DELETE", f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/featward-webhook-ca")
-
-
-@asynccontextmanager
-async def relayed(ports: list[int]) -> AsyncIterator[int]:
-    """One port before all replicas, each connection to the next one: what a Service does."""
-    turn = iter(range(10**9))
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", ports[next(turn) % len(ports)])
-        await asyncio.gather(_pumped(reader, back), _pumped(there, writer))
-
-    server = await asyncio.start_server(carry, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-
-
-async def _pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
 
 
 async def bundle_of(gateway: Gateway) -> bytes:
@@ -401,6 +375,27 @@ async def test_a_rotated_ca_fails_no_admission_and_two_replicas_never_fight_over
     assert len(authorities) == 3
     assert len(set(seen)) == len(seen), "a bundle came back that had been replaced"
     assert min(asked.values()) > 50
+    told_of = await asyncio.to_thread(rotations, place.kubernetes)
+    # Each by the replica that has stored it, though all of them lead.
+    assert [one["type"] for one in told_of] == ["Normal", "Normal"]
+    assert all("the API server knows it" in one["note"] for one in told_of)
+
+
+def rotations(kubernetes: Kubernetes) -> list[dict[str, Any]]:
+    """The Events of the webhook's authority since the last call."""
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    found = [
+        one
+        for one in kubernetes.call("GET", path)["items"]
+        if one["reason"] == "WebhookCertificateRotated"
+    ]
+    for one in found:
+        assert (one["regarding"]["kind"], one["regarding"]["name"]) == (
+            "MutatingWebhookConfiguration",
+            "featward",
+        )
+        kubernetes.call("DELETE", f"{path}/{one['metadata']['name']}")
+    return found
 
 
 async def test_a_deleted_or_spoilt_secret_is_made_anew_and_trusted(place: Admitted) -> None:
@@ -416,6 +411,8 @@ async def test_a_deleted_or_spoilt_secret_is_made_anew_and_trusted(place: Admitt
         await until(other)
         await asyncio.sleep(1.5)
         assert sidecar_of(await created(place, restricted(POD)))
+    (told_of,) = await asyncio.to_thread(rotations, place.kubernetes)
+    assert (told_of["type"], "ended or was lost" in told_of["note"]) == ("Warning", True)
 
 
 def test_the_certificate_has_the_names_that_the_server_asks_for() -> None:

@@ -319,7 +319,7 @@ async def test_the_second_service_leads_to_the_servers_of_all_sets() -> None:
     assert await applies(scene) == []
 
 
-async def test_another_account_has_a_service_of_its_own_and_the_old_one_goes_with_the_set() -> None:
+async def test_another_account_has_a_service_of_its_own_and_the_old_one_goes() -> None:
     scene = a_scene()
     (one,) = await applies(scene)
     there = {**one.body, "metadata": {**one.body["metadata"], "uid": "u"}}
@@ -330,7 +330,8 @@ async def test_another_account_has_a_service_of_its_own_and_the_old_one_goes_wit
     }
     scene.edit(a_set("drivers", serving=serving))
     result = await scene.look(*SET)
-    assert not [one for one in result.actions if isinstance(one, Delete)]
+    (gone,) = [one for one in result.actions if isinstance(one, Delete)]
+    assert (gone.resource, gone.name, gone.uid) == (SERVICES, "feast-featward", "u")
     names = [one.body["metadata"]["name"] for one in result.actions if isinstance(one, Apply)]
     assert names == ["feast-two-featward"]
 

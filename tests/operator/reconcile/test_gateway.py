@@ -81,7 +81,7 @@ async def test_a_gateway_that_is_not_wanted_any_more_goes() -> None:
     scene.edit(a_set("store", features=["other:x"]))
     result = await scene.look(*SET)
     gone = {one.resource for one in result.actions if isinstance(one, Delete)}
-    assert gone == {SERVICE_ACCOUNTS, DEPLOYMENTS, DISRUPTION_BUDGETS}
+    assert gone == {SERVICE_ACCOUNTS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES}
 
 
 async def test_gateways_that_are_switched_off_are_not_made_and_say_so() -> None:
@@ -89,6 +89,14 @@ async def test_gateways_that_are_switched_off_are_not_made_and_say_so() -> None:
     assert await made(scene) == {}
     assert scene.answers(*SET)["Served"] == ("False", "GatewayPending")
     assert "switched off" in scene.message("FeatureSet", "Served", "pricing", "store")
+
+
+async def test_a_gateway_logs_in_to_the_registry_by_the_secrets_of_the_chart() -> None:
+    for given, wanted in (({}, None), ({"imagePullSecrets": ["a", "b"]}, ["a", "b"])):
+        found = await made(Scene(*CLUSTER, behind_gateway(), **given))
+        pod = found["Deployment"]["spec"]["template"]["spec"]
+        names = [one["name"] for one in pod.get("imagePullSecrets", ())]
+        assert (names or None) == wanted
 
 
 async def test_a_server_takes_all_of_it_under_restricted(

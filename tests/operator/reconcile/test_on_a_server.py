@@ -323,6 +323,60 @@ async def test_a_deleted_set_takes_its_children_along_with_the_operator_dead(
     assert cluster.ask("GET", SERVICES.path(space, "feast-featward"))[0] == 200, "another set's"
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        [{"op": "replace", "path": "/spec/ports/0/port", "value": 15444}],
+        [{"op": "replace", "path": "/spec/ports/0/appProtocol", "value": "http"}],
+        [{"op": "add", "path": "/spec/ports/-", "value": {"name": "more", "port": 80}}],
+    ],
+    ids=["another number", "another protocol", "another port"],
+)
+async def test_what_others_change_of_a_service_is_put_back(
+    cluster: Kubernetes, space: str, edit: list[dict[str, Any]]
+) -> None:
+    path = SERVICES.path(space, "feast-featward")
+
+    def shape() -> tuple[Any, Any]:
+        spec = cluster.call("GET", path)["spec"]
+        kept = ("name", "port", "appProtocol", "targetPort", "protocol")
+        return [{key: one.get(key) for key in kept} for one in spec["ports"]], spec["selector"]
+
+    async with leading(cluster) as leader:
+        await is_so(lambda: cluster.ask("GET", path)[0] == 200)
+        before = shape()
+        cluster.call("PATCH", path, edit, "json-patch+json")
+        await is_so(lambda: shape() == before)
+        assert leader.refused() == 0
+
+
+async def test_a_service_goes_when_the_last_set_has_left_its_account(
+    cluster: Kubernetes, space: str
+) -> None:
+    served = {"endpoints": [{"adapter": "feast-http/v1", "port": 6566}]}
+    elsewhere = {**served, "workload": {"serviceAccount": "other"}}
+    foreign = {"spec": {"ports": [{"port": 80}]}, "metadata": {"name": "beside-featward"}}
+    cluster.call("POST", SERVICES.path(space), foreign)
+    put(cluster, a_set("riders", space, features=["other:x"]))
+
+    def there() -> set[str]:
+        return {
+            one["metadata"]["name"] for one in cluster.call("GET", SERVICES.path(space))["items"]
+        }
+
+    def owned_by() -> list[str]:
+        found = cluster.call("GET", SERVICES.path(space, "feast-featward"))
+        return sorted(one["name"] for one in found["metadata"]["ownerReferences"])
+
+    async with leading(cluster) as leader:
+        await is_so(lambda: "feast-featward" in there() and owned_by() == ["drivers", "riders"])
+        put(cluster, a_set("drivers", space, serving=elsewhere))
+        await is_so(lambda: "other-featward" in there() and owned_by() == ["riders"])
+        put(cluster, a_set("riders", space, serving=elsewhere, features=["other:x"]))
+        await is_so(lambda: there() == {"beside-featward", "other-featward"})
+        assert leader.refused() == 0
+
+
 def test_a_set_without_an_owner_is_refused_at_admission(cluster: Kubernetes, space: str) -> None:
     for key in ("team", "contact"):
         raw = a_set("nobodys", space)

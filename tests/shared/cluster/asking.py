@@ -3,7 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from cluster.pods import PYTHON, run_in, state_of
 from cluster.running import Cluster
 from cluster.waiting import wait_until
 
-__all__ = ["ASK", "Answer", "ask", "ask_until", "connect", "watching"]
+__all__ = ["ASK", "Answer", "Steady", "ask", "ask_until", "connect", "steadily", "watching"]
 
 _ASK = """
 import json, os, sys, time, urllib.error, urllib.request
@@ -39,6 +39,24 @@ while time.monotonic() < end:
         print(time.time(), status, flush=True)
     before = status
     time.sleep(0.02)
+"""
+)
+_ENOUGH = "/tmp/enough"  # noqa: S108  a container's own
+_STEADY = (
+    _ASK
+    + f"""
+asked, slowest, failed, end = 0, 0.0, [], time.monotonic() + 900
+while not os.path.exists({_ENOUGH!r}) and time.monotonic() < end:
+    began = time.monotonic()
+    try:
+        status, body = ask(*sys.argv[1:])
+    except OSError as error:
+        status, body = 0, repr(error)
+    slowest, asked = max(slowest, time.monotonic() - began), asked + 1
+    if status != 200:
+        failed.append([time.time(), status, body[:200]])
+    time.sleep(0.02)
+print(json.dumps([asked, slowest, failed]))
 """
 )
 _CONNECT = """
@@ -138,4 +156,35 @@ def watching(
             yield Watched(process)
         finally:
             # The program in the pod is told nothing of that, and ends within a minute by itself.
+            process.kill()
+
+
+@dataclass
+class Steady:
+    """What became of an app's requests, known when it has ended: how many it made, how many seconds the slowest
+    took, and of those that were not answered with 200 the time, the status (0: none) and why."""
+
+    asked: int = 0
+    slowest: float = 0.0
+    failed: Sequence[tuple[float, int, str]] = ()
+
+
+@contextmanager
+def steadily(
+    cluster: Cluster, pod: Mapping[str, Any], variable: str, columns: str
+) -> Iterator[Steady]:
+    """The app asks, one request after another, up to 50 a second, for as long as the context lasts."""
+    where, found = pod["metadata"], Steady()
+    command = ["exec", "--namespace", where["namespace"], where["name"], "--container", "app"]
+    command += ["--", PYTHON, "-c", _STEADY, variable, columns]
+    program = [str(cluster.kubectl_program), f"--kubeconfig={cluster.kubeconfig}", *command]
+    run_in(cluster, pod, f"import pathlib; pathlib.Path({_ENOUGH!r}).unlink(missing_ok=True)")
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield found
+            run_in(cluster, pod, f"open({_ENOUGH!r}, 'w')")
+            said, _ = process.communicate(timeout=60)
+            found.asked, found.slowest, failed = json.loads(said)
+            found.failed = [(when, status, why) for when, status, why in failed]
+        finally:
             process.kill()

@@ -67,6 +67,12 @@ class Release:
         given = {"featward.dev/business-unit": unit} | labels
         self.cluster.namespace(name, RESTRICTED | given)
 
+    def upgrade(self, chart: Path, values: Mapping[str, Any]) -> None:
+        """Another chart or other values; returns when all that runs of it is the new one."""
+        self.helm.upgrade(chart, "featward", dict(values), namespace=NAMESPACE)
+        rolled_out(self.cluster, NAMESPACE, "featward-operator", _SECONDS)
+        _wait_for_ca(self.cluster)
+
 
 @contextmanager
 def installed(
@@ -124,7 +130,11 @@ def _wait_for_ca(cluster: Cluster) -> None:
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/featward-ca-{ENVIRONMENT}"
 
     def is_ready() -> bool:
-        return bool(cluster.kubernetes.call("GET", path)["status"].get("readyReplicas"))
+        found = cluster.kubernetes.call("GET", path)
+        status, newest = found["status"], found["metadata"]["generation"]
+        seen = status.get("observedGeneration", 0) >= newest
+        updated = status.get("currentRevision") == status.get("updateRevision")
+        return bool(seen and updated and status.get("readyReplicas"))
 
     try:
         wait_until(is_ready, "the CA is ready", _SECONDS)
