@@ -313,9 +313,12 @@ async def test_an_approval_needs_the_verb_on_its_unit(guarded: Kubernetes) -> No
             payments.ask("PATCH", f"{path}/pricing", labels, content=MERGE_PATCH)
         ), "who consents to what is not changed by it"
         assert made["spec"]["businessUnit"] == "prod.risk"
+        said = await refusal(payments.ask("DELETE", f"{path}/pricing"))
+        assert "this approval is of prod.risk" in said
+        assert not await refusal(all_units.ask("DELETE", f"{path}/pricing"))
 
 
-OVERRIDE = rule("featward.dev", "overrides", "create")
+OVERRIDE = rule("featward.dev", "overrides", "create delete")
 
 
 @pytest.mark.parametrize(
@@ -354,6 +357,10 @@ async def test_an_override_needs_the_verb_on_what_it_names(
         assert "needs the verb override" in said
         empty = told | {"spec": {"action": "close", "target": {}}}
         assert "names a featureSet" in await refusal(one.ask("POST", path, empty, query=dry))
+        made = await one.ask("POST", path, told)
+        mine = f"{path}/{made['metadata']['name']}"
+        assert "needs the verb override" in await refusal(other.ask("DELETE", mine))
+        assert not await refusal(one.ask("DELETE", mine))
 
 
 @pytest.mark.parametrize("kind", ["environments", "businessunits"])
