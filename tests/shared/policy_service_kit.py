@@ -25,7 +25,7 @@ from featward_operator.policy.streams import Stream, Streams
 from featward_operator.policy.tallies import Tallies
 from featward_operator.world import World, projected
 
-__all__ = ["EndedError", "Operating", "Sidecar", "a_pod", "operating"]
+__all__ = ["EndedError", "Operating", "Sidecar", "a_pod", "operating", "sidecar"]
 
 _METHOD = "/featward.policy.v1.PolicyService/WatchPolicy"
 

@@ -29,10 +29,8 @@ _log = logging.getLogger(__name__)
 _HELLO_SECONDS = 10.0
 # Sets that one workload calls; the annotation of a pod has room for about as many.
 _OUTBOUND = 256
-# Of one SVID: a sidecar has one, and a second while it changes its certificate or is started again.
-_STREAMS_OF_SVID = 4
-# 26 KB each: 520 MB. Other replicas have room before that.
-_MOST_STREAMS = 20_000
+# So many names of 317 bytes, the longest, and what else there is to say; it is kept as long as its stream.
+_HELLO_BYTES = 96 << 10
 # Messages of one stream: so many at once, and so many a second from then on.
 _BURST, _RATE = 60.0, 2.0
 _DIGEST = re.compile("([0-9a-f]{64})?")
@@ -87,9 +85,12 @@ class PolicyService:
     async def _serve(self, peer: Peer, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         if not self._world.synced.is_set() or self._stopping:
             raise later("the operator does not know its cluster yet", 1.0)
-        if len(self._streams) >= _MOST_STREAMS or self._streams.of_serial(peer) >= _STREAMS_OF_SVID:
-            raise later("too many streams are open", 5.0)
-        hello = await _first(context)
+        with self._streams.place(peer):
+            await self._hear(peer, await _first(context), context)
+
+    async def _hear(
+        self, peer: Peer, hello: v1.Hello, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
         view = self._open(peer, hello)
         stream = Stream(
             peer,
@@ -144,7 +145,7 @@ class PolicyService:
 
     async def _applied(self, stream: Stream, applied: v1.Applied) -> None:
         if applied.error:
-            stream.refused, stream.error = applied.digest, applied.error[:500]
+            stream.refused, stream.error = applied.digest[:64], applied.error[:500]
             _log.warning(
                 "sidecar refused its policy",
                 extra=fields(
@@ -173,6 +174,8 @@ async def _first(context: grpc.aio.ServicerContext[Any, Any]) -> v1.Hello:
         raise malformed(f"no hello came within {_HELLO_SECONDS:.0f} s") from None
     if message is grpc.aio.EOF or message.WhichOneof("what") != "hello":
         raise malformed("the first message of a stream is a hello")
+    if message.ByteSize() > _HELLO_BYTES:
+        raise malformed(f"a hello has {_HELLO_BYTES} bytes at most, this {message.ByteSize()}")
     hello: v1.Hello = message.hello
     return hello
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featward.policy.v1 import policy_pb2 as v1
+from featward_operator.policy.refusals import later
 
 if TYPE_CHECKING:
     import grpc
@@ -27,6 +28,10 @@ __all__ = ["PART_BYTES", "Stream", "Streams", "ViewKey"]
 
 # An eighth of the 4 MiB that a sidecar takes as one message.
 PART_BYTES = 512 << 10
+# Of one SVID: a sidecar has one, and a second while it changes its certificate or is started again.
+_STREAMS_OF_SVID = 4
+# 26 KB each: 520 MB. Other replicas have room before that.
+_MOST_STREAMS = 20_000
 
 ViewKey: TypeAlias = "tuple[SpiffeId, frozenset[str], bool]"
 """Streams of one view get the same bytes: workload, sets called, and whether the engine is an old one."""
@@ -86,22 +91,38 @@ class Streams:
 
     def __init__(self) -> None:
         self._streams: dict[ViewKey, set[Stream]] = {}
-        self._of_serial: Counter[str] = Counter()
+        # Places taken, by serial: from before a stream's first message on.
+        self._taken: Counter[str] = Counter()
+        self._all_taken = 0
         self._count = 0
 
     @contextmanager
+    def place(self, peer: Peer) -> Iterator[None]:
+        """Take a place before anything is waited for, so that streams that are opened together count too.
+
+        Raises RefusedError where all are taken, or all of this one SVID.
+        """
+        if self._all_taken >= _MOST_STREAMS or self._taken[peer.serial] >= _STREAMS_OF_SVID:
+            raise later("too many streams are open", 5.0)
+        self._taken[peer.serial] += 1
+        self._all_taken += 1
+        try:
+            yield
+        finally:
+            self._all_taken -= 1
+            self._taken[peer.serial] -= 1
+            if not self._taken[peer.serial]:
+                del self._taken[peer.serial]
+
+    @contextmanager
     def hold(self, stream: Stream) -> Iterator[None]:
-        """Count a stream for as long as it is open."""
+        """List a stream for as long as it is open."""
         self._streams.setdefault(stream.view, set()).add(stream)
-        self._of_serial[stream.peer.serial] += 1
         self._count += 1
         try:
             yield
         finally:
             self._count -= 1
-            self._of_serial[stream.peer.serial] -= 1
-            if not self._of_serial[stream.peer.serial]:
-                del self._of_serial[stream.peer.serial]
             of_view = self._streams[stream.view]
             of_view.discard(stream)
             if not of_view:
@@ -110,10 +131,6 @@ class Streams:
     def of(self, view: ViewKey) -> tuple[Stream, ...]:
         """Those that get this."""
         return tuple(self._streams.get(view, ()))
-
-    def of_serial(self, peer: Peer) -> int:
-        """How many are open with this one SVID."""
-        return self._of_serial[peer.serial]
 
     def __len__(self) -> int:
         return self._count

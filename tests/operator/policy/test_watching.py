@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from featward.identity.spiffe import SpiffeId
 from featward.policy.compiler import Compiled
 from featward.policy.v1 import policy_pb2 as v1
 from featward_operator.policy.streams import PART_BYTES
-from policy_service_kit import EndedError, Sidecar, operating
+from policy_service_kit import EndedError, Sidecar, operating, sidecar
 
 BAD_SET = a_set("drivers", features=["hourly:a", "hourly:a"])
 NOBODY = "0" * 64
@@ -252,6 +253,37 @@ async def test_the_first_message_is_a_hello_and_no_other_is(tmp_path: Path) -> N
             await sidecar.hello()
             assert "one hello" in (await sidecar.end()).details
         assert len(operator.streams) == 0
+
+
+async def test_one_svid_has_four_streams_though_none_of_them_has_said_anything(
+    tmp_path: Path,
+) -> None:
+    async with operating(tmp_path) as operator, AsyncExitStack() as open_streams:
+        of = operator.environments[0]
+        credentials = of.process(of.payments, str(FEAST))
+        opened = [
+            await open_streams.enter_async_context(
+                sidecar(operator.address, of.domain, credentials, tmp_path / f"x{number}.sock")
+            )
+            for number in range(5)
+        ]
+        _, pending = await asyncio.wait(
+            [asyncio.ensure_future(one.end()) for one in opened], timeout=3
+        )
+        assert len(pending) == 4
+        for one in pending:
+            one.cancel()
+        (refused_one,) = [one for one in opened if one.ended is not None]
+        assert "too many streams" in str(refused_one.ended)
+        assert refused_one.ended is not None
+        assert refused_one.ended.retry_after_ms == 5_000
+
+
+async def test_a_hello_that_nobody_honest_needs_room_for_is_refused(tmp_path: Path) -> None:
+    async with operating(tmp_path) as operator, operator.sidecar() as one:
+        said = await refused(one, outbound=[f"{n}{'x' * 2_000}/s" for n in range(256)])
+        assert said.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "a hello has 98304 bytes at most" in said.details
 
 
 async def test_a_sidecar_that_floods_is_sent_away(tmp_path: Path) -> None:
