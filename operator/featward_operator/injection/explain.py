@@ -7,6 +7,9 @@ from featward_operator.injection.decision import Decision, Reason
 
 __all__ = ["Explanation", "explain"]
 
+# What a person reads; whoever sends a hundred thousand errors is told what to do about these first.
+_TOLD = 20
+_LONGEST = 500
 _EVENTS = {
     Reason.ANNOTATION_WITHOUT_NAMESPACE: "InjectionIgnored",
     Reason.PROTECTION_SUSPENDED: "ProtectionSuspended",
@@ -39,6 +42,12 @@ def _refusal(decision: Decision, called: str) -> str:
     """All errors at once, numbered where there are several."""
     errors = decision.errors
     if len(errors) == 1:
-        return f"featward refuses {called}: {errors[0]}"
-    told = "; ".join(f"({number}) {error}" for number, error in enumerate(errors, 1))
-    return f"featward refuses {called} for {len(errors)} reasons: {told}"
+        return f"featward refuses {called}: {_cut(errors[0])}"
+    told = "; ".join(f"({number}) {_cut(error)}" for number, error in enumerate(errors[:_TOLD], 1))
+    rest = f"; and {more} more" if (more := len(errors) - _TOLD) > 0 else ""
+    return f"featward refuses {called} for {len(errors)} reasons: {told}{rest}"
+
+
+def _cut(error: str) -> str:
+    """Values are quoted in it, and may be of any length."""
+    return error if len(error) <= _LONGEST else f"{error[:_LONGEST]}…"

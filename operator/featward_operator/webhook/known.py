@@ -1,8 +1,9 @@
 """What the webhook knows of a cluster: namespaces, business units, feature sets, followed on every replica."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from featward.kubernetes.errors import ApiError
@@ -16,12 +17,20 @@ __all__ = ["Known"]
 
 # The API server waits 3 s for the answer about the pod.
 _ASK_SECONDS = 1.0
+# Namespaces that were made this moment are few. Whoever reaches the port can name others: so many at once, and
+# so many a second from then on, are asked for.
+_ASKS, _ASKS_A_SECOND = 20.0, 5.0
 
 
 class Known:
     """Gives the surroundings of a pod, once `synced`."""
 
-    def __init__(self, gateway: Gateway, environments: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        environments: Mapping[str, object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``environments``: those served here, by name; the only one has the namespaces without a label."""
         self._gateway = gateway
         self._only = next(iter(environments)) if len(environments) == 1 else None
@@ -31,6 +40,8 @@ class Known:
         # Made when a pod comes, and kept until something changes: pods come far more often.
         self._named_units: frozenset[str] | None = None
         self._named_sets: dict[str | None, Mapping[str, list[str]]] = {}
+        self._asks, self._asked_at = _ASKS, clock()
+        self._clock = clock
 
     async def run(self) -> NoReturn:
         """Follow the server until cancelled."""
@@ -57,6 +68,12 @@ class Known:
         return NamespaceFacts(name, labels, self._named_units, self._named_sets[environment])
 
     async def _asked(self, name: str) -> Mapping[str, str] | None:
+        now = self._clock()
+        regained = (now - self._asked_at) * _ASKS_A_SECOND
+        self._asks, self._asked_at = min(_ASKS, self._asks + regained), now
+        if self._asks < 1:
+            return None
+        self._asks -= 1
         try:
             path = NAMESPACES.path(None, name)
             return _labels_of(await self._gateway.ask("GET", path, seconds=_ASK_SECONDS))

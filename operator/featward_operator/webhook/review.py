@@ -6,6 +6,7 @@ the configuration's failurePolicy says.
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,14 @@ from featward_operator.injection.inject import Injection
 
 __all__ = ["MOST_BYTES", "Review", "ReviewError", "answered", "read"]
 
-MOST_BYTES = 8 * 1024 * 1024
-"""The API server takes no object of more than 3 MiB, and sends it once here."""
+MOST_BYTES = 4 * 1024 * 1024
+"""The API server takes no request of more than 3 MiB, and sends its object once here."""
 
 _KIND = "AdmissionReview"
 _VERSION = "admission.k8s.io/v1"
 _JSON = "application/json"
+# It becomes part of a path at the API server, where an empty one would be all of them.
+_NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class ReviewError(Exception):
@@ -70,10 +73,13 @@ def _question(request: Any) -> Review:
         )
     if not isinstance(pod, dict) or not all(_is_map(pod, key) for key in ("metadata", "spec")):
         raise ReviewError(400, "the request has no pod with metadata and spec")
+    # The object itself may lack both: the server knows them from the request's path.
+    namespace = request.get("namespace")
+    if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
+        raise ReviewError(400, f"expected the name of a namespace, found {str(namespace)[:80]!r}")
     facts = RequestFacts(
         uid=request["uid"],
-        # The object itself may lack both: the server knows them from the request's path.
-        namespace=str(request.get("namespace") or ""),
+        namespace=namespace,
         name=str(request.get("name") or ""),
         dry_run=request.get("dryRun") is True,
     )

@@ -465,6 +465,21 @@ async def test_a_replica_that_is_told_to_end_sends_its_callers_elsewhere(place: 
                     assert response.headers.get("Connection") == said
 
 
+async def test_namespaces_that_nobody_has_are_asked_for_a_few_times_a_second(
+    place: Admitted,
+) -> None:
+    """Whoever reaches the port can name them, and the API server is not theirs to ask."""
+    async with replicas(place.kubernetes, 1) as (one,):
+        now = [0.0]
+        known = Known(one.operator.gateway, {"prod": None}, lambda: now[0])
+        assert await known.of(place.namespace), "one that the reflector has not told of yet"
+        for number in range(19):
+            assert await known.of(f"nobody-has-{number}") is None
+        assert await known.of(place.namespace) is None
+        now[0] += 0.2
+        assert await known.of(place.namespace)
+
+
 async def test_what_is_known_of_feature_sets_follows_the_cluster(place: Admitted) -> None:
     kubernetes = place.kubernetes
     async with replicas(kubernetes, 1) as (one,):

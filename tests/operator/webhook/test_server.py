@@ -82,6 +82,18 @@ async def test_a_refused_pod_is_told_everything(
     assert "patch" not in response
 
 
+async def test_a_hundred_thousand_errors_are_not_all_told(
+    client: aiohttp.ClientSession, webhook: Webhook
+) -> None:
+    """Each once took a look through all that is known, on the loop that everything else is on."""
+    told = {f"featward.dev/x{number}": "v" * 3_000 for number in range(500)}
+    pod = POD | {"metadata": POD["metadata"] | {"annotations": told}}
+    _, answer = await ask(client, webhook, review_of(pod))
+    message = answer["response"]["status"]["message"]
+    assert "484 more annotations of featward.dev/ are there that nothing reads" in message
+    assert len(message) < 12_000
+
+
 async def test_an_unknown_namespace_is_a_matter_of_time(
     client: aiohttp.ClientSession, webhook: Webhook
 ) -> None:
@@ -117,6 +129,10 @@ async def test_a_wrong_content_type_is_415_and_an_empty_body_400(
         review_of(POD, kind={"group": "apps", "version": "v1", "kind": "Deployment"}),
         review_of(POD, object=None),
         review_of({"metadata": {}}),
+        review_of(POD, ""),
+        review_of(POD, ".."),
+        review_of(POD, "a/b"),
+        review_of(POD, "n" * 64),
     ],
 )
 async def test_what_is_no_question_about_a_pod_is_400_and_never_allowed(
