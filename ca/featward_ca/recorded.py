@@ -21,6 +21,7 @@ from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
 from featward_ca.requests import authority_id
+from featward_ca.serials import serial_text
 from featward_ca.store import audit, replica_rows
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
@@ -179,11 +180,6 @@ class RecordedIssuance:
             await self._store.run(lambda connection: _outcome(connection, abandon, failed))
         except StoreError:
             _log.error("failed signing not recorded", extra=fields(serial=intent.serial))
-
-
-def serial_text(serial: int) -> str:
-    """A serial number as stored, logged and sent: lower-case hex, an even number of digits."""
-    return serial.to_bytes((serial.bit_length() + 7) // 8, "big").hex()
 
 
 def _outcome(connection: Connection, step: _Step, entry: Entry) -> None:

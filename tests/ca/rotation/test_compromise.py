@@ -6,11 +6,11 @@ from ca_kit import FakeClock, acknowledge, issue
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.compromise import compromise
 from featward_ca.rotation.orders import ACTIVATE, Order
-from featward_ca.rotation.plan import COMPROMISE_WAIT
 from featward_ca.rotation.states import Progress, State
+from featward_ca.rotation.waiting import COMPROMISE_WAIT
 from featward_ca.settings import REFRESH_HINT
 from featward_ca.store import authority_rows
 
