@@ -17,10 +17,11 @@ def serial_text(serial: int) -> str:
 
 
 def read_serial(text: str) -> int:
-    """A serial number in hex, from the forms that other programs print: upper case, `0x`, colons or spaces
-    between, zeros in front. Raises MalformedRequestError.
+    """A serial number in hex, from the forms that other programs print: upper case, `0x` or `serial=`
+    before it, colons or spaces between, zeros in front. Raises MalformedRequestError.
     """
-    digits = "".join(text.split()).replace(":", "").lower().removeprefix("0x").lstrip("0")
+    bare = "".join(text.split()).replace(":", "").lower()
+    digits = bare.removeprefix("serial=").removeprefix("0x").lstrip("0")
     if not 0 < len(digits) <= _LONGEST or not _HEX.issuperset(digits):
         raise MalformedRequestError(
             f"{text!r} is no serial number: expected its hexadecimal digits, {_LONGEST} at most, as"
