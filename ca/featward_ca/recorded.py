@@ -145,11 +145,6 @@ class RecordedIssuance:
 
     def _entry(self, request: Request, prepared: Prepared) -> Entry:
         order = prepared.order
-        subject = (
-            str(order.spiffe_id)
-            if order.spiffe_id
-            else f"authority {order.subject and order.subject.common_name}"
-        )
         return Entry(
             time=self._clock.now(),
             replica=self._store.replica,
@@ -158,7 +153,7 @@ class RecordedIssuance:
             caller=request.caller,
             outcome=Outcome.INTENT,
             profile=order.purpose,
-            subject=subject,
+            subject=f"authority {order.subject and order.subject.common_name}",
             serial=serial_text(order.serial),
             authority=authority_id(prepared.signer.public_key),
             tbs_sha256=prepared.tbs_sha256.hex(),
