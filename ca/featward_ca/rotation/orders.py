@@ -11,8 +11,8 @@ from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, UnknownAuthorityError
 from featward_ca.rotation import actions, gates, losses, meant
 from featward_ca.rotation.actions import By, Planned
-from featward_ca.rotation.known import ROOT, Blocker, BlockerKind, Known, KnownAuthority, Rotation
-from featward_ca.rotation.outlook import outlook
+from featward_ca.rotation.known import ROOT, Blocker, Known, KnownAuthority, Rotation
+from featward_ca.rotation.outlook import outlook, would_wait
 from featward_ca.rotation.plan import begin, step
 from featward_ca.rotation.states import Action, Kind, Progress, State, Step, after
 from featward_ca.rotation.waiting import WAIVABLE, blockers
@@ -155,7 +155,7 @@ async def rotate(core: Core, owner: str, order: Order, step_timeout: float = 0.0
     wanted = replace(begin(owner, kind, known, timeout, reason), by=order.by.who)
     if order.dry_run:
         left = outlook(owner, kind, wanted.step, active.id, known, core.terms)
-        return Answer(row, None, tuple(_would_wait(known)), steps=left)
+        return Answer(row, None, would_wait(known), steps=left)
     await core.carry_out_by_hand(wanted, order.by)
     return await _now(core, owner, changed=True)
 
@@ -243,18 +243,3 @@ def _refuse_unwaivable(found: Sequence[Blocker], order: Order) -> None:
     hard = [one.text for one in found if one.kind not in WAIVABLE]
     if order.force and hard:
         raise IllegalTransitionError(f"this can't be forced: {'; '.join(hard)}")
-
-
-def _would_wait(known: Known) -> list[Blocker]:
-    """Whom a rotation that began now would wait for, because nobody reaches them."""
-    return [
-        Blocker(
-            BlockerKind.CLIENT,
-            one.spiffe_id,
-            f"{one.spiffe_id} is not connected and would be waited for until its SVID ends",
-            one.not_after,
-            one,
-        )
-        for one in known.clients
-        if not one.connected
-    ]

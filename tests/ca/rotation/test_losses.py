@@ -11,6 +11,7 @@ from featward_ca import report
 from featward_ca.core import Core
 from featward_ca.rotation import gates, losses, orders
 from featward_ca.rotation.actions import By
+from featward_ca.rotation.compromise import compromise
 from featward_ca.rotation.known import (
     PLATFORM,
     ROOT,
@@ -181,12 +182,22 @@ async def test_a_dry_run_of_a_rotation_lists_its_steps(core: Core) -> None:
     assert (left.rotation.step, left.steps) == (Step.REVOKE, dry.steps[4:])
 
 
+async def test_a_dry_run_says_who_is_waited_for_after_a_compromise(core: Core) -> None:
+    await issue(core, WORKLOAD)
+    await compromise(core, UNIT, ORDER, 300)
+    left = await orders.rotate(core, UNIT, DRY)
+    assert left.rotation
+    assert left.rotation.step is Step.ACTIVATE
+    assert left.steps[0].endswith("is connected has acknowledged it, after 30s at the latest")
+    assert len(left.steps) == 2
+
+
 async def test_a_dry_run_of_the_root_names_who_moves(core: Core) -> None:
     dry = await orders.rotate(core, ROOT, DRY)
     assert dry.steps[3] == (
         "give platform, prod.payments, prod.risk authorities under it, in the same way"
     )
-    assert dry.steps[-1].endswith("signed, 25m after the new root began to sign at the earliest")
+    assert dry.steps[-1].endswith("signed, 25m after the new root was announced at the earliest")
 
 
 def test_a_scheduled_rotation_leaves_the_one_before_to_its_end() -> None:
