@@ -217,6 +217,8 @@ async def test_a_rotation_that_was_given_up_is_not_shown_under_later_steps(core:
     assert "activate cancelled 0s" in text
     assert "0s 1/1" not in text
     assert "0s 0/0" not in text
+    message = step_response(given_up, await core.schedule.known(), {}).rotation
+    assert (message.state, message.acknowledged, message.needed) == ("cancelled", 0, 0)
     await orders.prepare(core, UNIT, ORDER)
     for answer in (
         await orders.take(core, ACTIVATE, UNIT, FORCED),
