@@ -39,10 +39,10 @@ from featward_ca.metrics import Metrics
 from featward_ca.pacing import reissue_within
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.replicas import Replicas
-from featward_ca.rotation.actions import Planned
-from featward_ca.rotation.carry_out import By, CarryOut
-from featward_ca.rotation.plan import Terms
+from featward_ca.rotation.actions import By, Planned
+from featward_ca.rotation.carry_out import CarryOut
 from featward_ca.rotation.schedule import Schedule, terms
+from featward_ca.rotation.timing import Terms
 from featward_ca.situation import Situation
 from featward_ca.store import audit, authority_rows, bans, clients, environment, pruning
 from featward_ca.store.authority_rows import AuthorityRow

@@ -427,6 +427,18 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     assert not refused.stdout
 
 
+def test_clients_are_listed_by_what_people_know(served: ServeSettings) -> None:
+    """Neither an id nor a sequence has to be fished out of another command's answer."""
+    data = ("--data", str(served.data))
+    for words in (("--behind", "now"), ("--authority", "prod.payments"), ("--authority", "root")):
+        assert "0 of 0 clients" in _run("clients", *words, *data).stdout
+    missing = _run("clients", "--authority", "prod.payment", *data, status=1)
+    assert missing.stderr.startswith("error: there is no authority 'prod.payment', and no owner of")
+    long = ("token", "create", "--workload", "prod.payments/pricing-api", "--ttl", "400d")
+    refused = _run(*long, *data, status=1)
+    assert refused.stderr.startswith("error: a join token lives for 1s to 7d, not for 400d (")
+
+
 def test_issuing_is_halted_explained_and_checked_by_commands(
     served: ServeSettings, tmp_path: Path
 ) -> None:

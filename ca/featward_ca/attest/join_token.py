@@ -3,6 +3,7 @@
 import secrets
 
 from featward.identity.join_token import SECRET_BYTES, JoinToken, JoinTokenError, secret_of
+from featward.manifests.text import in_text
 from featward_ca.attest import Attested, Method
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -32,8 +33,8 @@ class JoinTokens:
         directory.workload(workload)
         if not 1 <= lifetime <= LONGEST_LIFETIME:
             raise MalformedRequestError(
-                f"a join token lives for 1 s to {LONGEST_LIFETIME / DAY:g} d, not for"
-                f" {lifetime:g} s"
+                f"a join token lives for 1s to {in_text(LONGEST_LIFETIME)}, not for"
+                f" {in_text(lifetime)}"
             )
         token = JoinToken(directory.trust_domain, root_sha256, secrets.token_bytes(SECRET_BYTES))
         now = self._clock.now()

@@ -17,8 +17,9 @@ from featward_ca.errors import CaError, ConfigurationError, IllegalTransitionErr
 from featward_ca.rotation.actions import Planned
 from featward_ca.rotation.carry_out import CarryOut
 from featward_ca.rotation.known import PLATFORM, ROOT, Known, LiveReplica
-from featward_ca.rotation.plan import Terms, due, plan
+from featward_ca.rotation.plan import due, plan
 from featward_ca.rotation.states import State
+from featward_ca.rotation.timing import Terms
 from featward_ca.settings import Lifetimes
 from featward_ca.store import authority_rows, facts
 from featward_ca.store.store import Store

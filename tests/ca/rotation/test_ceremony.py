@@ -22,7 +22,7 @@ from featward_ca.keys import EncryptedKeyStore
 from featward_ca.profile import SubjectName
 from featward_ca.requests import authority_id, check_key
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.imports import pending, take_in
 from featward_ca.rotation.orders import Order
 from featward_ca.rotation.states import State, Step

@@ -14,9 +14,9 @@ from featward_ca.issuer import IssuedSvid
 from featward_ca.recorded import nothing
 from featward_ca.rotation.actions import Begin, Request
 from featward_ca.rotation.known import OPERATOR_RETURN, PLATFORM, ROOT, Rotation
-from featward_ca.rotation.plan import COMPROMISE_WAIT, blockers
 from featward_ca.rotation.schedule import terms
 from featward_ca.rotation.states import Kind, Progress, State, Step
+from featward_ca.rotation.waiting import COMPROMISE_WAIT, blockers
 from featward_ca.settings import DAY, HOUR, REFRESH_HINT
 from featward_ca.store import audit, authority_rows, rotation_rows
 from featward_ca.store.authority_rows import AuthorityRow
@@ -156,7 +156,7 @@ async def test_a_scheduled_activation_does_not_wait_until_nobody_has_an_authorit
         and (row.detail or "").startswith("forced")
         and (row.subject or "").endswith(UNIT)
     ]
-    assert "has not acknowledged" in (row.detail or "")
+    assert "does not know" in (row.detail or "")
 
 
 async def test_a_unit_is_rotated_as_often_as_its_manifest_says(

@@ -7,7 +7,7 @@ from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.errors import CaError
 from featward_ca.rotation.endings import endings
-from featward_ca.rotation.plan import scheduled_for
+from featward_ca.rotation.timing import scheduled_for
 from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation

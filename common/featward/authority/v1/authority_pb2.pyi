@@ -264,7 +264,7 @@ class StepRequest(_message.Message):
     def __init__(self, authority: _Optional[str] = ..., generation: _Optional[int] = ..., force: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StepResponse(_message.Message):
-    __slots__ = ("authority", "rotation", "blockers", "breaks", "changed", "blockers_left_out", "breaks_left_out")
+    __slots__ = ("authority", "rotation", "blockers", "breaks", "changed", "blockers_left_out", "breaks_left_out", "steps")
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     ROTATION_FIELD_NUMBER: _ClassVar[int]
     BLOCKERS_FIELD_NUMBER: _ClassVar[int]
@@ -272,6 +272,7 @@ class StepResponse(_message.Message):
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     BLOCKERS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     BREAKS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     authority: Authority
     rotation: Rotation
     blockers: _containers.RepeatedCompositeFieldContainer[Blocker]
@@ -279,7 +280,8 @@ class StepResponse(_message.Message):
     changed: bool
     blockers_left_out: int
     breaks_left_out: int
-    def __init__(self, authority: _Optional[_Union[Authority, _Mapping]] = ..., rotation: _Optional[_Union[Rotation, _Mapping]] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., breaks: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ..., blockers_left_out: _Optional[int] = ..., breaks_left_out: _Optional[int] = ...) -> None: ...
+    steps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, authority: _Optional[_Union[Authority, _Mapping]] = ..., rotation: _Optional[_Union[Rotation, _Mapping]] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., breaks: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ..., blockers_left_out: _Optional[int] = ..., breaks_left_out: _Optional[int] = ..., steps: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Blocker(_message.Message):
     __slots__ = ("kind", "who", "text", "until", "client")
