@@ -48,6 +48,7 @@ class AgentStatus:
                 "renew_at": None,
                 "renewals": 0,
                 "failed_renewals": 0,
+                "refused": None,
                 "last_error": None,
             },
             "apps": {"socket": None, "files": None, "last_error": None},

@@ -267,7 +267,11 @@ class GrpcCall:
         code = self._headers.get("grpc-status", "")
         detail = unquote(self._headers.get("grpc-message", "")) or "the call was ended"
         return CallError(
-            int(code) if code.isdigit() else Status.UNKNOWN, detail, self._retry_after()
+            int(code) if code.isdigit() else Status.UNKNOWN,
+            detail,
+            self._retry_after(),
+            cause=self._headers.get("featward-cause", ""),
+            alert=self._headers.get("featward-alert", ""),
         )
 
     def _retry_after(self) -> float | None:

@@ -22,6 +22,7 @@ from featward_sidecar.grpc_call import GrpcCall, Status
 from featward_sidecar.operator_way import OperatorWay
 from featward_sidecar.parts import Parts
 from featward_sidecar.policy_use import OPERATOR, Found, PolicyUse, Sink
+from featward_sidecar.refusals import REFUSALS
 from featward_sidecar.reports import Reports
 from featward_sidecar.snapshots import Header, read_header, read_upstreams
 
@@ -47,8 +48,6 @@ GOODBYE_SECONDS = 1.0
 STEADY_SECONDS = 10.0
 """A stream that has lived for so long was a good one, and its end is the first failure again. One that is
 refused after its first word is not."""
-
-REFUSALS = (Status.PERMISSION_DENIED, Status.UNAUTHENTICATED, Status.FAILED_PRECONDITION)
 
 
 class OperatorPolicy:

@@ -36,7 +36,7 @@ class OperatorWay:
     def watch(self) -> Iterator[GrpcCall]:
         """A call whose connection shows the certificate that we have at this moment."""
         self._path = self._path or self._dialer.start()
-        with explained(self._dialer), GrpcCall(self._path, _METHOD) as call:
+        with explained(self._dialer, "operator"), GrpcCall(self._path, _METHOD) as call:
             yield call
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 
 from featward.errors import SpiffeIdError
+from featward.identity.called import Called
 from featward.identity.spiffe import TrustDomain
 
 __all__ = [
@@ -59,13 +60,18 @@ def read_text(raw: object) -> str:
 
 def read_workload(raw: object, _: Path) -> str:
     """`business-unit/name`, as a Workload of the manifests is named on command lines, or
-    `namespace/serviceaccount`."""
+    `namespace/serviceaccount`. Not a SPIFFE ID: that does not say which environment it is of."""
     text = read_text(raw)
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)?/[A-Za-z0-9._-]+", text):
-        raise UnfitError(
-            f"{text!r} is no workload; write business unit and name, such as prod.payments/feast, or namespace "
-            "and service account, such as pricing/pricing-api"
-        )
+    write = (
+        "write business unit and name, such as prod.payments/feast, or namespace and service account, such as "
+        "pricing/pricing-api"
+    )
+    try:
+        called = Called.parse(text)
+    except SpiffeIdError:
+        raise UnfitError(f"{text!r} is no workload; {write}") from None
+    if called.spiffe_id is not None:
+        raise UnfitError(f"{text} is a SPIFFE ID, which names no environment; here {write}")
     return text
 
 

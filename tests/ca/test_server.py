@@ -239,8 +239,16 @@ async def test_an_identity_is_fetched_into_files(ca: Running, tmp_path: Path) ->
     files = await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
     assert files.spiffe_id == f"spiffe://{TRUST_DOMAIN}/bu/payments/svc/pricing-api"
     _check_files(out, token)
-    with pytest.raises(FetchError, match="evidence was not accepted"):
+    other = tmp_path / "another" / "out"
+    with pytest.raises(FetchError, match="evidence was not accepted") as refused:
+        await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, other)
+    assert "good for one use" in str(refused.value)
+    assert "make another one: featward ca token create --workload" in str(refused.value)
+    assert not other.parent.exists()
+    # What was there before stays.
+    with pytest.raises(FetchError):
         await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
+    _check_files(out, token)
 
 
 async def test_a_token_is_not_spent_where_its_identity_can_not_be_kept(

@@ -159,6 +159,11 @@ def test_a_broken_required_value_is_one_problem_and_not_also_missing(write: Writ
     [
         ("joinTokenFile: ./token", "", "featward ca token create --workload prod.payments/feast"),
         ("ca: 127.0.0.1:8443", "ca: unix:/run/ca.sock", "asks the kernel who we are"),
+        (
+            "prod.payments/feast",
+            "spiffe://a.example/bu/p/svc/x",
+            "which names no environment; here",
+        ),
         ("127.0.0.1:15100", "127.0.0.1:15443", "already taken by server.listen"),
         ("127.0.0.1:15100", "localhost:15100", "is a name"),
         ("127.0.0.1:15100", '"::1:15100"', "in brackets"),

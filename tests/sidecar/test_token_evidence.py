@@ -4,8 +4,10 @@ The CA and the sidecar are processes, the API server and the issuer are real.
 """
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,46 @@ def test_a_pods_sidecar_gets_and_keeps_its_identity(
     assert commanded(scene, *move)["changed"] is False
     sidecar.logged("CA refused us")
     says_nothing_of(sidecar, token.read_text())
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+def test_a_pod_that_was_away_while_its_authority_was_compromised_attests_anew_by_itself(
+    scene: Any, kubernetes: Kubernetes, tmp_path: Path
+) -> None:
+    """Nobody accepts its certificate any more, the CA neither, long before it ends."""
+    namespace = kubernetes.namespace("prod.payments")
+    manifests(scene, namespace, clusters=[{"name": "eu1", "issuer": ISSUER}], svidTTL="1h")
+    scene.start_ca("--cluster", f"eu1={kubernetes.ca_kubeconfig()}")
+    token = tmp_path / "token"
+    token.write_text(kubernetes.token(kubernetes.pod(namespace), AUDIENCE))
+    sidecar = started(
+        scene,
+        workload=f"{namespace}/pricing-api",
+        evidence="kubernetes",
+        tokenFile=str(token),
+        rootSha256=[root_of(scene)],
+    )
+    sidecar.logged("identity issued")
+    before = sidecar.wait(lambda status: status["agent"]["ca"]["connected"])["identity"]
+    sidecar.process.send_signal(signal.SIGSTOP)
+    (stolen,) = [
+        one["id"]
+        for one in commanded(scene, "authority", "list")["authorities"]
+        if one["owner"] == "prod.payments"
+    ]
+    commanded(scene, "authority", "prepare", "prod.payments")
+    commanded(scene, "authority", "activate", "prod.payments", "--force")
+    commanded(scene, "compromise", stolen, "--within", "1s")
+    while not commanded(scene, "ban", "list")["bans"]:
+        time.sleep(0.1)
+    sidecar.process.send_signal(signal.SIGCONT)
+    sidecar.logged("identity issued", count=2)
+    assert "CA refused us" in [line["message"] for line in sidecar.lines]
+    status = sidecar.wait(lambda status: status["agent"]["ca"]["connected"])
+    assert status["identity"]["authority"] != before["authority"]
+    assert status["agent"]["identity"]["refused"] is None
+    clients = commanded(scene, "clients")["clients"]
+    assert [one["connected"] for one in clients] == [True]
 
 
 def test_a_jobs_sidecar_gets_an_identity_and_renews_it_by_itself(

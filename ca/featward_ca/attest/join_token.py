@@ -27,10 +27,10 @@ class JoinTokens:
     async def create(
         self, directory: Directory, workload: str, lifetime: float, root_sha256: bytes
     ) -> tuple[JoinToken, float]:
-        """A fresh token for a workload, and when it expires. Raises UnknownWorkloadError or
-        MalformedRequestError.
+        """A fresh token for a workload, by its name or SPIFFE ID, and when it expires. Raises
+        UnknownWorkloadError or MalformedRequestError.
         """
-        directory.workload(workload)
+        name = directory.workload(workload).name
         if not 1 <= lifetime <= LONGEST_LIFETIME:
             raise MalformedRequestError(
                 f"a join token lives for 1s to {in_text(LONGEST_LIFETIME)}, not for"
@@ -39,7 +39,7 @@ class JoinTokens:
         token = JoinToken(directory.trust_domain, root_sha256, secrets.token_bytes(SECRET_BYTES))
         now = self._clock.now()
         await self._store.run(
-            lambda c: tokens.add(c, token.secret, workload, root_sha256, now, now + lifetime)
+            lambda c: tokens.add(c, token.secret, name, root_sha256, now, now + lifetime)
         )
         return token, now + lifetime
 

@@ -20,6 +20,7 @@ import grpc.aio
 
 from featward.client.dialers import Dialers
 from featward.client.errors import IdentityRefusedError
+from featward.identity.alerts import refused_by
 from featward.identity.spiffe import SpiffeId
 from featward.identity.trust import tainted_authorities, use_trust
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
@@ -39,7 +40,7 @@ _LOOK_SECONDS, _PARTING_SECONDS = 5.0, 0.1
 _LONGEST_WAIT = 5.0
 # Renewals are spread over a tenth of their interval to either side, and begin before the last tenth.
 _JITTER, _LAST = 0.1, 0.1
-_RETRY_AFTER = "featward-retry-after-ms"
+_RETRY_AFTER, _ALERT = "featward-retry-after-ms", "featward-alert"
 _REFUSALS = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -95,7 +96,7 @@ class WorkloadIdentity:
         self._offset = 0.0
         self._acknowledged = 0
         self._serial_told = ""
-        self._is_refused = False
+        self._is_refused = self._is_worthless = False
         # Why the newest connection to the CA could not be made.
         self._behind: str | None = None
         self._tried = 0
@@ -119,20 +120,27 @@ class WorkloadIdentity:
                     await self._attest()
                 await self._watch()
             except grpc.aio.AioRpcError as error:
+                alert = _alert(error)
+                refused = refused_by(alert)
                 self._is_refused = error.code() in _REFUSALS
+                self._is_worthless = refused is not None
                 # What breaks behind a Dialer looks like a closed socket; the Dialer knows more.
                 why = self._behind or f"{error.code().name}: {error.details()}"
+                if refused is not None:
+                    why = f"the CA refuses our certificate (TLS alert {alert}): {refused.words}"
                 await self._wait_after(why, _retry_after(error))
             except (EngineError, IdentityRefusedError, OSError, ValueError) as error:
+                # What we have is tried again in its turn: a ban may have been lifted.
+                self._is_worthless = False
                 await self._wait_after(str(error), None)
 
     # Attestation
 
     def _must_attest(self) -> bool:
-        """For the first identity, and for one that has ended: by evidence that is still there, or because the
-        CA does not renew it any more.
+        """For the first identity, for one that the CA does not even let in, and for one that has ended: by
+        evidence that is still there, or because the CA does not renew it any more.
         """
-        if self._credentials.identity() is None:
+        if self._credentials.identity() is None or self._is_worthless:
             return True
         may = self._renews_by_evidence or self._is_refused
         return may and self._now() >= self.not_after
@@ -156,7 +164,7 @@ class WorkloadIdentity:
             )
         self._trust(answer.trust)
         self._use(answer.svid, answer.server_time)
-        self._is_refused = False
+        self._is_refused = self._is_worthless = False
 
     def _root(self) -> str:
         """While one root follows another there are two, and each is tried in its turn."""
@@ -358,6 +366,12 @@ def _renewal_time(svid: identity_pb2.Svid) -> float:
 
 def _some(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311  # spreads load, hides nothing
+
+
+def _alert(error: grpc.aio.AioRpcError) -> str:
+    """The TLS alert by which the CA refused our certificate, if it was that."""
+    told = dict(error.trailing_metadata() or ())
+    return str(told.get(_ALERT, ""))
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float | None:

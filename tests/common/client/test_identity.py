@@ -108,6 +108,26 @@ async def rotate(ca: Started, owner: str, seconds: float) -> authority_pb2.Rotat
     return next(one[0] for one in reversed(states) if one)
 
 
+async def test_a_banned_certificate_is_replaced_at_once_by_evidence(world: World) -> None:
+    async with world.serving(settings_of(world)) as ca, contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            having_identity(world, ca.addresses.listen, [await root_of(ca)])
+        )
+        async with asyncio.timeout(60):
+            await client.identity.ready.wait()
+        await eventually(client.sees_the_ca)
+        before = client.svid
+        await ca.admin.AddBan(authority_pb2.AddBanRequest(serial=before["serial"], reason="stolen"))
+
+        async def is_another() -> bool:
+            return bool(client.svid["serial"] != before["serial"])
+
+        await eventually(is_another)
+        # Not because it ended, nor at half of its life, when it would be renewed.
+        assert client.svid["not_after"] - before["not_after"] < 25
+        await eventually(client.sees_the_ca)
+
+
 async def test_the_operator_has_an_identity_over_restarts_and_rotations(world: World) -> None:
     settings = settings_of(world)
     async with contextlib.AsyncExitStack() as stack:
