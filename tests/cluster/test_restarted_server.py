@@ -24,9 +24,9 @@ _NAME = "steady"
 _WATCHED_SECONDS = 30.0
 # Each of about 50 watches: asked for, told that its version is gone, listed, and asked for again. On top of it
 # Leases, tokens of the environment of short lives, and what status has to say anew.
-_MOST_REQUESTS = 500
-_MOST_LISTS = 90
-_STEADY_A_SECOND = 10.0
+_MOST_REQUESTS = 400
+_MOST_LISTS = 60
+_STEADY_A_SECOND = 8.0
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +88,19 @@ def test_the_api_server_comes_back_and_nobody_storms_it(
 
 def _recovers(release: Release, drivers: Drivers, quick: Quick) -> None:
     """All that an operator and a CA do for others: policy, admission, identities, rotation."""
-    cluster = release.cluster
+    cluster, began = release.cluster, time.monotonic()
     wider = copy.deepcopy(drivers.binding)
     wider["spec"]["features"].append("driver_hourly_stats:acc_rate")
     cluster.apply(wider)
     ask_until(cluster, drivers.pricing, drivers.variable, "acc_rate", 200)
+    print(f"an edit holds {time.monotonic() - began:.1f} s later")
     cluster.apply(drivers.binding)
     ask_until(cluster, drivers.pricing, drivers.variable, "acc_rate", 403)
 
     cluster.apply(*client(PRICING, "newcomer", release.image, f"{ML}/driver-stats"))
     (newcomer,) = rolled_out(cluster, PRICING, "newcomer")
     ask_until(cluster, newcomer, drivers.variable, "conv_rate", 403)
+    print(f"a pod made after that is refused and granted {time.monotonic() - began:.1f} s later")
     cluster.kubectl("delete", "deployment", "newcomer", "--namespace", PRICING, "--wait=false")
 
     wait_until(lambda: holder(cluster), "somebody leads", 30)

@@ -46,7 +46,9 @@ class Records:
 
     def made(self, owner: str) -> int:
         """How many of an owner's authorities have ever signed."""
-        return sum(n for (kind, _), n in self.changes(owner).items() if kind == "activate-authority")
+        return sum(
+            n for (kind, _), n in self.changes(owner).items() if kind == "activate-authority"
+        )
 
     def signers(self, path: str, since: float = 0.0) -> set[str]:
         """The authorities that have signed for identities below a path, such as `/bu/risk/`."""

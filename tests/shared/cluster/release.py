@@ -37,7 +37,7 @@ VALUES: dict[str, Any] = merged(
         ],
         # All of it shares two cores with a whole cluster.
         "operator": {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
-        "injection": {"cpuRequest": "10m", "memoryRequest": "32Mi"},
+        "injection": {"memoryRequest": "32Mi"},
     },
 )
 PLATFORM: list[dict[str, Any]] = [
