@@ -11,6 +11,7 @@ import pytest
 
 from cluster.drivers import Drivers, make_drivers
 from cluster.fakes import start_fakes
+from cluster.quick import Quick, make_quick
 from cluster.release import Release, installed
 from cluster.running import Cluster, running_cluster
 from image_builder.build import Built, build
@@ -62,3 +63,9 @@ def release(cluster: Cluster, images: list[Built]) -> Iterator[Release]:
 def drivers(release: Release) -> Drivers:
     """All of them Ready."""
     return make_drivers(release)
+
+
+@pytest.fixture(scope="session")
+def quick(release: Release) -> Quick:
+    """Pods that ask all the time, in the environment of short lives."""
+    return make_quick(release)

@@ -8,7 +8,7 @@ import pytest
 from chart_kit import NAMESPACE
 from cluster.drivers import ML, PRICING, Drivers
 from cluster.pods import RESTRICTED, pods
-from cluster.release import Release
+from cluster.release import ENVIRONMENTS, Release
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -60,10 +60,11 @@ def test_no_secret_holds_a_key_of_a_workload(release: Release, drivers: Drivers)
         for one in secrets
     }
     ours = {name for name, kind in kinds.items() if not kind.startswith("helm.sh/")}
-    assert ours == {f"{NAMESPACE}/featward-ca-prod-kek", f"{NAMESPACE}/featward-webhook-ca"}
+    keks = {f"{NAMESPACE}/featward-ca-{name}-kek" for name in ENVIRONMENTS}
+    assert ours == keks | {f"{NAMESPACE}/featward-webhook-ca"}
 
     maps = cluster.kubernetes.call("GET", "/api/v1/configmaps")["items"]
     assert not [one["metadata"]["name"] for one in maps if "PRIVATE KEY" in json.dumps(one)]
-    (kek,) = [one for one in secrets if one["metadata"]["name"].endswith("-kek")]
-    assert set(kek["data"]) == {"kek"}
-    assert b"PRIVATE" not in base64.b64decode(kek["data"]["kek"])
+    for kek in (one for one in secrets if one["metadata"]["name"].endswith("-kek")):
+        assert set(kek["data"]) == {"kek"}
+        assert b"PRIVATE" not in base64.b64decode(kek["data"]["kek"])

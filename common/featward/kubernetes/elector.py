@@ -108,7 +108,16 @@ class Elector:
             began = self._clock()
             if await self._try(self._renew):
                 return began
-            await asyncio.sleep(self._dice(self._retry, 1.1 * self._retry))
+            await asyncio.sleep(min(self._left(), self._dice(self._retry, 1.1 * self._retry)))
+
+    def _left(self) -> float:
+        """Seconds until the Lease is free if its holder stays silent, when it is time to look again. Infinity
+        when it is free, for then something else was in the way.
+        """
+        if self._seen is None:
+            return float("inf")
+        left = self._seen_at + self._duration_of(self._seen) - self._clock()
+        return left if left > 0 else float("inf")
 
     async def _keep(self, lost: Lost) -> None:
         """Renew until that fails for too long. Whatever ends this, ends the lead."""
@@ -183,9 +192,11 @@ class Elector:
         holder = _holder(found)
         if not holder or holder == self._identity:
             return True
+        return self._clock() - self._seen_at >= self._duration_of(found)
+
+    def _duration_of(self, found: dict[str, Any]) -> float:
         told = found.get("spec", {}).get("leaseDurationSeconds")
-        duration = min(float(told), _LONGEST_LEASE) if isinstance(told, int) else self._lease
-        return self._clock() - self._seen_at >= duration
+        return min(float(told), _LONGEST_LEASE) if isinstance(told, int) else self._lease
 
     def _lease_of(self, found: dict[str, Any] | None) -> dict[str, Any]:
         """The Lease as ours, over what it is now."""

@@ -123,6 +123,19 @@ async def test_a_leader_that_cannot_renew_stops_before_its_lease_ends(
             proxy.mend()
 
 
+async def test_a_candidate_looks_when_the_lease_ends_and_not_a_retry_later(
+    kubernetes: Kubernetes, direct: Gateway, namespace: str
+) -> None:
+    gone = {"holderIdentity": "gone", "leaseDurationSeconds": 3}
+    body = {"metadata": {"name": "leader"}, "spec": gone}
+    kubernetes.call("POST", LEASES.path(namespace), body)
+    began = time.monotonic()
+    # It looks now, after 1.9 s, and would next after 3.8.
+    async with standing(candidate(direct, namespace, "next", retry=1.9)) as following:
+        await is_so(lambda: following.leads)
+        assert 3.0 <= following.led_at - began < 3.7
+
+
 async def test_a_leader_that_hears_of_another_stops_at_once(
     kubernetes: Kubernetes, direct: Gateway, namespace: str
 ) -> None:

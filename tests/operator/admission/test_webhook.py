@@ -5,7 +5,7 @@ import base64
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -308,6 +308,42 @@ async def test_a_refusal_reaches_whoever_makes_the_pod(place: Admitted) -> None:
         status, answer = await asyncio.to_thread(elsewhere.create, POD)
         assert status == 403, "a namespace of a moment ago is known"
         assert "has no label featward.dev/business-unit" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("how", "word", "status"),
+    [
+        ("labels", "server", 500),
+        ("labels", "sevrer", 500),
+        ("annotations", "server", 500),
+        ("labels", "false", 201),
+        ("annotations", "false", 201),
+        ("labels", None, 201),
+    ],
+)
+async def test_with_nobody_behind_the_webhook_only_who_asks_is_refused(
+    nobody: Admitted, how: str, word: str | None, status: int
+) -> None:
+    told = {} if word is None else {how: {"featward.dev/inject": word}}
+    pod = POD | {"metadata": {"generateName": "a-", **told}}
+    found, answer = await asyncio.to_thread(nobody.create, pod)
+    assert found == status, answer
+
+
+@pytest.fixture(scope="module")
+def nobody(guarded: Kubernetes) -> Iterator[Admitted]:
+    """A namespace that lets annotations count, while the webhook leads to a port that nobody listens on."""
+    found = Admitted(guarded, guarded.namespace("prod.payments"))
+    found.account("default")
+    body = {"metadata": {"labels": {"featward.dev/injection": "enabled"}}}
+    guarded.call("PATCH", f"/api/v1/namespaces/{found.namespace}", body, "merge-patch+json")
+    install_webhook(guarded, free_port())
+    end = time.monotonic() + 30
+    while found.create(POD)[0] != 500:
+        assert time.monotonic() < end, "the webhook is not in force"
+        time.sleep(0.2)
+    yield found
+    forget(guarded)
 
 
 async def test_helm_and_the_operator_apply_again_without_conflict(place: Admitted) -> None:

@@ -12,9 +12,19 @@ from cluster.pods import PYTHON, run_in, state_of
 from cluster.running import Cluster
 from cluster.waiting import wait_until
 
-__all__ = ["ASK", "Answer", "Steady", "ask", "ask_until", "connect", "steadily", "watching"]
+__all__ = [
+    "ASK",
+    "ASKING",
+    "Answer",
+    "Steady",
+    "ask",
+    "ask_until",
+    "connect",
+    "steadily",
+    "watching",
+]
 
-_ASK = """
+ASKING = """
 import json, os, sys, time, urllib.error, urllib.request
 def ask(variable, features):
     names = ["driver_hourly_stats:" + one for one in features.split(",")]
@@ -27,10 +37,11 @@ def ask(variable, features):
         answer = error
     return answer.status, answer.read().decode()
 """
-ASK = _ASK + "print(json.dumps(ask(*sys.argv[1:])))"
+"""Python that knows how to ask: `ask(variable, columns)` is a status and a text."""
+ASK = ASKING + "print(json.dumps(ask(*sys.argv[1:])))"
 """A program that asks once; its arguments: the variable with the address, columns with commas between."""
 _WATCH = (
-    _ASK
+    ASKING
     + """
 before, end = None, time.monotonic() + 60
 while time.monotonic() < end:
@@ -43,7 +54,7 @@ while time.monotonic() < end:
 )
 _ENOUGH = "/tmp/enough"  # noqa: S108  a container's own
 _STEADY = (
-    _ASK
+    ASKING
     + f"""
 asked, slowest, failed, end = 0, 0.0, [], time.monotonic() + 900
 while not os.path.exists({_ENOUGH!r}) and time.monotonic() < end:

@@ -15,30 +15,46 @@ from cluster.node import NODE
 from cluster.pods import RESTRICTED, rolled_out, state_of
 from cluster.running import Cluster
 from cluster.waiting import wait_until
+from featward_ca.settings import embedded_file
 
-__all__ = ["ENVIRONMENT", "PLATFORM", "UNITS", "VALUES", "Release", "installed"]
+__all__ = ["ENVIRONMENTS", "PLATFORM", "QUICK", "UNITS", "VALUES", "Release", "installed"]
 
-ENVIRONMENT = LEAST["environments"][0]["name"]
-UNITS = ("prod.payments", "prod.risk")
+QUICK = "quick"
+"""The environment whose SVIDs live half a minute: its rotations wait no longer for pods that are gone."""
+ENVIRONMENTS: dict[str, str] = {"prod": "1h", QUICK: "30s"}
+"""Each with the life of its SVIDs."""
+UNITS = tuple(f"{name}.{unit}" for name in ENVIRONMENTS for unit in ("payments", "risk"))
 VALUES: dict[str, Any] = merged(
     LEAST,
     {
+        "environments": [
+            *LEAST["environments"],
+            {
+                "name": QUICK,
+                "trustDomain": f"{QUICK}.acme.example",
+                "ca": {"extraArgs": ["--unsafe-short-lives"]},
+            },
+        ],
         # All of it shares two cores with a whole cluster.
         "operator": {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
-        "injection": {"cpuRequest": "10m", "memoryRequest": "32Mi"},
+        "injection": {"memoryRequest": "32Mi"},
     },
 )
 PLATFORM: list[dict[str, Any]] = [
-    {
-        "apiVersion": "featward.dev/v1alpha1",
-        "kind": "Environment",
-        "metadata": {"name": ENVIRONMENT},
-        "spec": {
-            "trustDomain": LEAST["environments"][0]["trustDomain"],
-            "maxOverride": "4h",
-            "clusters": [{"name": LEAST["cluster"], "issuer": ISSUER, "businessUnits": ["*"]}],
-        },
-    },
+    *(
+        {
+            "apiVersion": "featward.dev/v1alpha1",
+            "kind": "Environment",
+            "metadata": {"name": name},
+            "spec": {
+                "trustDomain": f"{name}.acme.example",
+                "svidTTL": life,
+                "maxOverride": "4h",
+                "clusters": [{"name": LEAST["cluster"], "issuer": ISSUER, "businessUnits": ["*"]}],
+            },
+        }
+        for name, life in ENVIRONMENTS.items()
+    ),
     *(
         {
             "apiVersion": "featward.dev/v1alpha1",
@@ -49,13 +65,13 @@ PLATFORM: list[dict[str, Any]] = [
         for unit in UNITS
     ),
 ]
-_VOLUME = "/var/lib/featward-volume"
+_VOLUMES = "/var/lib/featward-volumes"
 _SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Release:
-    """The chart, installed, and its CA and operators at work."""
+    """The chart, installed, and its CAs and operators at work."""
 
     cluster: Cluster
     helm: helm.Config
@@ -71,7 +87,12 @@ class Release:
         """Another chart or other values; returns when all that runs of it is the new one."""
         self.helm.upgrade(chart, "featward", dict(values), namespace=NAMESPACE)
         rolled_out(self.cluster, NAMESPACE, "featward-operator", _SECONDS)
-        _wait_for_ca(self.cluster)
+        for environment in values["environments"]:
+            _wait_for_ca(self.cluster, environment["name"])
+
+    def store(self, environment: str) -> Path:
+        """The file with all that a CA knows, inside of the box."""
+        return embedded_file(Path(_VOLUMES, environment, environment))
 
 
 @contextmanager
@@ -84,32 +105,38 @@ def installed(
     """featward's image and the demo's, the chart by Helm, and the platform's file by `kubectl apply`."""
     for name, file in images:
         cluster.import_image(Image(name, file))
-    _make_volume(cluster)
+    environments = [one["name"] for one in values["environments"]]
+    for environment in environments:
+        _make_volume(cluster, environment)
     cluster.namespace(NAMESPACE, RESTRICTED)
     admin = cluster.kubernetes.kubeconfig("helm", "system:masters")
     with helm.Config(kubeconfig_path=admin, namespace=NAMESPACE) as config:
         config.install(CHART, "featward", dict(values), namespace=NAMESPACE)
         _wait_for_kinds(cluster)
         cluster.apply(*platform)
-        _wait_for_ca(cluster)
+        for environment in environments:
+            _wait_for_ca(cluster, environment)
         rolled_out(cluster, NAMESPACE, "featward-operator", _SECONDS)
         (image, _), (demo, _) = images
         yield Release(cluster, config, image, demo)
 
 
-def _make_volume(cluster: Cluster) -> None:
-    """For the CA's claim: there is nobody here who makes volumes."""
-    cluster.box.run("mkdir", "-p", _VOLUME)
+def _make_volume(cluster: Cluster, environment: str) -> None:
+    """For the claim of this environment's CA: there is nobody here who makes volumes."""
+    folder = f"{_VOLUMES}/{environment}"
+    cluster.box.run("mkdir", "-p", folder)
     node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
+    claim = {"namespace": NAMESPACE, "name": f"data-featward-ca-{environment}-0"}
     volume = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": "featward"},
+        "metadata": {"name": f"featward-{environment}"},
         "spec": {
             "capacity": {"storage": "2Gi"},
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
-            "local": {"path": _VOLUME},
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim},
+            "local": {"path": folder},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
         },
     }
@@ -126,8 +153,8 @@ def _wait_for_kinds(cluster: Cluster) -> None:
     wait_until(established, "the kinds are there", 20)
 
 
-def _wait_for_ca(cluster: Cluster) -> None:
-    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/featward-ca-{ENVIRONMENT}"
+def _wait_for_ca(cluster: Cluster, environment: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/featward-ca-{environment}"
 
     def is_ready() -> bool:
         found = cluster.kubernetes.call("GET", path)
@@ -137,6 +164,6 @@ def _wait_for_ca(cluster: Cluster) -> None:
         return bool(seen and updated and status.get("readyReplicas"))
 
     try:
-        wait_until(is_ready, "the CA is ready", _SECONDS)
+        wait_until(is_ready, f"the CA of {environment} is ready", _SECONDS)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{state_of(cluster, NAMESPACE)}") from error
