@@ -226,7 +226,10 @@ async def test_whoever_is_somebody_else_is_told_so(world: World) -> None:
         async def is_told() -> bool:
             return "correct --operator" in (client.identity.last_error or "")
 
-        await eventually(is_told)
+        try:
+            await eventually(is_told)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {client.identity.last_error}") from None
         assert not client.identity.ready.is_set()
 
 

@@ -125,7 +125,8 @@ async def replicas(
 
 
 def forget(kubernetes: Kubernetes) -> None:
-    kubernetes.call("DELETE", CONFIGURATION)
+    """Of the whole server there is one, which another test may have put in place and taken away meanwhile."""
+    kubernetes.ask("DELETE", CONFIGURATION)
     kubernetes.ask("DELETE", f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/featward-webhook-ca")
 
 
