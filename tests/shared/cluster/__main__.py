@@ -15,7 +15,6 @@ from signal import SIGKILL
 from cluster import machine
 from cluster.images import BUSYBOX
 from cluster.running import Cluster, running_cluster
-from cluster.trial import put_on_trial, write_ask
 from cluster.waiting import wait_until
 
 _HELP = """
@@ -60,6 +59,9 @@ def _start() -> None:
         )
     shutil.rmtree(_folder(), ignore_errors=True)
     _folder().mkdir(parents=True)
+    # It needs the images' builder, which nothing else here does.
+    from cluster.trial import put_on_trial, write_ask
+
     with running_cluster(_folder(), keep=True) as cluster:
         ask = write_ask(cluster, put_on_trial(cluster), _folder())
         print(_help(cluster, ask))
