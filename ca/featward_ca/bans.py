@@ -14,10 +14,11 @@ from featward.errors import SpiffeIdError
 from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
 from featward_ca.errors import MalformedRequestError, NotPermittedError
+from featward_ca.serials import read_serial
 from featward_ca.store.svids import Held
 
 _HEX = frozenset(string.hexdigits)
-_SERIAL_DIGITS, _SHA256_DIGITS = 40, 64
+_SHA256_DIGITS = 64
 
 
 class BanKind(StrEnum):
@@ -102,10 +103,7 @@ def read_value(kind: BanKind, text: str, trust_domain: str) -> str:
         case BanKind.IDENTITY:
             return _identity(text, trust_domain)
         case BanKind.SERIAL:
-            digits = text.replace(":", "").lower().lstrip("0")
-            if 0 < len(digits) <= _SERIAL_DIGITS and _HEX.issuperset(digits):
-                return digits
-            raise MalformedRequestError(f"{text!r} is no serial: expected its hexadecimal digits")
+            return f"{read_serial(text):x}"
         case BanKind.AUTHORITY:
             digits = text.lower()
             if len(digits) == _SHA256_DIGITS and _HEX.issuperset(digits):

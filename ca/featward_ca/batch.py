@@ -18,8 +18,9 @@ from featward_ca.halt import Halt
 from featward_ca.keys import KeyStore
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Purpose
-from featward_ca.recorded import Request, nothing, serial_text
+from featward_ca.recorded import Request, nothing
 from featward_ca.requests import Key
+from featward_ca.serials import serial_text
 from featward_ca.store import audit, replica_rows, svids
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store

@@ -1,5 +1,5 @@
-"""Writes certificates from a profile and an order. Makes no decisions and checks nothing: the
-linter does.
+"""Writes the certificates of roots and authorities. Makes no decisions and checks nothing: the
+linter does. Workloads' certificates are written in engine/issue.
 
 The result is the to-be-signed part alone. It is obtained by signing once with a key that lives for
 this process and belongs to nobody, so that no real key is needed before the linter has agreed.
@@ -10,19 +10,19 @@ import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
-from featward_ca.profile import PROFILES, Order, Profile, SubjectName
+from featward_ca.profile import PATH_LENGTHS, Order, SubjectName
 
 
 def build(
     order: Order, issuer: x509.Certificate | None, throwaway: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
     """The ordered certificate as `issuer` would sign it (None: as the key itself would), signed
-    by `throwaway`.
+    by `throwaway`. The order is a root's or an authority's.
     """
-    profile = PROFILES[order.purpose]
-    subject = name(order.subject) if order.subject else x509.Name([])
+    assert order.subject is not None, "leaves alone have no name, and are made in engine/issue"  # noqa: S101  # narrows a type
+    subject = name(order.subject)
     issuer_key = _issuer_key(issuer) if issuer else order.public_key
     builder = (
         x509.CertificateBuilder()
@@ -33,7 +33,7 @@ def build(
         .not_valid_before(_time(order.not_before))
         .not_valid_after(_time(order.not_after))
     )
-    for extension, critical in _extensions(profile, order, issuer_key):
+    for extension, critical in _extensions(order, issuer_key):
         builder = builder.add_extension(extension, critical)
     return builder.sign(throwaway, hashes.SHA256())
 
@@ -50,36 +50,14 @@ def name(subject: SubjectName) -> x509.Name:
 
 
 def _extensions(
-    profile: Profile, order: Order, issuer_key: ec.EllipticCurvePublicKey
+    order: Order, issuer_key: ec.EllipticCurvePublicKey
 ) -> list[tuple[x509.ExtensionType, bool]]:
-    extensions: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.BasicConstraints(profile.is_authority, profile.path_length), True),
-        (_key_usage(profile), True),
+    return [
+        (x509.BasicConstraints(ca=True, path_length=PATH_LENGTHS[order.purpose]), True),
+        (_KEY_USAGE, True),
         (x509.SubjectKeyIdentifier.from_public_key(order.public_key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False),
     ]
-    if profile.extended_key_usage:
-        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        extensions.append((x509.ExtendedKeyUsage(usages), False))
-    if order.spiffe_id:
-        # RFC 5280 4.2.1.6: critical, because the subject is empty.
-        names = [x509.UniformResourceIdentifier(str(order.spiffe_id))]
-        extensions.append((x509.SubjectAlternativeName(names), True))
-    return extensions
-
-
-def _key_usage(profile: Profile) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not profile.is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=profile.is_authority,
-        crl_sign=profile.is_authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _issuer_key(issuer: x509.Certificate) -> ec.EllipticCurvePublicKey:
@@ -90,3 +68,16 @@ def _issuer_key(issuer: x509.Certificate) -> ec.EllipticCurvePublicKey:
 
 def _time(moment: int) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(moment, datetime.UTC)
+
+
+_KEY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)

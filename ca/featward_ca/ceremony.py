@@ -113,7 +113,10 @@ def files(folder: Path, suffix: str) -> list[Path]:
     """The files of one kind in a folder. Raises CeremonyError when there are none."""
     found = sorted(folder.glob(f"*{suffix}")) if folder.is_dir() else []
     if not found:
-        raise CeremonyError(f"there is no *{suffix} in {folder}")
+        raise CeremonyError(
+            f"there is no *{suffix} in {folder}; the paths in a step are relative to the step's own"
+            " file: correct the one that names this folder, or fill it with what the step before wrote"
+        )
     return found
 
 
@@ -140,4 +143,7 @@ def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise CeremonyError(f"{file} can't be read: {error.strerror}") from error
+        raise CeremonyError(
+            f"{file} can't be read: {error.strerror}; the paths in a step are relative to the step's"
+            " own file: correct the one that names this"
+        ) from error

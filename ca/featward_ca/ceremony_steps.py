@@ -99,7 +99,10 @@ def read(file: Path) -> Step:
     try:
         text = file.read_text("utf-8")
     except OSError as error:
-        raise CeremonyError(f"{file} can't be read: {error.strerror}") from error
+        raise CeremonyError(
+            f"{file} can't be read: {error.strerror}; name the YAML file of a step, as"
+            " docs/operations/ceremony.md shows it"
+        ) from error
     except UnicodeDecodeError as error:
         raise CeremonyError(f"{file} can't be read: it is no text in UTF-8") from error
     trees, faults = strictyaml.read(text)

@@ -25,9 +25,9 @@ from featward.identity.spiffe import SpiffeId
 from featward_ca import linter, reading
 from featward_ca.errors import LintError, MalformedRequestError, StoreError
 from featward_ca.profile import Order, Purpose, SubjectName
-from featward_ca.recorded import serial_text
 from featward_ca.requests import spki_sha256
 from featward_ca.rotation.known import ROOT
+from featward_ca.serials import serial_text
 from featward_ca.store import audit, authority_rows, svids
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.authority_rows import AuthorityRow

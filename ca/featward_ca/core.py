@@ -8,7 +8,7 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -39,10 +39,10 @@ from featward_ca.metrics import Metrics
 from featward_ca.pacing import reissue_within
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.replicas import Replicas
-from featward_ca.rotation.actions import Planned
-from featward_ca.rotation.carry_out import By, CarryOut
-from featward_ca.rotation.plan import Terms
+from featward_ca.rotation.actions import By, Planned
+from featward_ca.rotation.carry_out import CarryOut
 from featward_ca.rotation.schedule import Schedule, terms
+from featward_ca.rotation.timing import Terms
 from featward_ca.situation import Situation
 from featward_ca.store import audit, authority_rows, bans, clients, environment, pruning
 from featward_ca.store.authority_rows import AuthorityRow
@@ -256,17 +256,20 @@ class Core:
                 await self.prune()
                 await self.settle_audit()
 
-    def take_over(self, directory: Directory) -> None:
-        """Use an edit of the manifests from now on. Raises ConfigurationError, and then nothing
-        changes.
+    def take_over(self, directory: Directory, without: Sequence[str] = ()) -> None:
+        """Use an edit of the manifests from now on. `without` says what of it can't be used. Raises
+        ConfigurationError, and then nothing changes.
         """
         self.situation.replace(directory)
-        self.refused_edits.clear()
+        if without:
+            self.refuse("; ".join(without))
+        else:
+            self.refused_edits.clear()
         self._edited.set()
         self.relations_edited.set()
 
     def refuse(self, why: str) -> None:
-        """An edit of the manifests can't be used; none that follows is, until all is right again."""
+        """An edit of the manifests, or a part of it, can't be used, until all is right again."""
         self.refused_edits.append((self.clock.now(), why))
         del self.refused_edits[1:-1]
 

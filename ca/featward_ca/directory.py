@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featward.errors import SpiffeIdError
+from featward.identity.called import Called
 from featward.identity.spiffe import SpiffeId
-from featward_ca.errors import ConfigurationError, UnknownWorkloadError
+from featward_ca.errors import ConfigurationError, MalformedRequestError, UnknownWorkloadError
 from featward_ca.federation.relations import Relation
 
 
@@ -92,6 +93,8 @@ class Directory:
     relations: Mapping[str, Relation] = field(default_factory=dict)
     # None: at half of the life.
     renew_every: float | None = None
+    # Name to how often its authority is replaced, of those whose manifests say so.
+    rotate_every: Mapping[str, float] = field(default_factory=dict)
     clusters: tuple[Cluster, ...] = ()
     jwt_issuers: tuple[JwtIssuer, ...] = ()
     # Namespaces of the manifests and whose they are; None: nobody's.
@@ -104,21 +107,46 @@ class Directory:
         rule = workload.jwt
         return rule is not None and any(one.name == rule.issuer for one in self.jwt_issuers)
 
-    def workload(self, name: str) -> Workload:
-        """The workload of this name. Raises UnknownWorkloadError."""
-        try:
-            return self.workloads[name]
-        except KeyError:
-            known = ", ".join(sorted(self.workloads)[:20]) or "none"
-            raise UnknownWorkloadError(
-                f"the manifests have no Workload {name!r}; they have: {known}"
-            ) from None
+    def workload(self, text: str) -> Workload:
+        """The workload that somebody means by its name or its SPIFFE ID. Raises MalformedRequestError
+        for what is neither, and UnknownWorkloadError.
+        """
+        if text in self.workloads:
+            return self.workloads[text]
+        wanted = _called(text).spiffe_id
+        for workload in self.workloads.values() if wanted else ():
+            if workload.spiffe_id == wanted:
+                return workload
+        known = ", ".join(sorted(self.workloads)[:20]) or "none"
+        raise UnknownWorkloadError(f"the manifests have no Workload {text!r}; they have: {known}")
+
+    def identity(self, text: str) -> SpiffeId:
+        """Whom somebody means: a SPIFFE ID, whoever that is, or the name of a workload. Raises
+        MalformedRequestError and UnknownWorkloadError.
+        """
+        called = _called(text)
+        if called.spiffe_id is not None:
+            return called.spiffe_id
+        if called.is_workload:
+            return self.workload(text).spiffe_id
+        raise UnknownWorkloadError(
+            f"{text!r} is a service account, whose business unit its cluster says: give its SPIFFE ID,"
+            f" spiffe://{self.trust_domain}/bu/<unit>/ns/{called.owner}/sa/{called.name};"
+            " featward ca clients shows those that live"
+        )
 
     def run_by(self, uid: int, name: str = "") -> list[Workload]:
         """All workloads that a user's processes may be, or the one of this name among them."""
         # The name first: to look up a user costs more.
         named = [one for one in self.workloads.values() if name in ("", one.name)]
         return [workload for workload in named if workload.runs_as(uid)]
+
+
+def _called(text: str) -> Called:
+    try:
+        return Called.parse(text)
+    except SpiffeIdError as error:
+        raise MalformedRequestError(str(error)) from error
 
 
 def short_name(environment: str, business_unit: str) -> str:

@@ -33,6 +33,17 @@ _TIMEOUT = 20.0
 _OPTIONS = [("grpc.default_authority", "localhost")]
 
 
+_HINTS = {
+    grpc.StatusCode.UNAUTHENTICATED: (
+        "; a join token is good for one use and for as long as it was made for, so make another one:"
+        " featward ca token create --workload prod.payments/pricing-api"
+    ),
+    grpc.StatusCode.PERMISSION_DENIED: (
+        "; its workload may be banned, which featward ca ban list shows"
+    ),
+}
+
+
 class FetchError(CaError):
     """No SVID was got; the text says at which step and why."""
 
@@ -50,10 +61,14 @@ class Files:
 
 def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
     """Attest at ``host:port`` or ``unix:PATH`` and write key.pem, svid.pem and bundle.pem.
-    Raises FetchError. The token is good for one use, so what can be wrong with ``out`` is found
-    before it is shown.
+    Raises FetchError, and leaves no folder behind then that was not there. The token is good for one
+    use, so what can be wrong with ``out`` is found before it is shown.
     """
-    _prepare(out)
+    with _folder(out):
+        return _fetch(address, token, out)
+
+
+def _fetch(address: str, token: JoinToken, out: Path) -> Files:
     key = ec.generate_private_key(ec.SECP256R1())
     csr = (
         x509.CertificateSigningRequestBuilder()
@@ -69,7 +84,8 @@ def fetch_svid(address: str, token: JoinToken, out: Path) -> Files:
             answer = asyncio.run(_attest(socket, request))
         except grpc.aio.AioRpcError as error:
             why = dialer.last_error() or error.details() or error.code().name
-            raise FetchError(f"the CA at {address} gave no SVID: {why}") from error
+            hint = _HINTS.get(error.code(), "")
+            raise FetchError(f"the CA at {address} gave no SVID: {why}{hint}") from error
     _check(answer, token, key)
     return _write(answer, key, out)
 
@@ -135,6 +151,20 @@ def _write(
     _replace(files.svid, _pem(answer.svid.chain), 0o644)
     _replace(files.bundle, _pem(answer.trust.roots), 0o644)
     return files
+
+
+@contextlib.contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """The folder, which is removed again if nothing comes of it and it was made here."""
+    made = [one for one in (out, *out.parents) if not one.exists()]
+    try:
+        _prepare(out)
+        yield
+    except CaError:
+        for one in made:
+            with contextlib.suppress(OSError):  # somebody has put something into it meanwhile
+                one.rmdir()
+        raise
 
 
 def _prepare(out: Path) -> None:

@@ -41,7 +41,6 @@ class Health:
 
     async def start(self, address: str) -> str:
         """Listen on ``host:port``; returns the bound address. Raises ConfigurationError."""
-        host, _, port = address.rpartition(":")
         app = web.Application()
         app.add_routes(
             [
@@ -50,18 +49,8 @@ class Health:
                 web.get("/metrics", self._metrics),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await self._runner.setup()
-        try:
-            site = web.TCPSite(self._runner, host.strip("[]"), int(port))
-            await site.start()
-        except (OSError, ValueError) as error:
-            await self.stop()
-            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-            said = f"cannot listen on {address}: {why}"
-            raise ConfigurationError(not_listening("--health", said)) from error
-        bound = self._runner.addresses[0]
-        return f"{bound[0]}:{bound[1]}"
+        self._runner, bound = await listening(app, address)
+        return bound
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -134,3 +123,19 @@ class Health:
         return web.Response(
             body=self._core.metrics.render(), content_type="text/plain", charset="utf-8"
         )
+
+
+async def listening(app: web.Application, address: str) -> tuple[web.AppRunner, str]:
+    """Serve it on ``host:port``: what stops it, and the bound address. Raises ConfigurationError."""
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except (OSError, ValueError) as error:
+        await runner.cleanup()
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        said = f"cannot listen on {address}: {why}"
+        raise ConfigurationError(not_listening("--health", said)) from error
+    bound = runner.addresses[0]
+    return runner, f"{bound[0]}:{bound[1]}"

@@ -23,13 +23,10 @@ _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 
 @dataclass(frozen=True)
 class Signer:
-    """Who signs: a certificate, its key's public half and the path prefix for leaves. None: the
-    root itself.
-    """
+    """Who signs: a certificate, None for a root that signs itself, and its key's public half."""
 
     certificate: x509.Certificate | None
     public_key: ec.EllipticCurvePublicKey
-    scope: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Issuance:
     def prepare(self, order: Order, signer: Signer) -> Prepared:
         """Build and lint. Raises LintError."""
         draft = builder.build(order, signer.certificate, self._throwaway)
-        return Prepared(order, signer, linter.lint(draft, order, signer.certificate, signer.scope))
+        return Prepared(order, signer, linter.lint(draft, order, signer.certificate, scope=None))
 
     def sign(self, prepared: Prepared) -> x509.Certificate:
         """Sign what was prepared, once. Raises TokenSpentError, or LintError if the result is

@@ -21,9 +21,10 @@ from featward_ca.errors import CaError, EvidenceNeededError
 from featward_ca.issuance import new_serial
 from featward_ca.leaves import Leaves
 from featward_ca.profile import Purpose
-from featward_ca.recorded import Request, serial_text
+from featward_ca.recorded import Request
 from featward_ca.requests import Key
 from featward_ca.rotation.known import PLATFORM
+from featward_ca.serials import serial_text
 from featward_ca.settings import Lifetimes
 from featward_ca.store.store import Store
 from featward_ca.store.svids import Cap, LineageRow, SvidRow

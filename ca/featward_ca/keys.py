@@ -175,17 +175,22 @@ def _from_environment(environ: Mapping[str, str]) -> bytes:
             "there is no key-encryption key: name a file with --kek-file (it is made at the first"
             f" start) or set {KEK_VARIABLE}"
         )
-    return _long_enough(kek.encode(), KEK_VARIABLE)
+    return long_enough(kek.encode(), KEK_VARIABLE)
+
+
+def new_kek() -> bytes:
+    """A key-encryption key that nobody has."""
+    return base64.b64encode(secrets.token_bytes(32))
 
 
 def _create(file: Path) -> bytes:
-    kek = base64.b64encode(secrets.token_bytes(32))
     if not file.parent.is_dir():
         # Made here, a mistyped path would hold the one copy of the key, where nobody looks for it.
         raise KeyEncryptionError(
             f"there is no folder {file.parent} for the key-encryption key {file.name}; correct the"
             f" path, or make the folder first: mkdir -m 700 {file.parent}"
         )
+    kek = new_kek()
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as target:
@@ -212,10 +217,11 @@ def _read(file: Path) -> bytes:
         raise KeyEncryptionError(
             f"the key-encryption key {file} must be a file that its owner alone can read: chmod 600"
         )
-    return _long_enough(text.strip(), str(file))
+    return long_enough(text.strip(), str(file))
 
 
-def _long_enough(kek: bytes, source: str) -> bytes:
+def long_enough(kek: bytes, source: str) -> bytes:
+    """The same key, unless it is no key. Raises KeyEncryptionError."""
     if len(kek) < _SHORTEST_KEK:
         raise KeyEncryptionError(
             f"the key-encryption key in {source} has {len(kek)} characters, fewer than"

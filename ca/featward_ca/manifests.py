@@ -1,4 +1,5 @@
-"""From a folder of manifests to a `Directory`, at start and after every edit.
+"""From manifests to a `Directory`: those of a folder, at start and after every edit, or documents that
+somebody else has read.
 
 Only what `featward.manifests.load` finds wrong in reading stops the CA (at start) or an edit
 (later): a typo in one Workload must not look like its removal. What is wrong between feature sets
@@ -6,14 +7,15 @@ and bindings is none of its business, so that a service owner's slip never stops
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from featward.errors import FolderError
 from featward.manifests.catalogue import Catalogue
-from featward.manifests.loading import Loaded, load
+from featward.manifests.document import AnyModel, Document
+from featward.manifests.loading import load
 from featward.manifests.platform import BusinessUnit, Environment, EnvironmentSpec, Workload
 from featward.manifests.text import seconds
 from featward_ca import directory
@@ -41,7 +43,7 @@ def read_directory(folder: Path, environment: str) -> Directory:
             else ""
         )
         raise ConfigurationError(f"the manifests hold errors: {blocking[0]}{more}")
-    return _directory(loaded, environment, folder)
+    return directory_of(loaded.documents, environment, str(folder))
 
 
 async def changes(folder: Path) -> AsyncIterator[None]:
@@ -52,25 +54,38 @@ async def changes(folder: Path) -> AsyncIterator[None]:
         yield
 
 
-def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
-    environments = [model for model in _of(loaded, Environment) if model.metadata.name == name]
+def directory_of(
+    documents: Iterable[Document[AnyModel]],
+    environment: str,
+    where: str,
+    *,
+    namespaces: bool = True,
+) -> Directory:
+    """The environment as these documents describe it; `where` says in errors where they were read.
+
+    Without `namespaces` those among the documents are not looked at: a Namespace of a directory is for all
+    clusters, and the labels of one in a cluster are asked for when a token names it. Raises
+    ConfigurationError.
+    """
+    loaded, name = tuple(documents), environment
+    environments = [model for model in of_kind(loaded, Environment) if model.metadata.name == name]
     if not environments:
-        raise ConfigurationError(_unknown(name, loaded, folder))
+        raise ConfigurationError(_unknown(name, loaded, where))
     if len(environments) > 1:
         raise ConfigurationError(
-            f"{folder} has {len(environments)} Environments named {name}; leave one"
+            f"{where} has {len(environments)} Environments named {name}; leave one"
         )
-    spec, catalogue = environments[0].spec, Catalogue(loaded.documents)
+    spec, catalogue = environments[0].spec, Catalogue(loaded)
     _refuse_shared_issuers(spec)
     units = {f"{name}.default": AUTHORITY_LIFETIME}
     units |= {
         unit.metadata.name: float(seconds(unit.spec.authority.lifetime))
-        for unit in _of(loaded, BusinessUnit)
+        for unit in of_kind(loaded, BusinessUnit)
         if unit.metadata.name.startswith(f"{name}.")
     }
     workloads = [
-        _workload(model, name, spec.trust_domain)
-        for model in _of(loaded, Workload)
+        workload_of(model, name, spec.trust_domain)
+        for model in of_kind(loaded, Workload)
         if model.spec.business_unit.startswith(f"{name}.")
     ]
     _refuse_strangers(workloads, units)
@@ -81,9 +96,14 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
         business_units=units,
         workloads={workload.name: workload for workload in workloads},
         relations=relations(
-            [model.spec.trust_domain for model in _of(loaded, Environment)], spec.federates_with
+            [model.spec.trust_domain for model in of_kind(loaded, Environment)], spec.federates_with
         ),
         renew_every=float(seconds(spec.renew_every)) if spec.renew_every else None,
+        rotate_every={
+            unit.metadata.name: float(seconds(unit.spec.authority.rotate_every))
+            for unit in of_kind(loaded, BusinessUnit)
+            if unit.spec.authority.rotate_every is not None
+        },
         clusters=tuple(
             directory.Cluster(one.name, one.issuer, frozenset(one.business_units))
             for one in spec.clusters
@@ -92,19 +112,22 @@ def _directory(loaded: Loaded, name: str, folder: Path) -> Directory:
             directory.JwtIssuer(one.name, one.issuer, one.ca_file, float(seconds(one.max_key_age)))
             for one in spec.jwt_issuers
         ),
-        namespaces={name: catalogue.business_unit_of(name) for name in catalogue.namespaces},
+        namespaces={one: catalogue.business_unit_of(one) for one in catalogue.namespaces}
+        if namespaces
+        else {},
         default_unit=f"{name}.default" if len(catalogue.environments) == 1 else None,
     )
 
 
-def _unknown(name: str, loaded: Loaded, folder: Path) -> str:
-    known = sorted(model.metadata.name for model in _of(loaded, Environment))
+def _unknown(name: str, documents: Iterable[Document[AnyModel]], where: str) -> str:
+    known = sorted(model.metadata.name for model in of_kind(documents, Environment))
     near = get_close_matches(name, known, n=1)
     remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-    return f"{folder} has no Environment named {name!r}, which --environment asks for: {remedy}"
+    return f"{where} has no Environment named {name!r}, which --environment asks for: {remedy}"
 
 
-def _workload(model: Workload, environment: str, trust_domain: str) -> directory.Workload:
+def workload_of(model: Workload, environment: str, trust_domain: str) -> directory.Workload:
+    """A Workload with its identity. Raises ConfigurationError."""
     spec = model.spec
     user = spec.attest.unix.user if spec.attest.unix else None
     told = spec.attest.jwt
@@ -141,5 +164,6 @@ def _refuse_strangers(workloads: list[directory.Workload], units: dict[str, floa
             )
 
 
-def _of(loaded: Loaded, kind: type[_Model]) -> list[_Model]:
-    return [document.model for document in loaded.documents if isinstance(document.model, kind)]
+def of_kind(documents: Iterable[Document[AnyModel]], kind: type[_Model]) -> list[_Model]:
+    """The models of this kind."""
+    return [document.model for document in documents if isinstance(document.model, kind)]

@@ -51,135 +51,135 @@ class Metrics:
     """All series of one CA."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self.connections = Connections()
-        self._registry.register(self.connections)
+        self.registry.register(self.connections)
         self.signatures = Counter(
             "featward_ca_signatures",
             "Certificates that were to be signed, by purpose and by what came of it: signed, refused,"
             " overtaken by another replica, failed.",
             ["purpose", "result"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.refusals = Counter(
             "featward_ca_refusals",
             "Calls that were refused, by call and by gRPC status.",
             ["rpc", "status"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.expiry = Gauge(
             "featward_certificate_expiry_timestamp_seconds",
             "When a certificate that the CA depends on ends, in Unix seconds.",
             ["purpose", "owner"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.sequence = Gauge(
             "featward_bundle_sequence",
             "The sequence of the roots and the scope table that the CA announces.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.streams = Gauge(
             "featward_ca_streams",
             "Open WatchIdentity streams.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.runway = Gauge(
             "featward_identity_runway_seconds",
             "How long until the first connected workload loses its identity if the CA stays away;"
             " NaN when nothing lives.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.clients = Gauge(
             "featward_ca_clients",
             "Clients with an unexpired SVID, connected or not.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.clients_behind = Gauge(
             "featward_ca_clients_behind",
             "Clients with an unexpired SVID that have not acknowledged the newest sequence.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.svid_lifetime = Gauge(
             "featward_ca_svid_lifetime_seconds",
             "How long SVIDs live, by the Environment.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.forced = Counter(
             "featward_ca_rotation_steps_forced",
             "Steps of rotations that were taken although somebody stood in their way, by owner of"
             " the authority and by step.",
             ["owner", "step"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.bans = Gauge(
             "featward_ca_bans",
             "Bans in force.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.store_queue = Histogram(
             "featward_ca_store_queue_seconds",
             "How long writes waited for their turn.",
             buckets=_STORE_SECONDS,
-            registry=self._registry,
+            registry=self.registry,
         )
         self.store_times = Histogram(
             "featward_ca_store_seconds",
             "How long the database took, from its turn until it was durable.",
             ["operation"],
             buckets=_STORE_SECONDS,
-            registry=self._registry,
+            registry=self.registry,
         )
         self.cloned = Counter(
             "featward_ca_svids_cloned",
             "Renewals refused because the SVID was renewed before for another key.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.reviews = Counter(
             "featward_ca_token_reviews",
             "TokenReviews asked of clusters, by cluster and by what came of them.",
             ["cluster", "result"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.halted = Gauge(
             "featward_ca_issuance_halted",
             "1 while an administrator has halted issuing, as of the last look at the health.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.manifest_errors = Counter(
             "featward_ca_manifest_errors",
             "Edits of the manifests that were not taken over because they hold errors.",
-            registry=self._registry,
+            registry=self.registry,
         )
 
         self.bundle_requests = Counter(
             "featward_ca_bundle_requests",
             "Connections to the bundle endpoint, by whether they were answered or had no allowance.",
             ["result"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.foreign_fetches = Counter(
             "featward_ca_foreign_bundle_fetches",
             "Fetches of the bundles of foreign trust domains, by what came of them.",
             ["trust_domain", "result"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.foreign_fetched_at = Gauge(
             "featward_ca_foreign_bundle_fetched_timestamp_seconds",
             "When the bundle of a foreign trust domain was last fetched, in Unix seconds.",
             ["trust_domain"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.foreign_end = Gauge(
             "featward_ca_foreign_bundle_end_timestamp_seconds",
             "When the last root of a foreign trust domain ends, in Unix seconds; 0 without any.",
             ["trust_domain"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.foreign_sequence = Gauge(
             "featward_ca_foreign_bundle_sequence",
             "The sequence of the bundle of a foreign trust domain.",
             ["trust_domain"],
-            registry=self._registry,
+            registry=self.registry,
         )
 
     def forget_foreign(self, trust_domain: str) -> None:
@@ -194,4 +194,4 @@ class Metrics:
 
     def render(self) -> bytes:
         """All series in the Prometheus text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

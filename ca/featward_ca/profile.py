@@ -1,8 +1,8 @@
-"""The kinds of certificate that this CA makes, as data: which fields roots and authorities have,
-and what may be ordered of each kind. Workloads' certificates are built in engine/issue.
+"""What certificates are for, and what may be ordered of each kind. The builder writes those of roots and
+authorities, engine/issue those of workloads.
 
-The builder writes a certificate from a profile and an order; the linter holds its own opinion of
-the result and does not read the profile's extension fields, so that a slip here is found there.
+The linter holds its own opinion of the result and does not read what the builder goes by, so that a
+slip here is found there.
 """
 
 from dataclasses import dataclass, field
@@ -22,25 +22,8 @@ class Purpose(StrEnum):
     CANARY = "canary"
 
 
-@dataclass(frozen=True)
-class Profile:
-    """The fields that all certificates of one purpose share."""
-
-    purpose: Purpose
-    is_authority: bool
-    # How many authorities may follow below it; None: it is no authority.
-    path_length: int | None = None
-    extended_key_usage: bool = False
-
-
-PROFILES = {
-    Purpose.ROOT: Profile(Purpose.ROOT, is_authority=True, path_length=1),
-    Purpose.AUTHORITY: Profile(Purpose.AUTHORITY, is_authority=True, path_length=0),
-    Purpose.SVID: Profile(Purpose.SVID, is_authority=False, extended_key_usage=True),
-    # Proves that the whole path of issuing works; it has expired before it is signed, so it is good
-    # for nothing.
-    Purpose.CANARY: Profile(Purpose.CANARY, is_authority=False, extended_key_usage=True),
-}
+# How many authorities may follow below one.
+PATH_LENGTHS = {Purpose.ROOT: 1, Purpose.AUTHORITY: 0}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from featward_ca.issuance import Issuance, Prepared, Signer, der
 from featward_ca.metrics import Metrics
 from featward_ca.profile import Order
 from featward_ca.requests import authority_id
+from featward_ca.serials import serial_text
 from featward_ca.store import audit, replica_rows
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.store import Connection, Store
@@ -144,11 +145,6 @@ class RecordedIssuance:
 
     def _entry(self, request: Request, prepared: Prepared) -> Entry:
         order = prepared.order
-        subject = (
-            str(order.spiffe_id)
-            if order.spiffe_id
-            else f"authority {order.subject and order.subject.common_name}"
-        )
         return Entry(
             time=self._clock.now(),
             replica=self._store.replica,
@@ -157,7 +153,7 @@ class RecordedIssuance:
             caller=request.caller,
             outcome=Outcome.INTENT,
             profile=order.purpose,
-            subject=subject,
+            subject=f"authority {order.subject and order.subject.common_name}",
             serial=serial_text(order.serial),
             authority=authority_id(prepared.signer.public_key),
             tbs_sha256=prepared.tbs_sha256.hex(),
@@ -179,11 +175,6 @@ class RecordedIssuance:
             await self._store.run(lambda connection: _outcome(connection, abandon, failed))
         except StoreError:
             _log.error("failed signing not recorded", extra=fields(serial=intent.serial))
-
-
-def serial_text(serial: int) -> str:
-    """A serial number as stored, logged and sent: lower-case hex, an even number of digits."""
-    return serial.to_bytes((serial.bit_length() + 7) // 8, "big").hex()
 
 
 def _outcome(connection: Connection, step: _Step, entry: Entry) -> None:

@@ -18,9 +18,10 @@ from featward_ca.keys import EncryptedKeyStore, reencrypted
 from featward_ca.metrics import Metrics
 from featward_ca.recorded import RecordedIssuance
 from featward_ca.rotation import actions
-from featward_ca.rotation.carry_out import By, CarryOut
+from featward_ca.rotation.actions import By
+from featward_ca.rotation.carry_out import CarryOut
 from featward_ca.rotation.known import PLATFORM, ROOT
-from featward_ca.rotation.plan import Terms
+from featward_ca.rotation.timing import Terms
 from featward_ca.settings import HOUR, Lifetimes
 from featward_ca.stopped import Stopped
 from featward_ca.store import authority_rows

@@ -2,7 +2,8 @@
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,6 +14,10 @@ from rich.text import Text
 from featward.authority.v1 import authority_pb2
 from featward.cli.columns import columns
 from featward_ca.clock import span
+from featward_ca.plurals import counted
+
+# A rotation in such a state waits for nobody.
+_OVER = ("done", "cancelled")
 
 
 def as_json(answer: Message, only: Iterable[str] = ()) -> str:
@@ -67,7 +72,7 @@ def show(answer: authority_pb2.ShowResponse, console: Console) -> None:
     show_federation(answer, console)
     if answer.tainted_lineages:
         console.print(
-            f"[red]{answer.tainted_lineages} lineages are tainted: svid-cloned[/red]",
+            f"[red]tainted lineages: {answer.tainted_lineages} (svid-cloned)[/red]",
         )
     if answer.HasField("halted"):
         halted = answer.halted
@@ -146,6 +151,9 @@ def step(answer: authority_pb2.StepResponse, console: Console, now: float) -> No
         console.print(authorities([answer.authority], now))
     if answer.HasField("rotation"):
         console.print(rotations([answer.rotation], now))
+    if answer.steps:
+        console.print("\nit would:")
+        _numbered(answer.steps, console)
     if answer.blockers:
         console.print(f"\n{len(answer.blockers) + answer.blockers_left_out} in the way:")
         console.print(columns([_blocker(one, now) for one in answer.blockers], indent=2))
@@ -164,20 +172,33 @@ def _more(left_out: int, console: Console) -> None:
         console.print(f"  and {left_out} more")
 
 
+def _numbered(texts: Iterable[str], console: Console) -> None:
+    for number, text in enumerate(texts, 1):
+        console.print(f"  {number}. {text}", soft_wrap=True, highlight=False)
+
+
 def recovery(answer: authority_pb2.CompromiseResponse, console: Console, *, dry_run: bool) -> None:
     """What replacing a stolen authority does, to whom, and how long it takes."""
     console.print("it would:" if dry_run else "it does:")
-    for number, text in enumerate(answer.steps, 1):
-        console.print(f"  {number}. {text}", soft_wrap=True)
+    _numbered(answer.steps, console)
     console.print(f"over after {span(answer.recovery_seconds)} at the latest")
     if answer.breaks:
-        console.print(f"\n{len(answer.breaks)} are not connected, and lose their identity then:")
-        for one in answer.breaks:
-            console.print(f"  {one.spiffe_id}", soft_wrap=True)
+        _lost(answer.breaks, console)
     for text in answer.warnings:
         console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
     if answer.rotation:
         console.print(f"\nrotation {answer.rotation} is under way: featward ca authority list")
+
+
+def _lost(clients: Sequence[authority_pb2.Client], console: Console) -> None:
+    """Who is away, a line for each identity: a workload has as many clients as it has processes."""
+    one = len(clients) == 1
+    what = "is not connected, and loses its" if one else "are not connected, and lose their"
+    console.print(f"\n{counted(clients, 'client')} {what} identity then:")
+    for spiffe_id, number in Counter(client.spiffe_id for client in clients).items():
+        console.print(
+            f"  {spiffe_id}{f' ({number} clients)' if number > 1 else ''}", soft_wrap=True
+        )
 
 
 def _blocker(one: authority_pb2.Blocker, now: float) -> tuple[str, str]:
@@ -191,7 +212,7 @@ def _foreign(one: authority_pb2.Foreign, now: float) -> tuple[str, ...]:
 
 
 def _rotation(one: authority_pb2.Rotation, now: float) -> tuple[str, ...]:
-    heard = f"{one.acknowledged}/{one.needed}"
+    heard = "" if one.state in _OVER else f"{one.acknowledged}/{one.needed}"
     since = span(now - one.step_since)
     return one.id, one.owner, one.kind, one.step, one.state, since, heard
 

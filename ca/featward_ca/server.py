@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -17,17 +16,13 @@ from featward.authority.v1 import authority_pb2
 from featward.identity.v1 import identity_pb2
 from featward.listening import not_listening
 from featward.logs import fields
-from featward_ca.attest.cluster_api import ClusterApi
-from featward_ca.attest.kubernetes import Operator
 from featward_ca.clock import Clock, SystemClock, report_jumps
-from featward_ca.core import Core, lock_data
-from featward_ca.directory import Directory
-from featward_ca.errors import ConfigurationError
+from featward_ca.core import Core
+from featward_ca.errors import ConfigurationError, StoppingError
 from featward_ca.federation.endpoint import BundleEndpoint
 from featward_ca.federation.keeper import Keeper
 from featward_ca.health import Health
-from featward_ca.keys import EncryptedKeyStore, key_encryption_key
-from featward_ca.manifests import changes, read_directory
+from featward_ca.opening import open_core
 from featward_ca.own_identity import OwnIdentity
 from featward_ca.service import admin
 from featward_ca.service.guard import Guard
@@ -36,10 +31,6 @@ from featward_ca.service.peers import ADMIN
 from featward_ca.service.sockets import listen
 from featward_ca.service.streams import Streams
 from featward_ca.settings import ServeSettings
-from featward_ca.situation import Situation
-from featward_ca.store import authority_rows
-from featward_ca.store.engines import open_store
-from featward_ca.store.store import Store
 from featward_engine import ConfigError, Credentials, Listener
 
 _log = logging.getLogger(__name__)
@@ -69,17 +60,25 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings, clock or SystemClock()) as addresses:
-        started(addresses)
-        await stop.wait()
-        _log.info("stopping")
+    try:
+        async with running(settings, clock or SystemClock(), stop) as addresses:
+            started(addresses)
+            await stop.wait()
+            _log.info("stopping")
+    except StoppingError as error:
+        _log.info("stopping", extra=fields(reason=str(error)))
 
 
 @contextlib.asynccontextmanager
-async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addresses]:
-    """A CA for as long as the context lasts."""
+async def running(
+    settings: ServeSettings, clock: Clock, stop: asyncio.Event | None = None
+) -> AsyncIterator[Addresses]:
+    """A CA for as long as the context lasts. It may wait for its Environment before; StoppingError is
+    raised when `stop` is set meanwhile.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        core = await _open_core(settings, clock, stack)
+        opened = await open_core(settings, clock, stop or asyncio.Event(), stack)
+        core = opened.core
         streams = Streams()
         guard = Guard(core.situation.directory.trust_domain, clock, core.metrics, core.issuance)
         identity = IdentityService(core, streams)
@@ -102,6 +101,7 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
         core.replicas.serve(lambda: core.schedule.own_use.sequence or 0, lambda: len(streams))
         health = Health(core)
         stack.push_async_callback(health.stop)
+        await opened.waiting.stop()
         endpoint = _bundle_endpoint(settings, core)
         addresses = Addresses(
             listen=_listen(settings, core, credentials, settings.listen, stack),
@@ -110,7 +110,8 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
             health=await health.start(settings.health) if settings.health else None,
             bundle=await _publish(settings, endpoint, stack),
         )
-        for name, work in _background(settings, core, own, endpoint).items():
+        background = _background(core, own, endpoint) | await opened.background()
+        for name, work in background.items():
             task = asyncio.create_task(work, name=name)
             stack.push_async_callback(_cancel, task)
         # Undone first: streams end by themselves no sooner than their clients do.
@@ -119,60 +120,6 @@ async def running(settings: ServeSettings, clock: Clock) -> AsyncIterator[Addres
             "serving", extra=fields(environment=settings.environment, listen=addresses.listen)
         )
         yield addresses
-
-
-async def _open_core(
-    settings: ServeSettings, clock: Clock, stack: contextlib.AsyncExitStack
-) -> Core:
-    directory = read_directory(settings.manifests, settings.environment)
-    situation = Situation.of(directory, unsafe_short_lives=settings.unsafe_short_lives)
-    clusters, operator = _clusters(settings, directory)
-    stack.callback(os.close, lock_data(settings.data))
-    store = open_store(settings.store)
-    try:
-        kek = await _key_encryption_key(settings, store)
-    except BaseException:
-        store.close()
-        raise
-    core = await Core.open(store, EncryptedKeyStore(kek), situation, clock)
-    stack.push_async_callback(core.close)
-    core.ask_clusters(clusters, operator)
-    return core
-
-
-async def _key_encryption_key(settings: ServeSettings, store: Store) -> bytes:
-    first_start = not await store.read(authority_rows.any_made)
-    kek, made = key_encryption_key(settings.kek_file, settings.data, first_start=first_start)
-    if made:
-        _log.warning(
-            "key-encryption key made: keep a copy of it away from this machine, without it the CA's"
-            " keys are lost",
-            extra=fields(file=str(settings.kek_file)),
-        )
-    return kek
-
-
-def _clusters(
-    settings: ServeSettings, directory: Directory
-) -> tuple[list[ClusterApi], Operator | None]:
-    """The clusters that can be asked. Raises ConfigurationError for one that the Environment does
-    not have, and for a login that can't be used.
-    """
-    known = {one.name for one in directory.clusters}
-    if strangers := sorted(settings.clusters.keys() - known):
-        raise ConfigurationError(
-            f"the Environment {directory.environment} has no cluster {strangers[0]}; it has:"
-            f" {', '.join(sorted(known)) or 'none'}"
-        )
-    operator = Operator.parse(settings.operator) if settings.operator else None
-    if operator and operator.cluster not in settings.clusters:
-        raise ConfigurationError(
-            f"the operator is of the cluster {operator.cluster}, and there is no --cluster"
-            f" {operator.cluster}=KUBECONFIG"
-        )
-    for name in sorted(known - settings.clusters.keys()):
-        _log.warning("cluster can't be asked: no --cluster names it", extra=fields(cluster=name))
-    return [ClusterApi(name, where) for name, where in settings.clusters.items()], operator
 
 
 async def _serve(socket: Path, services: Sequence[Any], stack: contextlib.AsyncExitStack) -> None:
@@ -237,9 +184,7 @@ async def _publish(
     return await endpoint.start(settings.bundle.listen)
 
 
-def _background(
-    settings: ServeSettings, core: Core, own: OwnIdentity, endpoint: BundleEndpoint | None
-) -> dict[str, Any]:
+def _background(core: Core, own: OwnIdentity, endpoint: BundleEndpoint | None) -> dict[str, Any]:
     if endpoint is None:
         publishing = {}
     else:
@@ -256,23 +201,7 @@ def _background(
         "pruning": core.keep_pruning(),
         "replicas": core.replicas.keep_beating(),
         "clock": report_jumps(core.clock),
-        "manifests": _follow_manifests(settings, core),
     }
-
-
-async def _follow_manifests(settings: ServeSettings, core: Core) -> None:
-    """Take over every good edit; a bad one is logged and counted, and the last good one stays."""
-    async for _ in changes(settings.manifests):
-        try:
-            core.take_over(read_directory(settings.manifests, settings.environment))
-            _log.info(
-                "manifests reloaded",
-                extra=fields(workloads=len(core.situation.directory.workloads)),
-            )
-        except ConfigurationError as error:
-            core.refuse(str(error))
-            core.metrics.manifest_errors.inc()
-            _log.error("edit of the manifests not taken over", extra=fields(error=str(error)))
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from featward.manifests.platform import AUTHORITY_TTLS
 from featward.manifests.text import in_text
+from featward_ca.cluster.names import ObjectName
 from featward_ca.errors import ConfigurationError
 
 MINUTE = 60.0
@@ -56,6 +57,9 @@ class Lifetimes:
     # SVIDs are renewed after so long, where half of their life is later.
     renew_every: float | None = None
     unsafe_short: bool = False
+    # A business unit's name to how long its authority signs, where the manifests ask for less than
+    # its life allows.
+    rotate_every: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def backdate(self) -> float:
@@ -134,8 +138,9 @@ class ServeSettings:
 
     environment: str
     data: Path
-    manifests: Path
-    # None: the key-encryption key is in FEATWARD_CA_KEK.
+    # None: they are in a cluster.
+    manifests: Path | None
+    # None: the key-encryption key is in the Secret, or else in FEATWARD_CA_KEK.
     kek_file: Path | None
     listen: str
     workload_socket: Path | None
@@ -150,6 +155,11 @@ class ServeSettings:
     operator: str | None = None
     # Where all state is, when it is not in the data directory.
     store_address: str | None = None
+    # Of `clusters`: the one whose API server has the manifests.
+    from_cluster: str | None = None
+    # A ConfigMap, and the Secret with the key-encryption key.
+    publish_bundle: ObjectName | None = None
+    kek_secret: ObjectName | None = None
 
     @property
     def store(self) -> str:

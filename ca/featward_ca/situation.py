@@ -40,6 +40,7 @@ def _lifetimes(directory: Directory, unsafe_short_lives: bool) -> Lifetimes:
         business_units=dict(directory.business_units),
         renew_every=directory.renew_every,
         unsafe_short=unsafe_short_lives,
+        rotate_every=dict(directory.rotate_every),
     )
     lifetimes.check()
     return lifetimes

@@ -13,6 +13,7 @@ from pathlib import Path
 from featward_ca.clock import Clock
 from featward_ca.core import lock_data
 from featward_ca.errors import ConfigurationError, StoreError
+from featward_ca.plurals import counted
 from featward_ca.replicas import BEAT_SECONDS, DEAD_LOOKS, Replicas
 from featward_ca.settings import embedded_file, embedded_store
 from featward_ca.store import audit, copy, environment, replica_rows
@@ -84,8 +85,8 @@ async def _check_alone(store: Store, clock: Clock) -> None:
     rows = await store.read(replica_rows.everybody) if store.shared else []
     if running := [row.id for row in rows if row.seen_at > since]:
         raise ConfigurationError(
-            f"{len(running)} replicas are running, or were {DEAD_LOOKS * BEAT_SECONDS:g} s ago; stop"
-            " them first"
+            f"{counted(running, 'replica')} of the CA ran within the last"
+            f" {DEAD_LOOKS * BEAT_SECONDS:g} s; stop all of them first"
         )
 
 

@@ -5,9 +5,11 @@
     ├── FolderError               a folder of manifests can't be read at all
     ├── DoctorError               the doctor was given something that it can't work with
     └── CompileError              manifests hold errors that block a snapshot; carries the findings
+        └── UnknownWorkloadError  they know no such workload, so there is nothing to compile for it
 
-The command line prints them as `error: <sentence>` without a traceback. What is wrong inside a manifest is
-not raised but reported as findings, so that one run shows all of it.
+`featward.kubernetes.errors` has two more, of API servers. The command line prints all of them as
+`error: <sentence>` without a traceback. What is wrong inside a manifest is not raised but reported as findings,
+so that one run shows all of it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ if TYPE_CHECKING:
 
     from featward.manifests.findings import Finding
 
-__all__ = ["CompileError", "DoctorError", "FeatwardError", "FolderError", "SpiffeIdError"]
+__all__ = [
+    "CompileError",
+    "DoctorError",
+    "FeatwardError",
+    "FolderError",
+    "SpiffeIdError",
+    "UnknownWorkloadError",
+]
 
 
 class FeatwardError(Exception):
@@ -44,3 +53,7 @@ class CompileError(FeatwardError):
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
+
+
+class UnknownWorkloadError(CompileError):
+    """A snapshot was asked for on behalf of a workload that the manifests do not know of."""

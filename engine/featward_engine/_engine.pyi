@@ -149,7 +149,8 @@ class Dialer:
     A gRPC channel to it, or to a Listener's UNIX front, needs the option
     ``("grpc.default_authority", "localhost")``: by default gRPC sends the socket's path, which is no authority.
     A call that cannot be carried ends as UNAVAILABLE with the trailing metadata ``featward-cause``:
-    ``no-identity``, ``unreachable``, ``not-trusted`` or ``refused``.
+    ``no-identity``, ``unreachable``, ``not-trusted`` or ``refused``; beside the last one stands
+    ``featward-alert``, the TLS alert by which the server refused: ``CertificateRevoked``.
 
     With ``"platform_by_root": true`` the far end, which must be our own platform, is judged by any
     trusted root and its issuer's name instead of the scope table: every Dialer to the CA that has
@@ -222,10 +223,10 @@ def judge(question: bytes) -> bytes:
     """Judge a chain as a handshake would, at any second, by any trust. Raises ConfigError on a
     malformed question.
 
-    JSON in: trust_domain, roots, scopes (list of [SPKI SHA-256, prefix], or null), chain (leaf first), at (Unix
-    seconds); certificates and digests in hex. JSON out: accepted, cause and detail (null if
-    accepted), spiffe_id (of the leaf if it can be read; proven only if accepted), authority (SPKI
-    SHA-256, null unless accepted).
+    JSON in: trust_domain, roots, scopes (list of [SPKI SHA-256, prefix], or null), bans (as set_trust takes
+    them; may be left out), chain (leaf first), at (Unix seconds); certificates and digests in hex. JSON out:
+    accepted, cause and detail (null if accepted), spiffe_id (of the leaf if it can be read; proven only if
+    accepted), authority (SPKI SHA-256, null unless accepted).
     """
 
 def refusals() -> bytes:

@@ -1,1 +1,1 @@
-"""The Kubernetes operator. It comes with a later version."""
+"""The Kubernetes operator: what makes a cluster's feature servers protected, and keeps them so."""

@@ -19,17 +19,15 @@ from featward_engine import ConfigError, Credentials, Proxy
 from featward_sidecar.agent_status import AgentStatus
 from featward_sidecar.apps import Apps
 from featward_sidecar.authority import Authority
-from featward_sidecar.compiler import Compiler
 from featward_sidecar.configuration import Configuration, listeners
 from featward_sidecar.consumers import Consumers
 from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.errors import EvidenceError, SidecarError, StartError
 from featward_sidecar.events import log_events
-from featward_sidecar.evidence import JoinTokenEvidence, evidence_for, workload_ids
-from featward_sidecar.folder import FolderWatch
+from featward_sidecar.evidence import JoinTokenEvidence, evidence_for
+from featward_sidecar.expected import ServiceAccountIds, workload_ids
 from featward_sidecar.identity import IdentityKeeper
-from featward_sidecar.policy import PolicyKeeper
-from featward_sidecar.snapshots import SnapshotFolder
+from featward_sidecar.policies import PolicySource, folder_policy, operator_policy
 from featward_sidecar.state_folder import StateFolder
 from featward_sidecar.svid_sources import SourceKeeper, address_of, source_for
 
@@ -58,15 +56,11 @@ class Agent:
         self._configuration = configuration
         self._state = state
         self._signals = Signals()
-        self._status = AgentStatus(told.workload, address_of(told), str(agent.manifests))
+        manifests = str(agent.manifests) if agent.manifests else None
+        self._status = AgentStatus(told.workload, address_of(told), manifests, agent.operator)
         self._evidence = evidence_for(told)
         self._apps = Apps(configuration, self._status)
-        self._policy = PolicyKeeper(
-            Compiler(agent.manifests, told.workload),
-            FolderWatch(agent.manifests),
-            SnapshotFolder(state.path / "snapshots"),
-            self._status,
-        )
+        self._folder = folder_policy(configuration, state, self._status)
 
     def run(self) -> int:
         self._signals.install()
@@ -79,16 +73,20 @@ class Agent:
     def _run(self) -> int:
         trust_domain = self._trust_domain()
         credentials = Credentials(trust_domain)
-        proxy = self._serve(credentials)
-        identity = self._identity_keeper(trust_domain, credentials)
+        proxy, bound = self._serve(credentials)
+        expected = self._expected(trust_domain)
+        identity = self._identity_keeper(trust_domain, expected, credentials)
+        policy: PolicySource = self._folder or operator_policy(
+            self._configuration, self._state, self._status, expected, credentials, proxy, bound
+        )
         threads = [
             _thread("identity", identity.run),
-            _thread("policy", self._policy.run, proxy, trust_domain),
+            _thread("policy", policy.run, proxy, trust_domain),
         ]
-        self._wait(proxy)
+        self._wait(proxy, policy)
         self._status.update("process", draining=True)
         # The identity is kept fresh while requests in flight end; policy may rest.
-        self._policy.stop()
+        policy.stop()
         self._drain(proxy)
         identity.stop()
         for thread in threads:
@@ -98,11 +96,14 @@ class Agent:
         return 0
 
     def _trust_domain(self) -> str:
-        """A token says it; without one the policy does, which then has to be there from the start."""
+        """Without a folder the configuration says it, else a token; without either the policy does, which then
+        has to be there from the start."""
+        if self._folder is None:
+            return self._configuration.identity.trust_domain or ""
         try:
             if isinstance(self._evidence, JoinTokenEvidence):
                 return self._evidence.token().trust_domain
-            return self._policy.trust_domain()
+            return self._folder.trust_domain()
         except EvidenceError as error:
             raise StartError(str(error)) from error
         except SidecarError as error:
@@ -110,17 +111,26 @@ class Agent:
                 f"{error}; without a policy the trust domain is not known either"
             ) from error
 
+    def _expected(self, trust_domain: str) -> tuple[str, ...] | ServiceAccountIds:
+        """The identities that we may get."""
+        told = self._configuration.identity
+        if self._folder is None:
+            return ServiceAccountIds(trust_domain, told.workload)
+        if told.evidence_kind == "kubernetes":
+            # Its business unit is the namespace's, which the manifests know.
+            return (self._folder.identity(),)
+        return workload_ids(trust_domain, told.workload)
+
     def _identity_keeper(
-        self, trust_domain: str, credentials: Credentials
+        self,
+        trust_domain: str,
+        expected: tuple[str, ...] | ServiceAccountIds,
+        credentials: Credentials,
     ) -> IdentityKeeper | SourceKeeper:
         told = self._configuration.identity
         consumers = Consumers(credentials, self._apps.parts, self._status)
-        if told.evidence_kind == "kubernetes":
-            # Its business unit is the namespace's, which the manifests know.
-            expected: tuple[str, ...] = (self._policy.identity(),)
-        else:
-            expected = workload_ids(trust_domain, told.workload)
         if told.ca is None:
+            assert isinstance(expected, tuple)  # noqa: S101  an operator's sidecar has a CA, as was checked
             source = source_for(told, expected[0])
             return SourceKeeper(source, expected[0], credentials, consumers, self._status)
         authority = Authority(told.ca, trust_domain, credentials, self._state.path)
@@ -128,7 +138,8 @@ class Agent:
             authority, self._evidence, expected, credentials, consumers, self._status
         )
 
-    def _serve(self, credentials: Credentials) -> Proxy:
+    def _serve(self, credentials: Credentials) -> tuple[Proxy, dict[str, object]]:
+        """The engine, listening, and on what."""
         try:
             proxy = Proxy(credentials, proxy_configuration(self._configuration))
             bound = json.loads(proxy.start())
@@ -139,14 +150,14 @@ class Agent:
             "listening",
             extra=fields(workload=self._configuration.identity.workload, pid=os.getpid(), **bound),
         )
-        return proxy
+        return proxy, bound
 
-    def _wait(self, proxy: Proxy) -> None:
+    def _wait(self, proxy: Proxy, policy: PolicySource) -> None:
         while not self._signals.stop.wait(EVENTS_SECONDS):
             log_events(proxy.drain_events())
             if self._signals.take_reread():
                 log.info("reading policy again", extra=fields(signal="SIGHUP"))
-                self._policy.reread()
+                policy.reread()
                 self._reopen(proxy)
 
     def _reopen(self, proxy: Proxy) -> None:

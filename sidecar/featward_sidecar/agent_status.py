@@ -23,7 +23,9 @@ def failure(message: str) -> dict[str, object]:
 class AgentStatus:
     """A small tree of sections, each a JSON object."""
 
-    def __init__(self, workload: str, ca: str, manifests: str) -> None:
+    def __init__(
+        self, workload: str, ca: str, manifests: str | None, operator: str | None = None
+    ) -> None:
         self._lock = threading.Lock()
         self._publish: Callable[[bytes], None] | None = None
         self._sections: dict[str, dict[str, Any]] = {
@@ -46,6 +48,7 @@ class AgentStatus:
                 "renew_at": None,
                 "renewals": 0,
                 "failed_renewals": 0,
+                "refused": None,
                 "last_error": None,
             },
             "apps": {"socket": None, "files": None, "last_error": None},
@@ -59,6 +62,14 @@ class AgentStatus:
                 "warnings": 0,
             },
         }
+        if operator is not None:
+            self._sections["operator"] = {
+                "address": operator,
+                "connected": False,
+                "since": None,
+                "last_error": None,
+                "failures": 0,
+            }
 
     def publish_to(self, publish: Callable[[bytes], None]) -> None:
         with self._lock:

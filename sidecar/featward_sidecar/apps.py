@@ -30,11 +30,11 @@ class Apps:
         self.parts: list[Part] = []
 
     def start(self) -> None:
-        """Bind the socket and run. Raises StartError."""
-        if self._configuration.agent.workload_socket is not None:
-            self.parts.append(self._socket())
+        """Try the folder, bind the socket, and run. Raises StartError."""
         if self._configuration.output is not None:
             self.parts.append(self._files())
+        if self._configuration.agent.workload_socket is not None:
+            self.parts.append(self._socket())
         for part in self.parts:
             name = type(part).__name__
             thread = threading.Thread(target=part.run, name=name, daemon=True)
@@ -63,5 +63,7 @@ class Apps:
         from featward_sidecar.output_files import OutputFiles
 
         assert self._configuration.output is not None  # noqa: S101  start has looked
+        files = OutputFiles(self._configuration.output, self._status)
+        files.try_folder()
         self._status.update("apps", files=str(self._configuration.output.folder))
-        return OutputFiles(self._configuration.output, self._status)
+        return files

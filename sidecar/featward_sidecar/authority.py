@@ -13,8 +13,9 @@ from featward_engine import Credentials, Dialer
 from featward_sidecar.configuration import LONGEST_SOCKET
 from featward_sidecar.errors import CallError
 from featward_sidecar.grpc_call import GrpcCall
+from featward_sidecar.refusals import of_certificate
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "explained"]
 
 _SERVICE = "/featward.identity.v1.IdentityService"
 
@@ -46,7 +47,7 @@ class Authority:
             return
         dialer = self._dial(LONGEST_SOCKET, root_sha256.hex() if root_sha256 else None)
         try:
-            with _explained(dialer), GrpcCall(dialer.start(), f"{_SERVICE}/Attest") as call:
+            with explained(dialer, "CA"), GrpcCall(dialer.start(), f"{_SERVICE}/Attest") as call:
                 yield call
         finally:
             dialer.stop()
@@ -58,7 +59,8 @@ class Authority:
             dialer = self._dial("ca.sock", None)
             self._path = dialer.start()
             self._dialer = dialer
-        with _explained(self._dialer), GrpcCall(self._path, f"{_SERVICE}/WatchIdentity") as call:
+        method = f"{_SERVICE}/WatchIdentity"
+        with explained(self._dialer, "CA"), GrpcCall(self._path, method) as call:
             yield call
 
     def close(self) -> None:
@@ -84,11 +86,15 @@ class Authority:
 
 
 @contextmanager
-def _explained(dialer: Dialer | None) -> Iterator[None]:
-    """What breaks here looks like a closed socket; the Dialer knows what happened behind it."""
+def explained(dialer: Dialer | None, whom: str) -> Iterator[None]:
+    """What breaks here looks like a closed socket; the Dialer knows what happened behind it. `whom`: who is
+    at the far end, ``CA``. Raises CertificateRefusedError where that refuses our certificate, whatever is
+    asked."""
     try:
         yield
     except CallError as error:
+        if refused := of_certificate(error, whom):
+            raise refused from error
         if dialer is not None and (reason := dialer.last_error()):
-            raise CallError(error.status, reason) from error
+            raise CallError(error.status, reason, cause=error.cause) from error
         raise

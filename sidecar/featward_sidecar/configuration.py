@@ -19,6 +19,7 @@ __all__ = [
     "Logging",
     "Outbound",
     "Output",
+    "Pod",
     "Problem",
     "Server",
     "listeners",
@@ -68,8 +69,14 @@ class Identity:
     Its audience is ``featward.dev/ca/`` and the trust domain. Read at every use."""
     root_sha256: tuple[str, ...] = ()
     """SHA-256 of the CA's root certificate, in hex, as ``featward ca status --output json`` shows it; two while
-    one root follows another. Required for ``evidence: kubernetes`` and ``jwt``; a join token says it by
-    itself."""
+    one root follows another. This or ``rootSha256File`` is required for ``evidence: kubernetes`` and ``jwt``; a
+    join token says it by itself."""
+    root_sha256_file: Path | None = None
+    """File with these digests instead, one a line, for where somebody keeps it up to date: the ConfigMap
+    ``featward-trust`` of the operator. Read at every use."""
+    trust_domain: str | None = None
+    """The trust domain of our environment, ``prod.acme.example``. Required with ``operator``, whom nobody can
+    know before the domain is known; otherwise the manifests or the join token say it."""
     source: str = "ca"
     """Who gives us our SVID and whom to trust: our ``ca``; ``workload-api``, the socket of somebody else,
     such as SPIRE's agent; or ``files``. The SVID must have the path that our CA would give this workload."""
@@ -93,10 +100,14 @@ class Server:
     """The serving side, before a feature server. Absent for a pure client."""
 
     listen: str = "127.0.0.1:15443"
-    """Where mTLS callers connect. Loopback by default, because who may reach it is the owner's choice."""
+    """Where mTLS callers connect. Loopback by default, because who may reach it is the owner's choice. Here and
+    in ``server.plain`` and ``health``, ``pod:15443`` is that port of the address in ``FEATWARD_POD_IP``."""
     plain: str | None = None
     """Where callers without identity connect, while a feature set's ``unidentified`` allows them. Default
     off."""
+    upstream: str | None = None
+    """Where the feature server is, on loopback (``127.0.0.1:6566``), for one that listens elsewhere than its
+    feature sets say. Default: where they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +173,28 @@ it before it has an identity. A state folder must leave room for it."""
 class Agent:
     """The process around the engine: where it keeps things and how it is watched."""
 
-    manifests: Path
-    """Folder of the manifests that policy is compiled from; watched for edits."""
     state: Path
     """Folder of our own (0700): snapshots, admin socket, record. Never holds keys. Default
     ``./state/<workload name>``."""
+    manifests: Path | None = None
+    """Folder of the manifests that policy is compiled from; watched for edits. Required unless ``operator`` is
+    given."""
+    operator: str | None = None
+    """Address of the operator, ``host:port``, which hands us our policy instead of a folder. For pods: it needs
+    ``trustDomain`` and ``evidence: kubernetes``."""
+    hold: bool = False
+    """Whether ``/startedz`` also waits for an identity, so that an app that can't do without one starts after
+    it has come. Default no: a CA that is away must keep no app from starting."""
     health: str | None = "127.0.0.1:15020"
     """Where ``/startedz /readyz /livez /metrics`` are served; ``none`` for nowhere."""
     admin: Path | None = None
     """UNIX socket that ``featward sidecar status`` asks. Default ``<state>/admin.sock``."""
     record: Path | None = None
     """The decision record, one JSON line each. Default ``<state>/record.jsonl`` with a server, else none."""
+    record_bytes: int = 0
+    """At this size the record is renamed to end in ``.1``, in the place of the one before, and begun anew; at
+    least 4096. 0, the default, is for never: then somebody else has to rotate it. With it, twice as much is the
+    most that it takes of a volume that has a limit."""
     upstream_token_file: Path | None = None
     """Token sent to a feature server whose set says ``upstreamAuth: token``."""
     workload_socket: Path | None = None
@@ -198,6 +220,15 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Pod:
+    """The pod that we run in, as Kubernetes says it in our environment (see `pod`); all empty elsewhere."""
+
+    name: str = ""
+    uid: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """All of it."""
 
@@ -208,6 +239,7 @@ class Configuration:
     limits: Limits = field(default_factory=Limits)
     logging: Logging = field(default_factory=Logging)
     output: Output | None = None
+    pod: Pod = field(default_factory=Pod)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -224,6 +256,7 @@ class Configuration:
             limits=Limits(**raw["limits"]),
             logging=Logging(**raw["logging"]),
             output=_output(raw["output"]),
+            pod=Pod(**raw["pod"]),
         )
 
 

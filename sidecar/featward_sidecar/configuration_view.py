@@ -32,4 +32,4 @@ def _shown(value: object) -> str:
     if is_dataclass(value):
         first, *rest = (getattr(value, field.name) for field in fields(value))
         return f"{first} at {', '.join(str(each) for each in rest if each is not None)}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -14,11 +14,13 @@ def proxy_configuration(configuration: Configuration) -> bytes:
     agent, server = configuration.agent, configuration.server
     return json.dumps(
         {
-            "serve": {"listen": server.listen, "plain": server.plain} if server else None,
+            "serve": asdict(server) if server else None,
             "outbound": [_outbound(each) for each in configuration.outbound],
             "health": agent.health,
             "admin": str(agent.admin) if agent.admin else None,
+            "hold": agent.hold,
             "record": str(agent.record) if agent.record else None,
+            "record_bytes": agent.record_bytes,
             "upstream_token": str(agent.upstream_token_file) if agent.upstream_token_file else None,
             "workers": agent.workers,
             "limits": asdict(configuration.limits),

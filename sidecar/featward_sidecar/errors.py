@@ -9,6 +9,7 @@
     ├── ContentError        an identity that apps must not be given
     ├── EvidenceError       nothing to prove our identity with; the remedy is a person's
     └── CallError           a call to the CA failed; retried with back-off
+        └── CertificateRefusedError  our certificate was taken for no good
 
 ConfigurationError is apart (in `configuration`): it happens before there is a sidecar.
 """
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "CallError",
+    "CertificateRefusedError",
     "ContentError",
     "EvidenceError",
     "ManifestsError",
@@ -66,10 +68,29 @@ class EvidenceError(SidecarError):
 
 class CallError(SidecarError):
     """A gRPC call ended; `status` is its code (style of `Status`), `detail` what the other side said, and
-    `retry_after` the seconds that it asks us to stay away, if it does."""
+    `retry_after` the seconds that it asks us to stay away, if it does. Of a call that the Dialer could not
+    carry, `cause` is its word for why (``not-trusted``) and `alert` the TLS alert that it was refused by."""
 
-    def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        retry_after: float | None = None,
+        *,
+        cause: str = "",
+        alert: str = "",
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.retry_after = retry_after
+        self.cause = cause
+        self.alert = alert
+
+
+class CertificateRefusedError(CallError):
+    """Refused in the handshake, whatever would have been asked. `reason` is one word for it: ``banned``."""
+
+    def __init__(self, status: int, detail: str, reason: str) -> None:
+        super().__init__(status, detail)
+        self.reason = reason

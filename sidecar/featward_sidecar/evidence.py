@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from featward.identity.join_token import JoinToken, JoinTokenError
-from featward.identity.spiffe import SpiffeId
 from featward.identity.v1 import identity_pb2
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
+from featward_sidecar.roots import read_digests
 
 __all__ = [
     "Evidence",
@@ -23,7 +23,6 @@ __all__ = [
     "KubernetesEvidence",
     "UnixEvidence",
     "evidence_for",
-    "workload_ids",
 ]
 
 LONGEST_TOKEN = 16 * 1024
@@ -126,17 +125,24 @@ class UnixEvidence:
 class _TokenFile:
     """A token that somebody else keeps fresh in a file, so it is read at every use.
 
-    Unlike a join token it does not say who our CA is; the configuration does, by the digests of its roots.
+    Unlike a join token it does not say who our CA is; the configuration does, by the digests of its roots or by
+    a file of them, which is read at every use as well.
     """
 
-    def __init__(self, file: Path, roots: Sequence[str]) -> None:
+    def __init__(self, file: Path, roots: Sequence[str] | Path) -> None:
         self._file = file
-        self._roots = [bytes.fromhex(root) for root in roots]
+        self._roots = roots
+        self._turn = 0
 
     def root(self) -> bytes:
-        """The root to expect. While one follows another there are two, and each is tried in its turn."""
-        self._roots.append(self._roots.pop(0))
-        return self._roots[-1]
+        """The root to expect. While one follows another there are two, and each is tried in its turn. Raises
+        EvidenceError for a file without a digest."""
+        if isinstance(self._roots, Path):
+            roots = read_digests(self._roots)
+        else:
+            roots = [bytes.fromhex(root) for root in self._roots]
+        self._turn += 1
+        return roots[(self._turn - 1) % len(roots)]
 
     def token(self) -> str:
         """Raises EvidenceError for a file without a token."""
@@ -175,7 +181,7 @@ class JwtEvidence(_TokenFile):
 
     kind = "jwt"
 
-    def __init__(self, file: Path, roots: Sequence[str], workload: str) -> None:
+    def __init__(self, file: Path, roots: Sequence[str] | Path, workload: str) -> None:
         super().__init__(file, roots)
         self._workload = workload
 
@@ -194,18 +200,6 @@ class JwtEvidence(_TokenFile):
         )
 
 
-def workload_ids(trust_domain: str, workload: str) -> tuple[str, ...]:
-    """The identities that a Workload of the configuration may get: the CA knows whether it is a job.
-
-    >>> workload_ids("prod.acme.example", "prod.payments/feast")
-    ('spiffe://prod.acme.example/bu/payments/svc/feast', 'spiffe://prod.acme.example/bu/payments/ci/feast')
-    """
-    business_unit, _, name = workload.partition("/")
-    unit = business_unit.partition(".")[2]
-    makers = SpiffeId.workload, SpiffeId.ci_job
-    return tuple(str(make(trust_domain, unit, name)) for make in makers)
-
-
 def evidence_for(settings: Identity) -> Evidence:
     """The configured kind: a join token where one is configured, else what the kernel says of this process."""
     match settings.evidence_kind:
@@ -214,8 +208,12 @@ def evidence_for(settings: Identity) -> Evidence:
             return JoinTokenEvidence(settings.join_token_file, settings.workload)
         case "kubernetes":
             assert settings.token_file is not None  # noqa: S101  the configuration was checked
-            return KubernetesEvidence(settings.token_file, settings.root_sha256)
+            return KubernetesEvidence(settings.token_file, _roots(settings))
         case "jwt":
             assert settings.token_file is not None  # noqa: S101  the configuration was checked
-            return JwtEvidence(settings.token_file, settings.root_sha256, settings.workload)
+            return JwtEvidence(settings.token_file, _roots(settings), settings.workload)
     return UnixEvidence(settings.workload)
+
+
+def _roots(settings: Identity) -> Sequence[str] | Path:
+    return settings.root_sha256_file or settings.root_sha256

@@ -44,7 +44,15 @@ PING_SECONDS = 30.0
 PONG_SECONDS = 10.0
 """How long it may take to say so."""
 
-_SETTINGS = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.MAX_HEADER_LIST_SIZE: 16_384}
+WINDOW = 1 << 20
+"""What the other side may send before we have taken it. With h2's own 64 KiB a policy of 40 MB took 2.3 s from
+an operator beside us and 3.4 s from one 50 ms away; with this 1.6 and 2.2, and less of the processor."""
+
+_SETTINGS = {
+    SettingCodes.ENABLE_PUSH: 0,
+    SettingCodes.MAX_HEADER_LIST_SIZE: 16_384,
+    SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+}
 
 
 class Status(IntEnum):
@@ -96,6 +104,8 @@ class GrpcCall:
 
     def _open(self, method: str, metadata: Iterable[tuple[str, str]]) -> None:
         self._http2.initiate_connection()
+        # The settings are for streams; a connection begins with 65,535 bytes, whatever they say.
+        self._http2.increment_flow_control_window(WINDOW - 65_535)
         self._stream = self._http2.get_next_available_stream_id()
         headers = [
             (":method", "POST"),
@@ -125,10 +135,13 @@ class GrpcCall:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, message: bytes, *, last: bool = False, timeout: float = 10.0) -> None:
-        """Send one message; `last` says that no other follows."""
+        """Send one message; `last` says that no other follows. Raises CallError with the far side's word where
+        that has ended the call."""
         rest = memoryview(struct.pack("!BI", 0, len(message)) + message)
         deadline = time.monotonic() + timeout
         while rest:
+            if self._ended:
+                raise self._outcome()
             room = min(
                 self._http2.local_flow_control_window(self._stream),
                 self._http2.max_outbound_frame_size,
@@ -140,12 +153,10 @@ class GrpcCall:
                     )
                 self._take(deadline)
                 continue
-            self._http2.send_data(self._stream, bytes(rest[:room]))
+            self._write(bytes(rest[:room]))
             rest = rest[room:]
-            self._flush()
         if last:
-            self._http2.end_stream(self._stream)
-            self._flush()
+            self._write(b"", end_stream=True)
 
     def ask(self, message: bytes, timeout: float) -> bytes:
         """A unary call: one message up, one down and status OK; all else is a CallError."""
@@ -256,7 +267,11 @@ class GrpcCall:
         code = self._headers.get("grpc-status", "")
         detail = unquote(self._headers.get("grpc-message", "")) or "the call was ended"
         return CallError(
-            int(code) if code.isdigit() else Status.UNKNOWN, detail, self._retry_after()
+            int(code) if code.isdigit() else Status.UNKNOWN,
+            detail,
+            self._retry_after(),
+            cause=self._headers.get("featward-cause", ""),
+            alert=self._headers.get("featward-alert", ""),
         )
 
     def _retry_after(self) -> float | None:
@@ -265,6 +280,15 @@ class GrpcCall:
         if not text.isascii() or not text.isdigit():
             return None
         return min(int(text[:9]) / 1000, 3600.0)
+
+    def _write(self, data: bytes, *, end_stream: bool = False) -> None:
+        try:
+            self._http2.send_data(self._stream, data, end_stream=end_stream)
+        except ProtocolError as error:
+            raise CallError(
+                Status.UNAVAILABLE, f"the far side takes no more messages: {error}"
+            ) from error
+        self._flush()
 
     def _flush(self) -> None:
         try:

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from featward.identity.v1 import identity_pb2
 from featward.logs import fields
@@ -23,6 +23,8 @@ from featward_sidecar.consumers import Consumers
 from featward_sidecar.errors import CallError, EvidenceError
 from featward_sidecar.evidence import Evidence
 from featward_sidecar.grpc_call import GrpcCall, Status
+from featward_sidecar.refusals import REFUSALS, evidence_helps
+from featward_sidecar.troubles import Troubles
 from featward_sidecar.trust import bundles, tainted_authorities, use_trust
 
 __all__ = ["IdentityKeeper"]
@@ -43,11 +45,6 @@ APPS_SECONDS = 10.0
 """After a change we look that often for this long: apps that are silent count as given by then, and one that
 refuses does not change its mind by the tenth of a second."""
 
-REFUSALS = (Status.PERMISSION_DENIED, Status.UNAUTHENTICATED, Status.FAILED_PRECONDITION)
-
-
-REFUSED = "CA refused us"
-
 
 class IdentityKeeper:
     """`run` is the thread's body; `stop` ends it from another one."""
@@ -56,7 +53,7 @@ class IdentityKeeper:
         self,
         authority: Authority,
         evidence: Evidence,
-        expected: tuple[str, ...],
+        expected: Container[str],
         credentials: Credentials,
         consumers: Consumers,
         status: AgentStatus,
@@ -68,6 +65,7 @@ class IdentityKeeper:
         self._credentials = credentials
         self._consumers = consumers
         self._status = status
+        self._troubles = Troubles(consumers, status, now)
         self._now = now
         self._stopped = threading.Event()
         self._call: GrpcCall | None = None
@@ -80,14 +78,13 @@ class IdentityKeeper:
         self._acknowledged = 0
         self._serial_told = ""
         self._trusted_at = 0.0
-        self._renewal_refused = False
+        self._ended_by: CallError | None = None
         self._backoff = Backoff()
 
     def run(self) -> None:
         while not self._stopped.is_set():
             try:
-                if self._must_attest():
-                    self._attest()
+                self._prove()
                 self._watch()
             except (CallError, EvidenceError, EngineError, OSError) as error:
                 self._wait_after(error)
@@ -105,10 +102,16 @@ class IdentityKeeper:
 
     # Attestation
 
-    def _must_attest(self) -> bool:
-        """Evidence is for the first identity, and for one that ended without the CA renewing it any more."""
-        expired = self._now() >= self._not_after
-        return self._credentials.identity() is None or (expired and self._renewal_refused)
+    def _prove(self) -> None:
+        """Show evidence for the first identity, and for another one where ours opens nothing any more. If that
+        fails ours is tried again all the same: a ban may have been lifted, and a token is good for one use."""
+        if self._credentials.identity() is None:
+            self._attest()
+        elif evidence_helps(self._ended_by, expired=self._now() >= self._not_after):
+            try:
+                self._attest()
+            except (CallError, EvidenceError, EngineError, OSError) as error:
+                self._troubles.report(error, self._not_after - self._now())
 
     def _attest(self) -> None:
         evidence, root_sha256 = self._evidence.attest()
@@ -127,7 +130,7 @@ class IdentityKeeper:
             raise self._evidence.refused(f"it is for {response.svid.spiffe_id}")
         self._trust(response.trust)
         self._use(response.svid, response.server_time)
-        self._renewal_refused = False
+        self._ended_by = None
         self._status.update("identity", attested_by=self._evidence.kind)
 
     # The stream
@@ -135,15 +138,15 @@ class IdentityKeeper:
     def _watch(self) -> None:
         """Follow the CA until the stream ends or our certificate changes: then the next stream shows the
         new one."""
-        with self._authority.watch() as call:
-            self._call = call
-            try:
+        try:
+            with self._authority.watch() as call:
+                self._call = call
                 self._follow(call)
-            except CallError as error:
-                self._renewal_refused = error.status in REFUSALS
-                raise
-            finally:
-                self._call = None
+        except CallError as error:
+            self._ended_by = error
+            raise
+        finally:
+            self._call = None
 
     def _follow(self, call: GrpcCall) -> None:
         asked_at: float | None = None
@@ -214,7 +217,8 @@ class IdentityKeeper:
 
     def _connected(self) -> None:
         self._backoff.reset()
-        self._status.update("ca", connected=True, since=self._now(), last_error=None)
+        self._ended_by = None
+        self._troubles.over()
         log.debug("CA stream open")
 
     # What arrives
@@ -266,8 +270,11 @@ class IdentityKeeper:
                 "certificate without a request ignored", extra=fields(spiffe_id=svid.spiffe_id)
             )
             return
+        before = self._identity().get("spiffe_id")
         spiffe_id = self._credentials.set_identity(self._pending, list(svid.chain))
         self._pending = None
+        if before not in (None, spiffe_id):
+            log.warning("identity changed", extra=fields(was=before, spiffe_id=spiffe_id))
         self._lineage = svid.lineage
         self._consumers.refresh()
         # Times are compared on the CA's clock: ours may be wrong by more than a short life.
@@ -308,22 +315,5 @@ class IdentityKeeper:
         self._status.update("ca", connected=False, since=None, failures=self._backoff.failures)
         if self._now() >= self._renew_at:
             self._status.count("identity", "failed_renewals")
-        section, level, phrase = self._judge(error, left)
-        self._status.update(section, last_error=failure(str(error)))
-        if isinstance(error, EvidenceError) or phrase == REFUSED:
-            self._consumers.withhold(
-                Status.PERMISSION_DENIED, "no identity issued; see the sidecar's log"
-            )
-        expires_in = None if left is None else round(left)
-        details = fields(error=str(error), retry_in=round(delay, 2), identity_expires_in=expires_in)
-        log.log(level, phrase, extra=details)
+        self._troubles.report(error, left, delay)
         self._stopped.wait(delay)
-
-    def _judge(self, error: Exception, left: float | None) -> tuple[str, int, str]:
-        """Whose failure it is, how bad, and the phrase for it."""
-        if isinstance(error, EvidenceError):
-            return "identity", logging.ERROR, "no evidence for an identity"
-        level = logging.WARNING if left is None or left > 0 else logging.ERROR
-        if isinstance(error, CallError) and error.status in REFUSALS:
-            return "ca", level, REFUSED
-        return "ca", level, "CA not reached"

@@ -19,7 +19,7 @@ from featward_sidecar.backoff import Backoff
 from featward_sidecar.certificates import to_pem
 from featward_sidecar.configuration import Output
 from featward_sidecar.content import Content
-from featward_sidecar.errors import SidecarError
+from featward_sidecar.errors import SidecarError, StartError
 from featward_sidecar.grpc_call import Status
 from featward_sidecar.reload import reload_app
 
@@ -44,6 +44,21 @@ class OutputFiles:
         self._reloaded = False
         self._given = 0
         self._stopped = False
+
+    def try_folder(self) -> None:
+        """Make the folder, and a file in it for as long as a moment. What would be wrong with it is to be known
+        before there is an identity: the token for that is good for one use. Raises StartError."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+        except OSError as error:
+            is_file = isinstance(error, FileExistsError)
+            why = "it is a file" if is_file else error.strerror or str(error)
+            raise StartError(
+                f"output.folder {self._folder} can't hold the files: {why}; name a folder that user "
+                f"{os.getuid()} may write to (no token was used)"
+            ) from error
 
     def publish(self, content: Content, sequence: int) -> None:
         """Write this; a change that was not written yet is left out."""

@@ -50,6 +50,8 @@ def _row(setting: Setting) -> str:
 def _shown(default: object) -> str:
     if default is MISSING:
         return ""
+    if isinstance(default, bool):
+        default = str(default).lower()
     return "" if default in (None, ()) else f"`{default}`"
 
 

@@ -1,19 +1,19 @@
 """The policy snapshots that this sidecar keeps on disk: the one in use and the one before it.
 
-They let a sidecar start while its manifests are broken. A file's name is its digest, so damage shows; its
-time of change says when it was last known to be current, which is what the age limit looks at. Only a
-snapshot that the engine has accepted is kept, and writing is atomic: a crash leaves the old ones.
+They let a sidecar start while its manifests are broken or its operator is away. A file's name is its digest, so
+damage shows; its time of change says when it was last known to be current, which is what the age limit looks
+at. Only a snapshot that the engine has accepted is kept, and writing is atomic: a crash leaves the old ones.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from featward_sidecar.errors import SnapshotError
 
-__all__ = ["OLDEST_SECONDS", "Header", "SnapshotFolder", "read_header"]
+__all__ = ["OLDEST_SECONDS", "Header", "SnapshotFolder", "read_header", "read_upstreams"]
 
 OLDEST_SECONDS = 7 * 86_400.0
 """A snapshot read at start may be this old: long enough for a broken week, too short to bring back last
@@ -39,25 +39,56 @@ def read_header(snapshot: bytes) -> Header:
     some 100 MB in this process for three strings. Raises SnapshotError.
     """
     texts = {3: "", 4: "", 5: ""}
-    position = 0
     try:
-        while position < len(snapshot):
-            tag, position = _varint(snapshot, position)
-            number, wire_type = tag >> 3, tag & 7
-            if number > 5:
-                break
-            size, position = _varint(snapshot, position)
-            if wire_type == 2:
-                if number in texts:
-                    texts[number] = snapshot[position : position + size].decode()
-                position += size
-            elif wire_type != 0:
-                raise ValueError(f"wire type {wire_type}")
+        for number, content in _fields(snapshot, last=5):
+            if number in texts and isinstance(content, bytes):
+                texts[number] = content.decode()
     except (IndexError, ValueError) as error:
         raise SnapshotError(f"the snapshot can't be read: {error}") from error
     if not texts[4] or not texts[5]:
         raise SnapshotError("the snapshot names no trust domain or no workload")
     return Header(texts[3], texts[4], texts[5])
+
+
+def read_upstreams(snapshot: bytes) -> tuple[tuple[str, int], ...]:
+    """Host and port of each feature server that the sets of a snapshot are behind, as little read of it.
+
+    Raises SnapshotError.
+    """
+    try:
+        return tuple(dict.fromkeys(_upstreams(snapshot)))
+    except (IndexError, ValueError) as error:
+        raise SnapshotError(f"the snapshot's endpoints can't be read: {error}") from error
+
+
+def _upstreams(snapshot: bytes) -> Iterator[tuple[str, int]]:
+    for number, feature_set in _fields(snapshot, last=6):
+        if number != 6 or not isinstance(feature_set, bytes):
+            continue
+        for inner, endpoint in _fields(feature_set, last=10):
+            if inner == 10 and isinstance(endpoint, bytes):
+                told = dict(_fields(endpoint, last=3))
+                host, port = told.get(2, b""), told.get(3, 0)
+                if isinstance(host, bytes) and isinstance(port, int):
+                    yield host.decode(), port
+
+
+def _fields(message: bytes, last: int) -> Iterator[tuple[int, bytes | int]]:
+    """The fields of a message up to this number: bytes, or a whole number. Raises IndexError or ValueError."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        number, wire_type = tag >> 3, tag & 7
+        if number > last:
+            return
+        size, position = _varint(message, position)
+        if wire_type == 2:
+            yield number, message[position : position + size]
+            position += size
+        elif wire_type == 0:
+            yield number, size
+        else:
+            raise ValueError(f"wire type {wire_type}")
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
@@ -86,6 +117,18 @@ class SnapshotFolder:
         """Where a compiler writes the next one; `keep` moves it to its name."""
         return self._folder / "incoming"
 
+    def write(self, snapshot: bytes) -> None:
+        """Put what did not come from a compiler into `incoming`. Raises OSError.
+
+        All but the newest kept one go first: in a pod this folder is in memory, and has a limit.
+        """
+        self._prune(KEPT - 1)
+        try:
+            self.incoming.write_bytes(snapshot)
+        except OSError:
+            self.incoming.unlink(missing_ok=True)
+            raise
+
     def keep(self, digest: str) -> None:
         """The engine uses what is in `incoming`, under this digest: keep it, and the one before."""
         with self.incoming.open("rb") as file:
@@ -94,8 +137,7 @@ class SnapshotFolder:
         self.incoming.replace(self._path(digest))
         self.confirm(digest)
         self._sync()
-        for old in self._newest_first()[KEPT:]:
-            old.unlink(missing_ok=True)
+        self._prune(KEPT)
 
     def confirm(self, digest: str) -> None:
         """This snapshot is current as of now."""
@@ -120,6 +162,10 @@ class SnapshotFolder:
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}{_SUFFIX}"
+
+    def _prune(self, count: int) -> None:
+        for old in self._newest_first()[count:]:
+            old.unlink(missing_ok=True)
 
     def _newest_first(self) -> list[Path]:
         return sorted(

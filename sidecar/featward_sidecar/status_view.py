@@ -11,8 +11,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from featward.cli.columns import Cell, columns
+from featward_sidecar import status_head
+from featward_sidecar.status_words import ago, span, verbatim
 
-__all__ = ["render", "span"]
+__all__ = ["render"]
 
 Row = Mapping[str, Any]
 
@@ -29,7 +31,10 @@ WOULD_REFUSE = {"would-deny", "would-limit", "unjudged", "unmanaged-route"}
 def render(status: Row) -> Group:
     """The whole view."""
     agent = status.get("agent") or {}
-    parts: list[RenderableType] = [_title(status, agent), _health(status, agent)]
+    parts: list[RenderableType] = [
+        status_head.title(status, agent),
+        status_head.health(status, agent),
+    ]
     if sets := (status.get("policy") or {}).get("feature_sets"):
         parts.append(_feature_sets(sets, status["time"]))
     if outbound := status.get("outbound"):
@@ -38,97 +43,6 @@ def render(status: Row) -> Group:
     parts += _callers(status)
     parts += _errors(status, agent)
     return Group(*parts)
-
-
-def span(seconds: float) -> str:
-    """A length of time in its two largest units: ``2 h 5 min``."""
-    left = int(abs(seconds))
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    for place, (name, size) in enumerate(units):
-        if left >= size:
-            text = f"{left // size} {name}"
-            if place + 1 < len(units) and (rest := left % size // units[place + 1][1]):
-                text += f" {rest} {units[place + 1][0]}"
-            return text
-    return "0 s"
-
-
-def _ago(then: float, now: float) -> str:
-    return f"in {span(then - now)}" if then > now else f"{span(now - then)} ago"
-
-
-def _title(status: Row, agent: Row) -> Text:
-    process = agent.get("process") or {}
-    title = Text(f"featward sidecar {status.get('version', '')}", style="bold")
-    if workload := process.get("workload"):
-        title.append(f" for {workload}")
-    if started := process.get("started"):
-        title.append(
-            f", process {process['pid']}, up {span(status['time'] - started)}", style="dim"
-        )
-    if status.get("draining"):
-        title.append(", draining", style="yellow")
-    return title
-
-
-def _health(status: Row, agent: Row) -> Text:
-    rows = [*_identity(status, agent), ("policy", _policy(status, agent))]
-    if dropped := status.get("records_dropped"):
-        rows.append(("records dropped", Text(str(dropped), style="red")))
-    return columns((Text(name, style="bold"), value) for name, value in rows)
-
-
-def _identity(status: Row, agent: Row) -> Iterator[tuple[str, Text]]:
-    now, identity, told = status["time"], status.get("identity"), agent.get("identity") or {}
-    if identity is None:
-        yield "identity", Text("none yet", style="red")
-    else:
-        yield "identity", Text(identity["spiffe_id"])
-        left = identity["not_after"] - now
-        runway = Text(f"{span(left)} left" if left > 0 else f"expired {span(left)} ago")
-        runway.stylize("green" if left > 0 else "red")
-        if (due := told.get("renew_at")) and due > now:
-            runway.append(f", renewed {_ago(due, now)}", style="dim")
-        elif due:
-            runway.append(f", renewal overdue for {span(now - due)}", style="yellow")
-        if told.get("attested_by"):
-            runway.append(f", attested by {told['attested_by']}", style="dim")
-        yield "runway", runway
-        yield "serial", Text(str(identity.get("serial", "")), style="dim")
-    source = told.get("attested_by")
-    yield "source" if source in ("files", "workload-api") else "CA", _ca(agent.get("ca") or {}, now)
-    apps = agent.get("apps") or {}
-    if places := [_verbatim(apps[name]) for name in ("socket", "files") if apps.get(name)]:
-        yield "apps fetch it at", Text(", ").join(places)
-
-
-def _ca(ca: Row, now: float) -> Text:
-    address = ca.get("address", "")
-    if ca.get("connected"):
-        return Text(f"{address}, connected for {span(now - ca['since'])}")
-    failures = _count(ca.get("failures", 0), "failure")
-    return Text(f"{address}, not connected ({failures})", style="yellow")
-
-
-def _policy(status: Row, agent: Row) -> Text:
-    policy, told = status.get("policy"), agent.get("policy") or {}
-    if policy is None:
-        return Text("none yet", style="red")
-    bindings = _count(policy["bindings"], "binding")
-    text = Text(f"{policy['digest'][:12]}, {bindings}, applied {span(policy['age_seconds'])} ago")
-    if told.get("source") == "kept":
-        text.append(", kept from an earlier run: the manifests do not compile", style="yellow")
-    if refused := told.get("refused_edits"):
-        standing = told.get("last_error")
-        edits = f", {_count(refused, 'edit')} refused{'' if standing else ' before'}"
-        text.append(edits, style="yellow" if standing else "dim")
-        if standing:
-            text.append(f": {_verbatim(standing['message']).plain}", style="red")
-    return text
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 
 def _feature_sets(sets: Sequence[Row], now: float) -> Text:
@@ -141,11 +55,11 @@ def _feature_set(each: Row, now: float) -> tuple[Cell, ...]:
     until = each.get("unidentified_until")
     owner = each.get("owner") or {}
     return (
-        _verbatim(each["name"]),
-        _verbatim(each["version"]),
-        Text(_verbatim(_mode(each, now)).plain, style=style),
+        verbatim(each["name"]),
+        verbatim(each["version"]),
+        Text(verbatim(_mode(each, now)).plain, style=style),
         f"allowed for {span(until - now)}" if until and until > now else "refused",
-        _verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
+        verbatim(" ".join(filter(None, (owner.get("team"), owner.get("contact"))))),
     )
 
 
@@ -169,18 +83,18 @@ def _outbound_set(each: Row, now: float) -> tuple[Cell, ...]:
     # What has been answered since is over.
     current = failure and failure["time"] >= (answered or 0)
     return (
-        _verbatim(each["feature_set"]),
-        _verbatim(each["listen"]),
-        _verbatim(server["address"]) if server else Text("none known", style="red"),
-        _verbatim(server.get("spiffe_id", "")),
-        _ago(answered, now) if answered else "none yet",
+        verbatim(each["feature_set"]),
+        verbatim(each["listen"]),
+        verbatim(server["address"]) if server else Text("none known", style="red"),
+        verbatim(server.get("spiffe_id", "")),
+        ago(answered, now) if answered else "none yet",
         Text(_failure(failure, now), style="red" if current else "dim") if failure else "",
     )
 
 
 def _failure(failure: Row, now: float) -> str:
-    words = f"{_ago(failure['time'], now)}: {failure['reason']}: {failure['detail']}"
-    return _verbatim(words).plain
+    words = f"{ago(failure['time'], now)}: {failure['reason']}: {failure['detail']}"
+    return verbatim(words).plain
 
 
 def _drift(status: Row) -> Iterator[Text]:
@@ -194,8 +108,8 @@ def _drift(status: Row) -> Iterator[Text]:
             )
             if each[key]
         ]
-        text = f"{each['feature_set']}, {_ago(each['time'], status['time'])}: the feature server "
-        words = _verbatim(f"{text}{'; it '.join(found)}").plain
+        text = f"{each['feature_set']}, {ago(each['time'], status['time'])}: the feature server "
+        words = verbatim(f"{text}{'; it '.join(found)}").plain
         yield Text(f"\n{words}", style="yellow")
         yield Text("  run `featward import feast --check`", style="yellow")
 
@@ -231,15 +145,15 @@ def _caller(row: Row, now: float) -> tuple[Cell, ...]:
     counts = (row.get("decisions") or {}).items()
     return (
         _who(row),
-        _ago(row["last_seen"], now),
+        ago(row["last_seen"], now),
         str(row["requests"]),
         ", ".join(f"{name} {count}" for name, count in counts),
-        _verbatim(_trouble(row.get("newest_trouble"), now)),
+        verbatim(_trouble(row.get("newest_trouble"), now)),
     )
 
 
 def _who(row: Row) -> Text:
-    return _verbatim(row.get("identity") or row.get("source") or "a UNIX socket")
+    return verbatim(row.get("identity") or row.get("source") or "a UNIX socket")
 
 
 def _refused_title(status: Row) -> str:
@@ -265,9 +179,9 @@ def _refused(row: Row, now: float) -> tuple[Cell, ...]:
         told.append(f"and {len(troubles) - REFUSALS} more")
     return (
         _who(row),
-        _ago(row["last_seen"], now),
-        STANDING.get(standing) or _verbatim(standing),
-        _verbatim("; ".join(told)),
+        ago(row["last_seen"], now),
+        STANDING.get(standing) or verbatim(standing),
+        verbatim("; ".join(told)),
     )
 
 
@@ -275,32 +189,27 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Text:
     return columns(rows, headings, indent=1)
 
 
-def _verbatim(text: str) -> Text:
-    """Words that callers or manifests chose: no markup is read in them, and none of them moves the cursor."""
-    return Text("".join(letter if letter.isprintable() else "?" for letter in text))
-
-
 def _trouble(trouble: Row | None, now: float) -> str:
     if not trouble:
         return ""
     missing = ", ".join(trouble.get("missing") or [])
     place = f" ({trouble['feature_set']})" if trouble["feature_set"] else ""
-    text = f"{trouble['reason']}{place}, {_ago(trouble['time'], now)}"
+    text = f"{trouble['reason']}{place}, {ago(trouble['time'], now)}"
     return text + (f": {missing}" if missing else "")
 
 
 def _errors(status: Row, agent: Row) -> Iterator[RenderableType]:
     found = [
         (section, agent[section]["last_error"])
-        for section in ("ca", "identity", "apps", "policy")
+        for section in ("ca", "identity", "apps", "operator", "policy")
         if (agent.get(section) or {}).get("last_error")
     ]
     for section, error in found:
         # What is wrong with an edit stands beside the policy in use, where it is one thing.
         if section == "policy" and status.get("policy") and len(error.get("findings") or []) < 2:
             continue
-        ago = _ago(error["time"], status["time"])
-        yield Text(f"\n{section}, {ago}: {error['message']}", style="red")
+        when = ago(error["time"], status["time"])
+        yield Text(f"\n{section}, {when}: {error['message']}", style="red")
         yield from (
             Text(f"  {finding}", style="red") for finding in (error.get("findings") or [])[1:]
         )

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_request
 from featward.authority.v1 import authority_pb2
+from featward.identity.join_token import JoinToken
 from featward.identity.v1 import identity_pb2
 from featward_ca.bans import Ban, BanKind
 from featward_ca.service.admin import bans as service
@@ -56,6 +57,36 @@ async def test_a_banned_identity_gets_no_svid_and_it_is_on_record(served: Served
     rows = [row for row in await served.core.store.read(audit.entries) if row.outcome == "refused"]
     assert [row.kind for row in rows] == ["attest", "renew"]
     assert all("is banned" in (row.detail or "") for row in rows)
+
+
+@pytest.mark.parametrize("name", [PRICING, "prod.payments/pricing-api"])
+async def test_a_workload_is_called_by_its_spiffe_id_or_in_short_in_every_call(
+    served: Served, name: str
+) -> None:
+    asked = authority_pb2.CreateJoinTokenRequest(workload=name)
+    token = await served.admin.CreateJoinToken(asked)
+    assert token.spiffe_id == PRICING
+    evidence = identity_pb2.Evidence(join_token=JoinToken.parse(token.token).evidence)
+    request = identity_pb2.AttestRequest(evidence=evidence, csr=a_request())
+    assert (await served.stub.Attest(request)).svid.spiffe_id == PRICING
+    answer = await served.admin.AddBan(Add(spiffe_id=name, reason="left"))
+    assert (answer.ban.value, answer.live_svids) == (PRICING, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("pricing-api", grpc.StatusCode.INVALID_ARGUMENT, "such as prod.payments/pricing-api"),
+        ("pricing-api", grpc.StatusCode.INVALID_ARGUMENT, "a SPIFFE ID, such as spiffe://"),
+        ("prod.payments/gone", grpc.StatusCode.NOT_FOUND, "they have: prod.payments/"),
+        ("pricing/api", grpc.StatusCode.NOT_FOUND, "/bu/<unit>/ns/pricing/sa/api"),
+    ],
+)
+async def test_a_name_of_nobody_is_refused_with_what_to_write(
+    served: Served, name: str, code: grpc.StatusCode, said: str
+) -> None:
+    found = await refused(served.admin.AddBan(Add(spiffe_id=name, reason="x")))
+    assert (found[0], said in found[1]) == (code, True), found
 
 
 async def test_a_ban_outlives_the_ca_and_ends_at_its_time(

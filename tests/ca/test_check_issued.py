@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_kit import TRUST_DOMAIN, FakeClock, a_request, issue, key_of
 from featward.identity.spiffe import SpiffeId
-from featward_ca import builder
 from featward_ca.check_issued import Checked, check
 from featward_ca.core import Core
 from featward_ca.errors import StoreError
@@ -22,6 +21,7 @@ from featward_ca.issuer import IssuedSvid
 from featward_ca.profile import Order, Purpose
 from featward_ca.requests import public_key_of
 from featward_ca.store.read_only import read_only
+from reference_leaf import a_leaf
 
 PRICING = "prod.payments/pricing-api"
 
@@ -71,7 +71,7 @@ def forged(
         not_after=svid.row.not_after,
         spiffe_id=SpiffeId.parse(svid.row.spiffe_id),
     )
-    return der(builder.build(replace(order, **changes), authority.certificate, key))  # type: ignore[arg-type]
+    return der(a_leaf(replace(order, **changes), authority.certificate, key))  # type: ignore[arg-type]
 
 
 async def test_an_intact_store_has_no_findings(core: Core, file: Path, clock: FakeClock) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from featward.identity.join_token import JoinToken
+
 FEATWARD = Path(sys.executable).with_name("featward")
 MANIFESTS = """
 apiVersion: featward.dev/v1alpha1
@@ -129,14 +131,57 @@ async def test_fetching_from_an_address_of_another_form_names_the_option(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "can't be read: No such file or directory"),
+        (b"\xff", "can't be read: it is no text in ASCII"),
+        (b"hello", "is not usable: this is no join token"),
+    ],
+)
+async def test_a_token_file_that_holds_no_token_is_named_with_the_command_for_one(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    token, out = tmp_path / "token", tmp_path / "out"
+    if content is not None:
+        token.write_bytes(content)
+    told = ("--ca", "127.0.0.1:1", "--token-file", token, "--out", out)
+    code, text = await said("fetch-svid", *told)
+    assert (code, f"error: the token file {token} {why}" in text) == (1, True), text
+    assert f"featward ca token create --workload prod.payments/pricing-api > {token}" in text
+    assert "Errno" not in text
+    assert not out.exists()
+
+
+async def test_a_ca_that_speaks_no_tls_is_told_in_words_and_leaves_no_folder(
+    tmp_path: Path,
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    (tmp_path / "token").write_text(str(JoinToken("prod.acme.example", bytes(32), bytes(32))))
+    out = tmp_path / "of" / "pricing"
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as plain:
+        address = "{}:{}".format(*plain.sockets[0].getsockname())
+        told = ("--ca", address, "--token-file", tmp_path / "token", "--out", out)
+        code, text = await said("fetch-svid", *told)
+    assert (code, "does not speak TLS; name the port that does" in text) == (1, True), text
+    assert "InvalidContentType" not in text
+    assert not out.parent.exists()
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("clients", "--behind", "-1"),
         ("clients", "--behind", "9" * 20),
+        ("clients", "--behind", "9" * 5000),
+        ("clients", "--behind", "later"),
         ("authority", "prepare", "prod.payments", "--generation", "-1"),
     ],
 )
 async def test_numbers_that_no_field_holds_are_wrong_usage(words: tuple[str, ...]) -> None:
     status, error = await said(*words)
     assert status == 2
-    assert f"Invalid value for '{words[-2]}'" in error
+    assert f"Invalid value for {words[-2]}" in error.replace("'", "")

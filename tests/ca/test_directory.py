@@ -10,7 +10,8 @@ from featward_ca.directory import Cluster, JwtIssuer, JwtRule
 from featward_ca.errors import ConfigurationError
 from featward_ca.manifests import read_directory
 from featward_ca.server import running
-from featward_ca.settings import HOUR, ServeSettings
+from featward_ca.settings import DAY, HOUR, ServeSettings
+from featward_ca.situation import Situation
 
 UNITS = """
 ---
@@ -64,6 +65,18 @@ def test_the_manifests_say_whose_word_counts(tmp_path: Path) -> None:
     job = directory.workload("prod.payments/nightly")
     assert job.jwt == JwtRule("ci", (("ref", "main"), ("sub", "a")))
     assert job.spiffe_id.path == "/bu/payments/ci/nightly"
+
+
+def test_a_unit_says_how_often_its_authority_is_replaced(tmp_path: Path) -> None:
+    unit = (
+        "---\napiVersion: featward.dev/v1alpha1\nkind: BusinessUnit\nmetadata: {name: prod.often}\n"
+        "spec: {authority: {lifetime: 30d, rotateEvery: 7d}}\n"
+    )
+    directory = read_directory(folder(tmp_path, more=unit), "prod")
+    assert directory.rotate_every == {"prod.often": 7 * DAY}
+    assert directory.business_units["prod.often"] == 30 * DAY
+    situation = Situation.of(directory, unsafe_short_lives=False)
+    assert situation.lifetimes.rotate_every == directory.rotate_every
 
 
 def test_with_several_environments_nobody_is_anybodys_by_default(tmp_path: Path) -> None:

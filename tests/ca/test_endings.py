@@ -27,7 +27,7 @@ from featward_ca.keys import EncryptedKeyStore
 from featward_ca.own_identity import OwnIdentity
 from featward_ca.report import show
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.imports import take_in
 from featward_ca.rotation.known import PLATFORM, ROOT
 from featward_ca.rotation.orders import Order
@@ -133,6 +133,35 @@ async def test_a_rotation_that_stands_still_is_warned_of_with_what_moves_it(
     (line,) = [line for line in await warned(served, "authority-ending") if UNIT in line]
     assert "its rotation is blocked at the step activate" in line
     assert f"featward ca authority rotate {UNIT} --dry-run lists who is in the way" in line
+
+
+@pytest.mark.parametrize("owner", [UNIT, ROOT])
+async def test_a_pause_that_is_longer_than_a_step_may_wait_is_warned_of(
+    served: Served, owner: str
+) -> None:
+    """Long before the end: nothing goes on by itself meanwhile, and the pause may be forgotten."""
+    core = served.core
+    await issue(core, "prod.payments/pricing-api")
+    began = readable(core.clock.now())
+    await orders.rotate(core, owner, ORDER)
+    await orders.steer(core, owner, Progress.PAUSED, ORDER)
+    await advance_to(served, core.clock.now() + HOUR - 1)
+    assert not await warned(served, "rotation-paused")
+    await advance_to(served, core.clock.now() + 1)
+    (line,) = await warned(served, "rotation-paused")
+    assert f"the rotation of {owner} is paused at the step activate, where it is since" in line
+    assert f"since {began} (1h ago); the one that signs ends " in line
+    assert f"; featward ca authority resume {owner} (by " in line
+    row = core.authorities.root.row if owner == ROOT else core.authorities.active(owner).row
+    code = "root-ending" if owner == ROOT else "authority-ending"
+    assert not await warned(served, code)
+    life = row.not_after - row.not_before
+    await advance_to(served, row.not_after - life * PREPARE_AT_LEFT + 1)
+    # Said once, by what is worse.
+    assert [line for line in await warned(served, code) if "rotation is paused" in line]
+    assert not await warned(served, "rotation-paused")
+    await orders.steer(core, owner, Progress.RUNNING, ORDER)
+    assert not await warned(served, "rotation-paused")
 
 
 async def test_an_owner_without_an_authority_is_warned_of(served: Served) -> None:

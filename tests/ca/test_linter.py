@@ -17,6 +17,7 @@ from featward_ca.errors import LintError
 from featward_ca.issuance import new_serial
 from featward_ca.profile import Order, Purpose, SubjectName
 from featward_ca.requests import public_key_of
+from reference_leaf import a_leaf
 
 NOW = 1_795_305_600
 SCOPE = "/bu/payments/"
@@ -59,7 +60,8 @@ class Template:
     """A certificate's fields, taken from what the builder made, to be changed one at a time."""
 
     def __init__(self, order: Order) -> None:
-        good = builder.build(order, ISSUER, THROWAWAY)
+        build = a_leaf if order.spiffe_id else builder.build
+        good = build(order, ISSUER, THROWAWAY)
         self.subject, self.issuer = good.subject, good.issuer
         self.key = good.public_key()
         self.serial = good.serial_number

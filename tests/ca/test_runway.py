@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
 from ca_kit import FakeClock, issue
 from featward_ca.core import Core
@@ -16,7 +14,6 @@ from featward_ca.health import Health
 from featward_ca.runway import Runway
 from featward_ca.settings import HOUR
 
-ALERTS = Path(__file__).parents[2] / "docs" / "alerts.yaml"
 NAME = "prod.payments/pricing-api"
 
 
@@ -103,18 +100,3 @@ async def test_one_count_serves_all_who_ask_within_seconds(core: Core, clock: Fa
     await issue(core, "prod.risk/scoring")
     clock.advance(-60)
     assert (await runway.outlook()).clients == 2
-
-
-def test_alerts_name_series_that_exist(core: Core) -> None:
-    ours = set(re.findall(r"^# TYPE (\S+)", core.metrics.render().decode(), re.M))
-    rules = [
-        rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
-    ]
-    assert len(rules) >= 8
-    for rule in rules:
-        named = set(re.findall(r"featward_[a-z_]+", rule["expr"]))
-        assert named
-        for name in named:
-            assert {name, name.removesuffix("_bucket"), name.removesuffix("_total")} & ours
-        assert rule["annotations"].keys() == {"summary", "description"}
-        assert rule["labels"]["severity"] in ("page", "ticket")

@@ -96,6 +96,12 @@ def settings(tmp_path: Path) -> ServeSettings:
     )
 
 
+def folder_of(settings: ServeSettings) -> Path:
+    """Where its manifests are."""
+    assert settings.manifests is not None
+    return settings.manifests
+
+
 @pytest.fixture
 def started() -> int:
     return int(time.time())
@@ -160,7 +166,7 @@ async def test_a_workload_enrols_watches_and_renews_over_mutual_tls(
         await stream.write(identity_pb2.WatchIdentityRequest(csrs=[pending.csr]))
         answer = await stream.read()
         assert use(credentials, pending, answer.svids[0]).endswith("/svc/pricing-api")
-        (ca.settings.manifests / "fraud.yaml").write_text(FRAUD)
+        (folder_of(ca.settings) / "fraud.yaml").write_text(FRAUD)
         pushed = (await asyncio.wait_for(stream.read(), 20)).trust
         assert "/bu/fraud/" in {scope.path_prefix for scope in pushed.scopes}
         stream.cancel()
@@ -233,8 +239,16 @@ async def test_an_identity_is_fetched_into_files(ca: Running, tmp_path: Path) ->
     files = await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
     assert files.spiffe_id == f"spiffe://{TRUST_DOMAIN}/bu/payments/svc/pricing-api"
     _check_files(out, token)
-    with pytest.raises(FetchError, match="evidence was not accepted"):
+    other = tmp_path / "another" / "out"
+    with pytest.raises(FetchError, match="evidence was not accepted") as refused:
+        await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, other)
+    assert "good for one use" in str(refused.value)
+    assert "make another one: featward ca token create --workload" in str(refused.value)
+    assert not other.parent.exists()
+    # What was there before stays.
+    with pytest.raises(FetchError):
         await asyncio.to_thread(fetch_svid, ca.addresses.listen, token, out)
+    _check_files(out, token)
 
 
 async def test_a_token_is_not_spent_where_its_identity_can_not_be_kept(
@@ -302,7 +316,7 @@ async def test_an_open_stream_does_not_hold_up_the_stop(
 async def test_a_workload_lives_through_a_change_of_its_authority(
     settings: ServeSettings, tmp_path: Path
 ) -> None:
-    manifest = settings.manifests / "all.yaml"
+    manifest = folder_of(settings) / "all.yaml"
     short = manifest.read_text().replace(
         "prod.payments}\n---", "prod.payments}\nspec: {authority: {lifetime: 12s}}\n---", 1
     )
@@ -334,8 +348,8 @@ async def _renew_once(stub: Any, credentials: Credentials) -> bytes:
 
 async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
     shown = await ca.admin.Show(authority_pb2.ShowRequest())
-    before = (ca.settings.manifests / "all.yaml").read_text()
-    (ca.settings.manifests / "all.yaml").write_text("kind: Environment\n")
+    before = (folder_of(ca.settings) / "all.yaml").read_text()
+    (folder_of(ca.settings) / "all.yaml").write_text("kind: Environment\n")
     async with aiohttp.ClientSession(f"http://{ca.addresses.health}") as http:
         while True:
             async with http.get("/metrics") as answer:
@@ -347,7 +361,7 @@ async def test_a_bad_edit_of_the_manifests_changes_nothing(ca: Running) -> None:
     (warning,) = after.warnings
     assert (warning.code, "all.yaml" in warning.text) == ("edits-refused", True)
     await ca.token()
-    (ca.settings.manifests / "all.yaml").write_text(before)
+    (folder_of(ca.settings) / "all.yaml").write_text(before)
     while True:
         after = await ca.admin.Show(authority_pb2.ShowRequest())
         if not after.warnings:
@@ -419,6 +433,18 @@ def test_the_commands_work_from_the_token_to_the_status(served: ServeSettings) -
     refused = _run("token", "create", "--workload", "prod.payments/nobody", *data, status=1)
     assert refused.stderr.startswith("error: the manifests have no Workload 'prod.payments/nobody'")
     assert not refused.stdout
+
+
+def test_clients_are_listed_by_what_people_know(served: ServeSettings) -> None:
+    """Neither an id nor a sequence has to be fished out of another command's answer."""
+    data = ("--data", str(served.data))
+    for words in (("--behind", "now"), ("--authority", "prod.payments"), ("--authority", "root")):
+        assert "0 of 0 clients" in _run("clients", *words, *data).stdout
+    missing = _run("clients", "--authority", "prod.payment", *data, status=1)
+    assert missing.stderr.startswith("error: there is no authority 'prod.payment', and no owner of")
+    long = ("token", "create", "--workload", "prod.payments/pricing-api", "--ttl", "400d")
+    refused = _run(*long, *data, status=1)
+    assert refused.stderr.startswith("error: a join token lives for 1s to 7d, not for 400d (")
 
 
 def test_issuing_is_halted_explained_and_checked_by_commands(

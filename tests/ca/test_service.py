@@ -397,7 +397,8 @@ async def test_a_stream_always_ends_in_a_status(core: Core, tmp_path: Path) -> N
 
 async def test_a_change_is_on_record_before_and_after_it(served: Served) -> None:
     await served.token()
-    await refused(served.admin.CreateJoinToken(authority_pb2.CreateJoinTokenRequest(workload="x")))
+    nobody = authority_pb2.CreateJoinTokenRequest(workload="prod.payments/nobody")
+    await refused(served.admin.CreateJoinToken(nobody))
     await served.admin.Show(authority_pb2.ShowRequest())
     entries = await served.core.store.read(audit.entries)
     rows = [row for row in entries if row.profile is None and row.caller == "admin"]

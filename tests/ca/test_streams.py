@@ -142,7 +142,7 @@ async def test_clients_are_listed_by_the_authority_that_signed_what_they_use(
     svid = await attest(served)
     active = served.core.authorities.active("prod.payments").row.id
     other = served.core.authorities.active("prod.risk").row.id
-    for authority, count in ((active, 1), (other, 0)):
+    for authority, count in ((active, 1), (other, 0), ("prod.payments", 1), ("prod.risk", 0)):
         request = authority_pb2.ListClientsRequest(authority=authority)
         answer = await served.admin.ListClients(request)
         assert [one.lineage for one in answer.clients] == [svid.lineage] * count

@@ -9,7 +9,9 @@ import pytest
 
 from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, a_directory, issue
 from featward.authority.v1 import authority_pb2, authority_pb2_grpc
+from featward_ca.bans import BanKind, read_value
 from featward_ca.core import Core
+from featward_ca.errors import MalformedRequestError
 from featward_ca.expiry import Bound, least, limits
 from featward_ca.service.admin import handlers
 from featward_ca.service.guard import Guard
@@ -75,15 +77,27 @@ async def test_the_ttl_is_told_as_it_was_after_an_edit_of_it(core: Core, admin: 
 async def test_a_serial_is_known_in_whichever_form_it_is_printed(core: Core, admin: Any) -> None:
     serial = (await issue(core, PRICING)).row.serial
     colons = ":".join(serial[i : i + 2] for i in range(0, len(serial), 2))
-    for form in (serial.upper(), colons, f"0x{serial}", f"00:{colons}"):
+    for form in (serial.upper(), colons, f"0x{serial}", f"00:{colons}", f"serial={serial.upper()}"):
         assert (await why(admin, form)).spiffe_id.endswith("pricing-api")
+        # The same reader.
+        assert read_value(BanKind.SERIAL, form, TRUST_DOMAIN) == serial.lstrip("0")
+
+
+@pytest.mark.parametrize("text", ["", "zz", "0x", "000", "a" * 41, "12 g4"])
+async def test_what_is_no_serial_is_not_looked_for(admin: Any, text: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await why(admin, text)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    said = refused.value.details() or ""
+    assert f"{text!r} is no serial number: expected its hexadecimal digits, 40 at most" in said
+    with pytest.raises(MalformedRequestError, match="is no serial number"):
+        read_value(BanKind.SERIAL, text, TRUST_DOMAIN)
 
 
 async def test_a_serial_that_was_never_issued_is_not_found(admin: Any) -> None:
-    for serial in ("ff", "", "no hex"):
-        with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await why(admin, serial)
-        assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await why(admin, "ff")
+    assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_of_equal_bounds_the_ttl_is_named(open_core: OpenCore) -> None:

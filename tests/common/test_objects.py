@@ -9,6 +9,13 @@ import pytest
 from featward.identity.spiffe import SpiffeId
 from featward.manifests import Document, Finding, Loaded, load_texts, validate
 from featward.manifests.document import AnyModel
+from featward.manifests.labels import (
+    INJECTION_LABEL,
+    PROTECTION_LABEL,
+    ROTATE_REQUESTED_AT,
+    ROTATION,
+    unknown_labels,
+)
 from featward.manifests.objects import document_of
 from featward.policy import Compiler
 from featward.policy.v1.snapshot_pb2 import Snapshot
@@ -100,6 +107,26 @@ def test_a_misspelt_label_of_a_cluster_namespace_blocks_nothing(
     (finding,) = (one for one in validate(Loaded(tuple(found), ()), NOW) if one.code not in before)
     assert (finding.code, finding.blocks, finding.remedy) == ("unknown-label", False, remedy)
     assert snapshot(found) == snapshot(list(FILES.documents))
+
+
+@pytest.mark.parametrize(
+    ("kind", "group", "key"),
+    [
+        ("Namespace", "labels", INJECTION_LABEL),
+        ("Namespace", "labels", PROTECTION_LABEL),
+        ("Environment", "annotations", ROTATE_REQUESTED_AT),
+        ("Environment", "annotations", ROTATION),
+        ("BusinessUnit", "annotations", ROTATE_REQUESTED_AT),
+        ("BusinessUnit", "annotations", ROTATION),
+    ],
+)
+def test_what_the_operator_reads_is_known_where_it_is_read_and_nowhere_else(
+    kind: str, group: str, key: str
+) -> None:
+    assert not list(unknown_labels(kind, {group: {key: "x"}}))
+    assert list(unknown_labels("FeatureSet", {group: {key: "x"}}))
+    other = "annotations" if group == "labels" else "labels"
+    assert list(unknown_labels(kind, {other: {key: "x"}}))
 
 
 def test_a_misspelt_label_in_a_file_is_refused_as_ever() -> None:

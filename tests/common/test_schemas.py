@@ -78,14 +78,20 @@ def test_a_validator_of_every_model_has_its_rule(model: type[Model]) -> None:
 @pytest.mark.parametrize("model", ALL, ids=lambda one: one.__name__)
 def test_a_rule_asks_for_keys_of_its_model_and_for_optional_ones_first(model: type[Model]) -> None:
     fields = {info.alias or name: info for name, info in model.model_fields.items()}
-    for rule in model.rules:
+    for rule in (*model.rules, *model.transitions):
         used = set(re.findall(r"self\.(\w+)", rule.cel))
-        assert used, rule
+        assert used or rule.cel == "self == oldSelf", rule
         assert used <= fields.keys(), rule
         for key in used:
             asked = f"has(self.{key})" in rule.cel
             assert asked or fields[key].is_required(), f"{key} may be missing in {rule.cel}"
         assert rule.message
+
+
+@pytest.mark.parametrize("model", ALL, ids=lambda one: one.__name__)
+def test_what_judges_an_edit_is_a_transition_and_nothing_else_is(model: type[Model]) -> None:
+    assert not [rule for rule in model.rules if "oldSelf" in rule.cel]
+    assert all("oldSelf" in rule.cel for rule in model.transitions)
 
 
 @pytest.mark.parametrize("model", ALL, ids=lambda one: one.__name__)

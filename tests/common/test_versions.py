@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from featward.errors import CompileError
@@ -13,8 +14,10 @@ from featward.identity.spiffe import SpiffeId
 from featward.manifests import load
 from featward.policy.compiler import ENGINE_VERSION, Compiler
 from featward.policy.overrides import InForce
+from featward.policy.v1 import policy_pb2
 from featward.policy.v1 import snapshot_pb2 as v1
 from featward_engine import Policy, __version__
+from featward_sidecar.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ROOT / "tests" / "vectors" / "versions"
@@ -38,20 +41,93 @@ def written(engine: str, *overrides: InForce) -> bytes:
     return Compiler(folder, NOW, engine=engine, overrides=overrides).compile(FEAST).snapshot_bytes
 
 
-def read_by(version: str, content: bytes) -> Message:
-    """The snapshot as the messages of that version have it."""
+# What a sidecar and the operator say to each other, with something in every field.
+DIGEST = "ab" * 32
+HELLO = policy_pb2.Hello(
+    version=ENGINE_VERSION,
+    engine_version=ENGINE_VERSION,
+    pod=policy_pb2.Pod(namespace="pricing", name="feast-0", uid="uid-feast-0", node="node-1"),
+    digest=DIGEST,
+    outbound=["driver-stats", "rides/trips"],
+    serves=True,
+    plain=True,
+)
+REPORT = policy_pb2.Report(
+    digest=DIGEST,
+    sets=[
+        policy_pb2.SetReport(
+            feature_set="pricing/drivers",
+            mode="observe",
+            answered=7,
+            refused=2,
+            would_refuse=3,
+            unidentified=1,
+        )
+    ],
+    callers=[
+        policy_pb2.Caller(
+            spiffe_id=CALLERS[1],
+            feature_set="pricing/drivers",
+            standing="would-be-refused",
+            reason="not-granted",
+            missing=["driver_hourly_stats:acc_rate"],
+            count=3,
+            last_seen=NOW,
+        ),
+        policy_pb2.Caller(address="10.0.0.9", standing="unidentified", count=1, last_seen=NOW),
+    ],
+    callers_left_out=5,
+    bypassing=[policy_pb2.Peer(address="10.0.0.9", port=6566, last_seen=NOW)],
+    bypassing_left_out=6,
+    listening=[policy_pb2.Listening(address="0.0.0.0", port=6566)],  # noqa: S104  as a feature server does
+    draining=True,
+    identity_not_after=UNTIL,
+    outbound=[
+        policy_pb2.OutboundReport(
+            feature_set="rides/trips", server=str(FEAST), last_answer=NOW, last_failure="x: y"
+        )
+    ],
+)
+SAID = {
+    "hello": policy_pb2.WatchPolicyRequest(hello=HELLO),
+    "report": policy_pb2.WatchPolicyRequest(report=REPORT),
+}
+ANSWERS = [
+    policy_pb2.WatchPolicyResponse(
+        part=policy_pb2.Part(digest=DIGEST, total=9, offset=4, data=b"bytes")
+    ),
+    policy_pb2.WatchPolicyResponse(
+        current=policy_pb2.Current(digest=DIGEST, server_time=NOW),
+    ),
+    policy_pb2.WatchPolicyResponse(terms=policy_pb2.Terms(report_ms=5000)),
+]
+
+
+def read_by(version: str, content: bytes, name: str = "Snapshot") -> Message:
+    """A message as that version has it."""
     described = (VERSIONS / version / "descriptors.binpb").read_bytes()
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(described).file:
         pool.Add(file)
-    known = pool.FindMessageTypeByName("featward.policy.v1.Snapshot")
+    known = pool.FindMessageTypeByName(f"featward.policy.v1.{name}")
     message = message_factory.GetMessageClass(known)()
     message.ParseFromString(content)
     return message
 
 
+def knows_all(message: Message, content: bytes) -> bool:
+    """Whether nothing was passed over."""
+    message.DiscardUnknownFields()
+    return message.SerializeToString(deterministic=True) == content
+
+
 def versions() -> list[str]:
     return sorted(folder.name for folder in VERSIONS.iterdir() if folder.is_dir())
+
+
+def with_an_operator() -> list[str]:
+    """From the first on whose sidecars can have one."""
+    return versions()[1:]
 
 
 def test_there_is_a_folder_for_this_version_and_for_the_first() -> None:
@@ -73,9 +149,7 @@ def test_what_is_written_for_a_version_holds_nothing_that_it_does_not_know(
     version: str, overrides: tuple[InForce, ...]
 ) -> None:
     content = written(version, *overrides)
-    message = read_by(version, content)
-    message.DiscardUnknownFields()
-    assert message.SerializeToString(deterministic=True) == content
+    assert knows_all(read_by(version, content), content)
     assert v1.Snapshot.FromString(content).engine_version <= version
 
 
@@ -169,6 +243,82 @@ def test_an_override_that_the_engine_would_refuse_is_refused_before(wrong: dict[
         InForce(**{"name": "x", "until": UNTIL, **wrong})
 
 
+# Between sidecar and operator
+
+
+@pytest.mark.parametrize("version", with_an_operator())
+@pytest.mark.parametrize("what", SAID)
+def test_what_a_sidecar_of_every_version_says_is_understood_to_the_last_field(
+    version: str, what: str
+) -> None:
+    content = bytes.fromhex((VERSIONS / version / f"{what}.hex").read_text())
+    message = policy_pb2.WatchPolicyRequest.FromString(content)
+    assert message.WhichOneof("what") == what
+    assert knows_all(message, content)
+    assert read_by(version, content, "WatchPolicyRequest").WhichOneof("what") == what
+
+
+@pytest.mark.parametrize("version", with_an_operator())
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.WhichOneof("what"))
+def test_what_is_answered_is_understood_by_every_version(
+    version: str, answer: policy_pb2.WatchPolicyResponse
+) -> None:
+    content = answer.SerializeToString(deterministic=True)
+    assert knows_all(read_by(version, content, "WatchPolicyResponse"), content)
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_what_is_kept_has_something_in_every_field(what: str) -> None:
+    said = getattr(SAID[what], what)
+    assert unset(said, said.DESCRIPTOR) == set()
+    answered = {answer.WhichOneof("what") for answer in ANSWERS}
+    assert answered == set(policy_pb2.WatchPolicyResponse.DESCRIPTOR.fields_by_name)
+
+
+def unset(message: Message, of: Descriptor) -> set[str]:
+    """Fields, here or further in, that no message of these has."""
+    missing = {field.full_name for field in of.fields}
+    for field, value in message.ListFields():
+        missing.discard(field.full_name)
+        if field.message_type is not None:
+            inner = list(value) if field.is_repeated else [value]
+            missing |= set.intersection(*(unset(one, field.message_type) for one in inner))
+    return missing
+
+
+def test_the_newest_of_each_is_what_is_said_now() -> None:
+    folder = VERSIONS / ENGINE_VERSION
+    for what, message in SAID.items():
+        kept = (folder / f"{what}.hex").read_text().strip()
+        assert message.SerializeToString(deterministic=True).hex() == kept
+    assert (folder / "descriptors.binpb").read_bytes() == described_now()
+    assert (folder / "variables.txt").read_text().split() == variables_now()
+
+
+@pytest.mark.parametrize("version", with_an_operator())
+def test_a_variable_that_was_rendered_for_a_version_is_still_taken(version: str) -> None:
+    rendered = (VERSIONS / version / "variables.txt").read_text().split()
+    assert set(rendered) <= set(variables_now())
+
+
+def described_now() -> bytes:
+    files = [policy_pb2.DESCRIPTOR, v1.DESCRIPTOR]
+    described = descriptor_pb2.FileDescriptorSet()
+    for file in files:
+        file.CopyToProto(described.file.add())
+    return described.SerializeToString(deterministic=True)
+
+
+def variables_now() -> list[str]:
+    return sorted(setting.variable for setting in SETTINGS)
+
+
 if __name__ == "__main__":
-    newest = VERSIONS / ENGINE_VERSION / "snapshot.hex"
-    newest.write_text(written(ENGINE_VERSION, RELAX, CLOSE_BINDING).hex() + "\n")
+    newest = VERSIONS / ENGINE_VERSION
+    snapshot = written(ENGINE_VERSION, RELAX, CLOSE_BINDING)
+    (newest / "snapshot.hex").write_text(snapshot.hex() + "\n")
+    for said, spoken in SAID.items():
+        content = spoken.SerializeToString(deterministic=True)
+        (newest / f"{said}.hex").write_text(content.hex() + "\n")
+    (newest / "descriptors.binpb").write_bytes(described_now())
+    (newest / "variables.txt").write_text("\n".join(variables_now()) + "\n")

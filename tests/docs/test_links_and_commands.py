@@ -21,7 +21,11 @@ TEXTS = [
     *sorted(ROOT.glob("examples/**/*.yaml")),
     *sorted(ROOT.glob("demo/featward_demo/manifests/**/*.yaml")),
     ROOT / "engine" / "proxy" / "src" / "refusal.rs",
-    *(path for part in ("common", "ca", "sidecar") for path in sorted((ROOT / part).rglob("*.py"))),
+    *(
+        path
+        for part in ("common", "ca", "sidecar", "operator")
+        for path in sorted((ROOT / part).rglob("*.py"))
+    ),
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 IN_QUOTES = re.compile(r"`(featward [^`\n]+)`")

@@ -39,6 +39,17 @@ THREATS = [
     "Replay of JWT-SVIDs",
     "isolation of environments",
 ]
+CLUSTER = [
+    "relabelled",
+    "without its sidecar",
+    "suspended",
+    "webhook",
+    "lies to the operator",
+    "Policy read",
+    "first contact",
+    "consent",
+    "past the sidecar",
+]
 NAMELESS = ["Node agents", "JWT-SVIDs", "Challenge attestors", "KMS"]
 
 
@@ -48,7 +59,7 @@ def rows() -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("part", [*THREATS, *DEFECTS])
+@pytest.mark.parametrize("part", [*THREATS, *DEFECTS, *CLUSTER])
 def test_every_known_threat_and_defect_has_its_row(part: str) -> None:
     assert sum(part in name for name in rows()) == 1
 

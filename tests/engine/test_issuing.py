@@ -1,4 +1,4 @@
-"""The engine's leaves beside those of the CA's Python builder and linter, and before OpenSSL: three opinions of
+"""The engine's leaves beside those of another library, before the CA's linter and OpenSSL: three opinions of
 one certificate.
 """
 
@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+import reference_leaf
 from ca_kit import TRUST_DOMAIN, a_request
 from featward.identity.spiffe import SpiffeId
 from featward_ca import builder, linter
@@ -94,7 +95,7 @@ def signed(*orders: Order) -> list[bytes]:
 def test_engine_and_python_write_the_same_bytes(order: Order) -> None:
     order = replace(order, not_after=max(order.not_after, order.not_before + 1))
     ours = x509.load_der_x509_certificate(signed(order)[0])
-    python = builder.build(order, ISSUER, _THROWAWAY)
+    python = reference_leaf.a_leaf(order, ISSUER, _THROWAWAY)
     assert ours.tbs_certificate_bytes == python.tbs_certificate_bytes
     linter.lint(ours, order, ISSUER, SCOPE)
     ours.verify_directly_issued_by(ISSUER)

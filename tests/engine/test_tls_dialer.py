@@ -112,6 +112,27 @@ async def test_nobody_there_is_unreachable_and_forgotten_once_a_call_gets_throug
             assert dialer.last_error() is None
 
 
+async def test_a_port_without_tls_is_said_to_be_one(
+    environment: Environment, tmp_path: Path
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    client = environment.process(environment.payments, PRICING)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as plain:
+        address = "{}:{}".format(*plain.sockets[0].getsockname())
+        far = {"address": address, "socket": tmp_path / "out.sock", "expect": CA}
+        async with dialling(client, **far) as (dialer, opened):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await who(opened)
+            assert dict(caught.value.trailing_metadata())["featward-cause"] == "unreachable"
+            assert dialer.last_error() == (
+                "what listens there does not speak TLS; name the port that does"
+            )
+
+
 async def test_without_an_identity_calls_fail_as_such_until_there_is_one(
     environment: Environment, tmp_path: Path
 ) -> None:

@@ -40,8 +40,8 @@ def handshakes(listener: Listener) -> dict[str, int]:
 
 async def refusal(
     environment: Environment, folder: Path, identity: str, signer: Authority, **options: object
-) -> dict[str, int]:
-    """Call with this identity; the call must fail. What the listener counted."""
+) -> tuple[str, str]:
+    """Call with this identity; the call must fail. Why, for the listener and for the caller."""
     server = environment.process(environment.platform, CA)
     client = environment.credentials()
     signer.identify(client, identity, **options)
@@ -55,7 +55,10 @@ async def refusal(
                 await who(opened)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             assert "refused" in (dialer.last_error() or "")
-    return handshakes(listener)
+            told = dict(caught.value.trailing_metadata())
+            assert told["featward-cause"] == "refused"
+    (counted,) = handshakes(listener)
+    return counted, str(told["featward-alert"])
 
 
 async def test_the_server_is_told_who_calls_and_forged_headers_are_dropped(
@@ -130,13 +133,14 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(
 
 async def test_another_root_is_refused(environment: Environment, tmp_path: Path) -> None:
     other = Authority.root().intermediate("prod.payments")
-    assert set(await refusal(environment, tmp_path, PRICING, other)) == {"unknown-authority"}
+    found = await refusal(environment, tmp_path, PRICING, other)
+    assert found == ("unknown-authority", "UnknownCA")
 
 
 async def test_an_expired_certificate_is_refused(environment: Environment, tmp_path: Path) -> None:
     signer = environment.payments
-    counted = await refusal(environment, tmp_path, PRICING, signer, life=(-3600, -60))
-    assert set(counted) == {"expired"}
+    found = await refusal(environment, tmp_path, PRICING, signer, life=(-3600, -60))
+    assert found == ("expired", "CertificateExpired")
 
 
 async def test_an_expired_certificate_within_the_grace_is_marked(

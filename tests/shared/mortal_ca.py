@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from featward_ca import replicas, server
+from featward_ca import opening, replicas, server
 from featward_ca.settings import ServeSettings
 from featward_ca.store import pruning, replica_rows
 from featward_ca.store.engines import open_store
@@ -150,7 +150,7 @@ def main() -> None:
 
     if address:
         replicas.BEAT_SECONDS = BEAT_SECONDS
-    setattr(server, "open_store", mortal)  # noqa: B010  # not the module's to export
+    setattr(opening, "open_store", mortal)  # noqa: B010  # not the module's to export
     # There is nothing to prune, and it would be counted when it came to it.
     setattr(pruning, "prune", _nothing)  # noqa: B010  # mypy wants the same signature
     replica_rows_beat, replica_rows.beat = replica_rows.beat, beat

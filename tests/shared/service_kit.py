@@ -19,7 +19,7 @@ from featward.authority.v1 import authority_pb2, authority_pb2_grpc
 from featward.identity.v1 import identity_pb2, identity_pb2_grpc
 from featward_ca.clock import Clock
 from featward_ca.core import Core
-from featward_ca.recorded import serial_text
+from featward_ca.serials import serial_text
 from featward_ca.service.admin import handlers as admin_handlers
 from featward_ca.service.guard import Guard
 from featward_ca.service.identity import IdentityService

@@ -306,10 +306,22 @@ class Scene:
         self._close.callback(sidecar.end, signal.SIGKILL)
         return sidecar
 
-    def serve(self, **values: Any) -> RunningSidecar:
-        """Upstream, CA and the serving sidecar, ready; `bound` says where it listens."""
+    def configured(self, name: str, configuration: dict[str, object]) -> RunningSidecar:
+        """Start a sidecar by a file alone, in the folder of this name."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        (folder / "sidecar.json").write_text(json.dumps(configuration))
+        sidecar = RunningSidecar(folder, {"config": folder / "sidecar.json"})
+        self._close.callback(sidecar.end, signal.SIGKILL)
+        return sidecar
+
+    def listen_upstream(self) -> None:
         self.upstream = Upstream()
         self._close.callback(self.upstream.close)
+
+    def serve(self, **values: Any) -> RunningSidecar:
+        """Upstream, CA and the serving sidecar, ready; `bound` says where it listens."""
+        self.listen_upstream()
         self.write(upstream=self.upstream.port, serve=(port := free_port()), **values)
         self.start_ca()
         self.serving = self.run(
@@ -354,6 +366,14 @@ def tmp_path() -> Iterator[Path]:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """An empty one."""
     scene = Scene(tmp_path)
+    yield scene
+    scene.close()
+
+
+@pytest.fixture(scope="module")
+def module_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """An empty one for all tests of a module."""
+    scene = Scene(tmp_path_factory.mktemp("module"))
     yield scene
     scene.close()
 

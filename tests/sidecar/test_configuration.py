@@ -1,5 +1,6 @@
 """The configuration: three sources over one another, and every problem at once."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -11,10 +12,12 @@ from featward_sidecar.configuration import (
     ConfigurationError,
     Limits,
     Outbound,
+    Pod,
     Server,
 )
+from featward_sidecar.engine_configuration import proxy_configuration
 from featward_sidecar.settings import SETTINGS
-from featward_sidecar.sources import load
+from featward_sidecar.sources import _SERVICE_LINK, load
 
 Write = Callable[[str], Path]
 
@@ -87,6 +90,24 @@ def test_an_empty_variable_counts_as_unset(write: Write) -> None:
     assert load(write(GOOD), {"FEATWARD_SIDECAR_CA": ""}, {}).identity.ca == "127.0.0.1:8443"
 
 
+def test_what_kubernetes_tells_of_a_service_of_our_name_is_no_setting(write: Write) -> None:
+    """A Service `featward-sidecar` in the namespace would stop every new sidecar otherwise."""
+    service = {
+        "SERVICE_HOST": "10.96.0.9",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_METRICS": "9090",
+        "PORT": "tcp://10.96.0.9:80",
+        "PORT_80_TCP": "tcp://10.96.0.9:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "10.96.0.9",
+        "METRICS_SERVICE_HOST": "10.96.0.9",
+    }
+    told = {f"FEATWARD_SIDECAR_{name}": value for name, value in service.items()}
+    assert load(write(GOOD), told, {}).identity.ca == "127.0.0.1:8443"
+    assert not [one for one in SETTINGS if _SERVICE_LINK.search(one.variable)]
+
+
 def test_all_problems_are_reported_with_their_source_and_a_suggestion(write: Write) -> None:
     found = problems(
         write(GOOD + "limits: {rowss: 3, depth: deep}\nhelth: x\n"),
@@ -138,6 +159,11 @@ def test_a_broken_required_value_is_one_problem_and_not_also_missing(write: Writ
     [
         ("joinTokenFile: ./token", "", "featward ca token create --workload prod.payments/feast"),
         ("ca: 127.0.0.1:8443", "ca: unix:/run/ca.sock", "asks the kernel who we are"),
+        (
+            "prod.payments/feast",
+            "spiffe://a.example/bu/p/svc/x",
+            "which names no environment; here",
+        ),
         ("127.0.0.1:15100", "127.0.0.1:15443", "already taken by server.listen"),
         ("127.0.0.1:15100", "localhost:15100", "is a name"),
         ("127.0.0.1:15100", '"::1:15100"', "in brackets"),
@@ -293,3 +319,168 @@ def test_evidence_that_does_not_fit_the_rest_is_a_problem(
 ) -> None:
     found = problems(write((TOKEN % ROOT).replace(old, new)))
     assert any(f"{key}: " in one and said in one for one in found), found
+
+
+POD = """
+workload: ml/feast
+operator: featward-operator.featward.svc:8443
+trustDomain: prod.acme.example
+ca: featward-ca.featward.svc:8443
+evidence: kubernetes
+tokenFile: ./token
+rootSha256File: ./root.sha256
+health: pod:15020
+hold: true
+server: {listen: pod:15443, plain: pod:15080, upstream: 127.0.0.1:6570}
+record: {path: ./record.jsonl, bytes: 67108864}
+"""
+SAID_BY_KUBERNETES = {
+    "FEATWARD_POD_IP": "10.244.0.7",
+    "FEATWARD_POD_NAME": "feast-5d7f-abcde",
+    "FEATWARD_POD_UID": "0b5e",
+    "FEATWARD_NODE_NAME": "node-1",
+}
+
+
+def test_a_file_that_the_kubelet_replaces_is_found_again(write: Write, tmp_path: Path) -> None:
+    """As it brings a new token: into a new folder, to which a link is swapped; the old one is removed."""
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "token").write_text(name)
+    (tmp_path / "..data").symlink_to("1")
+    (tmp_path / "token").symlink_to("..data/token")
+    identity = load(write(POD), SAID_BY_KUBERNETES, {}).identity
+    assert identity.token_file is not None
+    (tmp_path / "..new").symlink_to("2")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    (tmp_path / "1" / "token").unlink()
+    assert identity.token_file.read_text() == "2"
+
+
+def test_a_pod_gets_its_policy_from_the_operator(write: Write, tmp_path: Path) -> None:
+    told = load(write(POD), SAID_BY_KUBERNETES, {})
+    assert told.agent.operator == "featward-operator.featward.svc:8443"
+    assert (told.agent.manifests, told.identity.trust_domain) == (None, "prod.acme.example")
+    assert told.identity.root_sha256_file == tmp_path / "root.sha256"
+    assert told.server == Server("10.244.0.7:15443", "10.244.0.7:15080", "127.0.0.1:6570")
+    assert (told.agent.health, told.agent.hold) == ("10.244.0.7:15020", True)
+    assert (told.agent.record, told.agent.record_bytes) == (tmp_path / "record.jsonl", 64 << 20)
+    assert told.pod == Pod("feast-5d7f-abcde", "0b5e", "node-1")
+    assert Configuration.from_json(told.to_json()) == told
+
+
+def test_all_of_it_may_come_from_the_environment(write: Write, tmp_path: Path) -> None:
+    variables = {
+        "WORKLOAD": "ml/feast",
+        "OPERATOR": "featward-operator.featward.svc:8443",
+        "TRUST_DOMAIN": "prod.acme.example",
+        "CA": "featward-ca.featward.svc:8443",
+        "EVIDENCE": "kubernetes",
+        "TOKEN_FILE": str(tmp_path / "token"),
+        "ROOT_SHA256_FILE": str(tmp_path / "root.sha256"),
+        "HEALTH": "pod:15020",
+        "HOLD": "true",
+        "SERVER_LISTEN": "pod:15443",
+        "SERVER_PLAIN": "pod:15080",
+        "SERVER_UPSTREAM": "127.0.0.1:6570",
+        "RECORD": str(tmp_path / "record.jsonl"),
+        "RECORD_BYTES": "67108864",
+        "STATE": str(tmp_path / "state" / "feast"),
+    }
+    environment = {f"FEATWARD_SIDECAR_{name}": value for name, value in variables.items()}
+    told = load(None, environment | SAID_BY_KUBERNETES, {})
+    assert told == load(write(POD), SAID_BY_KUBERNETES, {})
+
+
+@pytest.mark.parametrize(
+    ("ip", "listen"),
+    [
+        ("fd00::7", "[fd00::7]:15443"),
+        ("FD00:0::7", "[fd00::7]:15443"),
+        ("10.0.0.7", "10.0.0.7:15443"),
+    ],
+)
+def test_an_address_of_ipv6_gets_its_brackets(write: Write, ip: str, listen: str) -> None:
+    server = load(write(POD), {"FEATWARD_POD_IP": ip}, {}).server
+    assert server is not None
+    assert server.listen == listen
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "FEATWARD_POD_IP: is not set, and server.listen is pod:15443"),
+        ({"FEATWARD_POD_IP": "feast"}, "is 'feast', which is no IP address, and server.listen is"),
+    ],
+)
+def test_a_pod_without_an_address_is_told_who_has_to_set_it(
+    write: Write, environment: dict[str, str], said: str
+) -> None:
+    found = problems(write(POD), environment)
+    assert said in found[0]
+    assert "fieldRef status.podIP" in found[0]
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "with_", "said"),
+    [
+        ("operator:", "manifests: ./manifests\noperator:", "manifests too; policy comes from one"),
+        ("trustDomain: prod.acme.example", "", "trustDomain: is missing; say which environment"),
+        ("prod.acme.example", "Prod", "trust domain 'Prod' is not valid"),
+        ("featward-operator.featward.svc:8443", "featward-operator", "write host:port"),
+        ("evidence: kubernetes", "evidence: jwt", "comes by jwt; it serves pods"),
+        (
+            "ca: f",
+            "source: workload-api\nsourceSocket: s.sock\nca: f",
+            "comes by source: workload-api",
+        ),
+        ("hold: true", 'hold: "yes"', "neither true nor false"),
+        ("health: pod:15020", "health: none", "hold: is true and health is none"),
+        ("bytes: 67108864", "bytes: 4095", "write 0 for never, or at least 4096"),
+        ("bytes: 67108864", "byte: 4096", "did you mean record.bytes?"),
+        ("127.0.0.1:6570", "10.0.0.7:6570", "is not on loopback"),
+        ("127.0.0.1:6570", "127.0.0.1:0", "is not on loopback"),
+        ("127.0.0.1:6570", "feast:6570", "is a name"),
+        ("pod:15443", "pod:https", "port of 0 to 65535"),
+        ("rootSha256File:", f"rootSha256: {'ab' * 32}\nrootSha256File:", "and rootSha256 too"),
+        (
+            "rootSha256File: ./root.sha256",
+            "",
+            "rootSha256: is missing; evidence: kubernetes needs it",
+        ),
+        ("server: {", "outbound: {a: 'pod:15100'}\nserver: {", "is a name"),
+    ],
+)
+def test_what_a_pod_can_not_be_told_is_said_with_what_to_write(
+    write: Write, line: str, with_: str, said: str
+) -> None:
+    found = problems(write(POD.replace(line, with_, 1)), SAID_BY_KUBERNETES)
+    assert said in "\n".join(found)
+
+
+def test_a_client_that_writes_no_record_is_given_no_size_for_it(write: Write) -> None:
+    kept = [line for line in POD.splitlines() if not line.startswith(("server:", "record:"))]
+    text = "\n".join([*kept, "outbound: {drivers: 127.0.0.1:15100}", "record: {bytes: 4096}", ""])
+    (problem,) = problems(write(text), SAID_BY_KUBERNETES)
+    assert "record.bytes: is 4096, and no record is written without a server" in problem
+
+
+def test_a_record_may_still_be_a_path_alone(write: Write, tmp_path: Path) -> None:
+    agent = load(write(GOOD + "record: ./r.jsonl\n"), {}, {}).agent
+    assert (agent.record, agent.record_bytes) == (tmp_path / "r.jsonl", 0)
+
+
+def test_the_trust_domain_is_said_once(write: Write) -> None:
+    (problem,) = problems(write(GOOD + "trustDomain: prod.acme.example\n"))
+    assert "prod.acme.example is given without operator" in problem
+
+
+def test_the_engine_is_told_all_of_it(write: Write) -> None:
+    told = json.loads(proxy_configuration(load(write(POD), SAID_BY_KUBERNETES, {})))
+    assert (told["hold"], told["record_bytes"]) == (True, 64 << 20)
+    assert told["serve"] == {
+        "listen": "10.244.0.7:15443",
+        "plain": "10.244.0.7:15080",
+        "upstream": "127.0.0.1:6570",
+    }

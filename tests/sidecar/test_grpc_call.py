@@ -95,6 +95,44 @@ def test_a_refusal_carries_code_and_sentence(serve: Serve) -> None:
     assert caught.value.detail == "the token was used — 100 % sure"
 
 
+def test_what_is_sent_to_a_call_that_was_refused_meanwhile_ends_with_the_refusal(
+    serve: Serve,
+) -> None:
+    """An operator says no after its first word, while a report is on its way."""
+
+    def welcome_then_refuse(
+        messages: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        yield b"welcome"
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "of no business unit")
+        yield from messages
+
+    with call(serve(welcome_then_refuse)) as stream:
+        assert stream.receive(5) == b"welcome"
+        with pytest.raises(CallError):
+            stream.receive(5)
+        with pytest.raises(CallError, match="of no business unit") as caught:
+            stream.send(b"a report")
+        assert caught.value.status == Status.PERMISSION_DENIED
+
+
+def test_a_far_side_that_says_goodbye_is_an_error_of_the_call(
+    silent: tuple[str, socket.socket],
+) -> None:
+    """Of the whole connection, which is not the call's end by itself."""
+    path, listener = silent
+    with call(path) as stream:
+        peer, _ = listener.accept()
+        with peer:
+            empty_settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+            goodbye = bytes([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 255, 255, 255, 0, 0, 0, 0])
+            peer.sendall(empty_settings + goodbye)
+            assert stream.receive(0.2) is None
+            with pytest.raises(CallError) as caught:
+                stream.send(b"a report")
+    assert caught.value.status == Status.UNAVAILABLE
+
+
 def test_an_unknown_method_is_an_error_with_its_code(serve: Serve) -> None:
     with call(serve(echo), "Nothing") as stream, pytest.raises(CallError) as caught:
         stream.ask(b"x", timeout=5)

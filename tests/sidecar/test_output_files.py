@@ -227,3 +227,31 @@ def test_a_folder_that_cant_be_written_is_tried_again_and_said_so(
     (tmp_path / "identity").unlink()
     written.given()
     assert serial(written.folder)
+
+
+def test_a_folder_that_can_hold_nothing_is_found_before_the_token_is_used(scene: Any) -> None:
+    scene.write()
+    scene.start_ca()
+    folder = scene.folder / "identity"
+    folder.write_text("")
+    told = {
+        "workload": "prod.payments/feast",
+        "manifests": str(scene.manifests),
+        "ca": scene.ca.address,
+        "joinTokenFile": str(scene.token("feast")),
+        "state": str(scene.folder / "state"),
+        "health": "none",
+        "output": {"folder": str(folder)},
+        "log": {"format": "json"},
+    }
+    refused = scene.configured("feast", told)
+    assert (
+        f"output.folder {folder} can't hold the files: it is a file"
+        in (refused.logged("not started")["error"])
+    )
+    assert refused.process.wait(10) == 1
+    folder.unlink()
+    sidecar = scene.configured("feast", told)
+    sidecar.logged("identity issued")
+    sidecar.logged("files written")
+    assert (folder / "svid.pem").exists()

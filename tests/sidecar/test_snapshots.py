@@ -1,5 +1,6 @@
 """Snapshots kept on disk, and reading the first fields of one."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +66,36 @@ def test_the_current_and_the_previous_one_are_kept_and_no_more(
         clock.now += 1
         put(folder, digest)
     assert sorted(os.listdir(tmp_path / "snapshots")) == ["bb.snapshot", "cc.snapshot"]
+
+
+def test_never_more_than_two_lie_there_while_one_is_written(
+    folder: SnapshotFolder, clock: Clock, tmp_path: Path
+) -> None:
+    for digest in ("aa", "bb"):
+        clock.now += 1
+        put(folder, digest)
+    folder.write(b"whole")
+    assert sorted(os.listdir(tmp_path / "snapshots")) == ["bb.snapshot", "incoming"]
+    folder.keep("cc")
+    assert sorted(os.listdir(tmp_path / "snapshots")) == ["bb.snapshot", "cc.snapshot"]
+    assert folder.newest() == ("cc", b"whole")
+
+
+def test_what_could_not_be_written_leaves_nothing_half(
+    folder: SnapshotFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, "aa", b"good")
+
+    def half(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space"):
+        folder.write(b"whole")
+    assert not folder.incoming.exists()
+    assert folder.newest() == ("aa", b"good")
 
 
 def test_what_is_kept_is_for_our_user_only(folder: SnapshotFolder, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from featward_sidecar.status_view import render, span
+from featward_sidecar.status_view import render
+from featward_sidecar.status_words import span
 
 NOW = 1_795_000_000.0
 
@@ -98,6 +99,19 @@ def test_a_renewal_that_did_not_come_is_no_renewal() -> None:
 )
 def test_a_healthy_sidecar_shows_who_it_is_and_who_called(sentence: str) -> None:
     assert sentence in " ".join(shown(STATUS).split()) or sentence in shown(STATUS)
+
+
+def test_an_operator_is_shown_with_how_it_is_reached() -> None:
+    operator = {"address": "op:1", "connected": True, "since": NOW - 9, "failures": 0}
+    agent = STATUS["agent"] | {"operator": operator | {"last_error": None}}
+    assert "op:1, connected for 9 s" in shown(STATUS | {"agent": agent})
+    error = {"time": NOW - 3, "message": "ml is of no business unit"}
+    operator |= {"connected": False, "failures": 2, "last_error": error}
+    policy = STATUS["agent"]["policy"] | {"source": "kept"}
+    text = shown(STATUS | {"agent": agent | {"operator": operator, "policy": policy}})
+    assert "op:1, not connected (2 failures)" in text
+    assert "operator, 3 s ago: ml is of no business unit" in text
+    assert "kept from an earlier run: the operator has not spoken" in text
 
 
 def test_what_is_wrong_stands_out() -> None:
@@ -292,3 +306,23 @@ def test_what_was_decided_by_hand_shows_with_its_name_and_its_end(
     text = shown(STATUS | {"policy": STATUS["policy"] | {"feature_sets": [overridden]}})
     assert shown_as in text
     assert "incident-7" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("banned", "banned or revoked; `featward ca ban list` says why"),
+        ("authority-revoked", "its authority was revoked"),
+        ("new in a later release", "new in a later release"),
+    ],
+)
+def test_a_certificate_that_the_ca_refuses_is_shown_as_such_beside_its_runway(
+    reason: str, words: str
+) -> None:
+    refused = {"since": NOW - 200, "reason": reason, "message": "long"}
+    identity = STATUS["agent"]["identity"] | {"refused": refused}
+    text = shown(STATUS | {"agent": STATUS["agent"] | {"identity": identity}})
+    lines = [line.split() for line in text.splitlines()]
+    (row,) = [line for line in lines if line[:1] == ["refused"]]
+    assert " ".join(row) == f"refused by the CA for 3 min 20 s: {words}"
+    assert "refused" not in shown(STATUS)

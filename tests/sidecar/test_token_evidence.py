@@ -4,8 +4,10 @@ The CA and the sidecar are processes, the API server and the issuer are real.
 """
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ import pytest
 from attestor_kit import AUDIENCE
 from featward_sidecar.configuration import Identity
 from featward_sidecar.errors import EvidenceError
-from featward_sidecar.evidence import JwtEvidence, KubernetesEvidence, evidence_for, workload_ids
+from featward_sidecar.evidence import JwtEvidence, KubernetesEvidence, evidence_for
+from featward_sidecar.expected import ServiceAccountIds, workload_ids
+from featward_sidecar.roots import read_digests
 from kubernetes_kit import ISSUER, Kubernetes
 from kubernetes_programs import BUILD_SECONDS
 from oidc_kit import Issuer, running_issuer
@@ -130,6 +134,46 @@ def test_a_pods_sidecar_gets_and_keeps_its_identity(
     says_nothing_of(sidecar, token.read_text())
 
 
+@pytest.mark.timeout(BUILD_SECONDS)
+def test_a_pod_that_was_away_while_its_authority_was_compromised_attests_anew_by_itself(
+    scene: Any, kubernetes: Kubernetes, tmp_path: Path
+) -> None:
+    """Nobody accepts its certificate any more, the CA neither, long before it ends."""
+    namespace = kubernetes.namespace("prod.payments")
+    manifests(scene, namespace, clusters=[{"name": "eu1", "issuer": ISSUER}], svidTTL="1h")
+    scene.start_ca("--cluster", f"eu1={kubernetes.ca_kubeconfig()}")
+    token = tmp_path / "token"
+    token.write_text(kubernetes.token(kubernetes.pod(namespace), AUDIENCE))
+    sidecar = started(
+        scene,
+        workload=f"{namespace}/pricing-api",
+        evidence="kubernetes",
+        tokenFile=str(token),
+        rootSha256=[root_of(scene)],
+    )
+    sidecar.logged("identity issued")
+    before = sidecar.wait(lambda status: status["agent"]["ca"]["connected"])["identity"]
+    sidecar.process.send_signal(signal.SIGSTOP)
+    (stolen,) = [
+        one["id"]
+        for one in commanded(scene, "authority", "list")["authorities"]
+        if one["owner"] == "prod.payments"
+    ]
+    commanded(scene, "authority", "prepare", "prod.payments")
+    commanded(scene, "authority", "activate", "prod.payments", "--force")
+    commanded(scene, "compromise", stolen, "--within", "1s")
+    while not commanded(scene, "ban", "list")["bans"]:
+        time.sleep(0.1)
+    sidecar.process.send_signal(signal.SIGCONT)
+    sidecar.logged("identity issued", count=2)
+    assert "CA refused us" in [line["message"] for line in sidecar.lines]
+    status = sidecar.wait(lambda status: status["agent"]["ca"]["connected"])
+    assert status["identity"]["authority"] != before["authority"]
+    assert status["agent"]["identity"]["refused"] is None
+    clients = commanded(scene, "clients")["clients"]
+    assert [one["connected"] for one in clients] == [True]
+
+
 def test_a_jobs_sidecar_gets_an_identity_and_renews_it_by_itself(
     scene: Any, issuer: Issuer, tmp_path: Path
 ) -> None:
@@ -200,6 +244,59 @@ def test_each_root_is_expected_in_its_turn(tmp_path: Path) -> None:
     roots = [evidence.attest()[1] for _ in range(4)]
     assert roots == [bytes.fromhex(one) for one in (ROOT, "cd" * 32)] * 2
     assert evidence.attest()[0].jwt.workload == "prod.payments/nightly"
+
+
+def test_roots_in_a_file_are_read_at_every_use(tmp_path: Path) -> None:
+    token, roots = tmp_path / "token", tmp_path / "root.sha256"
+    token.write_text("a.b.c")
+    told = Identity("ml/feast", evidence="kubernetes", token_file=token, root_sha256_file=roots)
+    evidence = evidence_for(told)
+    with pytest.raises(EvidenceError, match="can't be read"):
+        evidence.attest()
+    roots.write_text(f"{ROOT}\n")
+    assert evidence.attest()[1] == bytes.fromhex(ROOT)
+    roots.write_text(f"{ROOT}\n\n  {'CD' * 32}\r\n")
+    found = {evidence.attest()[1] for _ in range(2)}
+    assert found == {bytes.fromhex(ROOT), bytes.fromhex("cd" * 32)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty; expected the SHA-256"),
+        (f"{ROOT}\nsha256:{ROOT}", "line 2 of the root digests in .* is 'sha256:abab"),
+        ("ä", "can't be read"),
+    ],
+)
+def test_a_file_of_roots_that_holds_something_else_is_quoted(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    roots = tmp_path / "root.sha256"
+    roots.write_text(text)
+    with pytest.raises(EvidenceError, match=said):
+        read_digests(roots)
+
+
+@pytest.mark.parametrize(
+    ("spiffe_id", "ours"),
+    [
+        ("spiffe://a.example/bu/payments/ns/ml/sa/feast", True),
+        ("spiffe://a.example/bu/risk/ns/ml/sa/feast", True),
+        ("spiffe://b.example/bu/risk/ns/ml/sa/feast", False),
+        ("spiffe://a.example/bu/risk/ns/ml/sa/other", False),
+        ("spiffe://a.example/bu/risk/ns/other/sa/feast", False),
+        ("spiffe://a.example/bu/risk/ns/ml/sa/feast/more", False),
+        ("spiffe://a.example/bu/risk/svc/feast", False),
+        ("spiffe://a.example/featward/operator", False),
+        ("spiffe://a.example/bu//ns/ml/sa/feast", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_service_account_is_itself_in_every_business_unit(
+    spiffe_id: str | None, ours: bool
+) -> None:
+    assert (spiffe_id in ServiceAccountIds("a.example", "ml/feast")) is ours
 
 
 def test_evidence_is_what_the_configuration_says(tmp_path: Path) -> None:

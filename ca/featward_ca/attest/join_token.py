@@ -3,6 +3,7 @@
 import secrets
 
 from featward.identity.join_token import SECRET_BYTES, JoinToken, JoinTokenError, secret_of
+from featward.manifests.text import in_text
 from featward_ca.attest import Attested, Method
 from featward_ca.clock import Clock
 from featward_ca.directory import Directory
@@ -26,19 +27,19 @@ class JoinTokens:
     async def create(
         self, directory: Directory, workload: str, lifetime: float, root_sha256: bytes
     ) -> tuple[JoinToken, float]:
-        """A fresh token for a workload, and when it expires. Raises UnknownWorkloadError or
-        MalformedRequestError.
+        """A fresh token for a workload, by its name or SPIFFE ID, and when it expires. Raises
+        UnknownWorkloadError or MalformedRequestError.
         """
-        directory.workload(workload)
+        name = directory.workload(workload).name
         if not 1 <= lifetime <= LONGEST_LIFETIME:
             raise MalformedRequestError(
-                f"a join token lives for 1 s to {LONGEST_LIFETIME / DAY:g} d, not for"
-                f" {lifetime:g} s"
+                f"a join token lives for 1s to {in_text(LONGEST_LIFETIME)}, not for"
+                f" {in_text(lifetime)}"
             )
         token = JoinToken(directory.trust_domain, root_sha256, secrets.token_bytes(SECRET_BYTES))
         now = self._clock.now()
         await self._store.run(
-            lambda c: tokens.add(c, token.secret, workload, root_sha256, now, now + lifetime)
+            lambda c: tokens.add(c, token.secret, name, root_sha256, now, now + lifetime)
         )
         return token, now + lifetime
 

@@ -9,6 +9,7 @@ from featward.cli.console import console, errors, fail
 from featward.cli.output import Output, OutputOption
 from featward_ca.cli.connection import TIMEOUT, admin
 from featward_ca.cli.options import AdminOption, StoreOption, WhereOption
+from featward_ca.plurals import counted
 
 
 def why_expiry(
@@ -63,8 +64,9 @@ def check_issued(
         for finding in found.findings:
             typer.echo(f"{finding.code}  {finding.subject}: {finding.text}")
     errors.print(
-        f"{found.certificates} certificates and {found.rows} rows of the audit table checked:"
-        f" {len(found.findings)} findings"
+        f"{counted(found.certificates, 'certificate')} and"
+        f" {counted(found.rows, 'row')} of the audit table checked:"
+        f" {counted(found.findings, 'finding')}"
     )
     if found.findings:
         raise typer.Exit(1)

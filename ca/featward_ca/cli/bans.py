@@ -19,7 +19,12 @@ def add(
     reason: Annotated[str, typer.Option(help="Why; everybody who looks it up reads it.")],
     data: WhereOption = None,
     admin_socket: AdminOption = None,
-    identity: Annotated[str, typer.Option(help="A SPIFFE ID: all its SVIDs.")] = "",
+    identity: Annotated[
+        str,
+        typer.Option(
+            help="All SVIDs of an identity: its SPIFFE ID, or of a Workload prod.payments/pricing-api."
+        ),
+    ] = "",
     serial: Annotated[str, typer.Option(help="One SVID, by its serial number in hex.")] = "",
     authority: Annotated[
         str, typer.Option(help="All that an authority has signed, by its id or SPKI SHA-256.")

@@ -67,7 +67,7 @@ def _request(step: "RequestStep", folder: Path) -> list[Path]:
     from featward.authority.v1 import authority_pb2
     from featward_ca.ceremony import write
 
-    with admin(None, folder / step.admin_socket) as stub:
+    with admin(None, _socket(step, folder)) as stub:
         answer = stub.ListRequests(authority_pb2.ListRequestsRequest(), timeout=TIMEOUT)
     made = []
     for one in answer.requests:
@@ -75,6 +75,17 @@ def _request(step: "RequestStep", folder: Path) -> list[Path]:
         write(target, x509.load_der_x509_csr(one.csr).public_bytes(Encoding.PEM), 0o644)
         made.append(target)
     return made
+
+
+def _socket(step: "RequestStep | ImportStep", folder: Path) -> Path:
+    """Where the CA is asked. Ends the command where nothing is, since a step has no --data."""
+    socket = folder / step.admin_socket
+    if not socket.exists():
+        fail(
+            f"no CA is listening on {socket}; start it with featward ca serve, or correct adminSocket in"
+            " the step: its path is relative to the step's own file"
+        )
+    return socket
 
 
 def _import(step: "ImportStep", folder: Path) -> "Sequence[authority_pb2.Authority]":
@@ -88,5 +99,5 @@ def _import(step: "ImportStep", folder: Path) -> "Sequence[authority_pb2.Authori
     request = authority_pb2.ImportCertificatesRequest(
         certificates=[certificate_of(one).public_bytes(Encoding.DER) for one in found], root=root
     )
-    with admin(None, folder / step.admin_socket) as stub:
+    with admin(None, _socket(step, folder)) as stub:
         return list(stub.ImportCertificates(request, timeout=TIMEOUT).authorities)

@@ -1,13 +1,16 @@
 """`featward ca fetch-svid`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from featward.cli.console import console, fail
 from featward.cli.output import Output, OutputOption
 from featward_ca.cli.options import address
+
+if TYPE_CHECKING:
+    from featward.identity.join_token import JoinToken
 
 
 def fetch_svid(
@@ -21,10 +24,9 @@ def fetch_svid(
     """Get an SVID into files, for a workload without a sidecar."""
     import json
 
-    from featward.identity.join_token import JoinToken
     from featward_ca.fetch import fetch_svid as fetch
 
-    files = fetch(address(ca, "--ca", unix=True), JoinToken.parse(_text(token_file)), out)
+    files = fetch(address(ca, "--ca", unix=True), _token(token_file), out)
     if output is Output.JSON:
         shown = {
             name: value if isinstance(value, int) else str(value)
@@ -39,8 +41,20 @@ def fetch_svid(
         )
 
 
-def _text(file: Path) -> str:
+def _token(file: Path) -> "JoinToken":
+    """The token in a file. Ends the command where there is none."""
+    from featward.identity.join_token import JoinToken, JoinTokenError
+
     try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"the token file {file} can't be read: {error}")
+        return JoinToken.parse(file.read_text("ascii"))
+    except OSError as error:
+        _refuse(file, f"can't be read: {error.strerror}")
+    except UnicodeDecodeError:
+        _refuse(file, "can't be read: it is no text in ASCII")
+    except JoinTokenError as error:
+        _refuse(file, f"is not usable: {error}")
+
+
+def _refuse(file: Path, why: str) -> NoReturn:
+    make = f"featward ca token create --workload prod.payments/pricing-api > {file}"
+    fail(f"the token file {file} {why}; make one: {make}")

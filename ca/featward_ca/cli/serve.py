@@ -5,27 +5,51 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featward.cli.console import errors
+from featward.cli.console import errors, fail
 from featward.logs import Form, Level, set_up
 from featward_ca.cli.connection import ADMIN_NAME
 from featward_ca.cli.options import AdminOption, DataOption, StoreOption, address
 
 if TYPE_CHECKING:
+    from featward_ca.cluster.names import ObjectName
     from featward_ca.server import Addresses
 
 
 def serve(
     environment: Annotated[str, typer.Option(help="The name of an Environment in the manifests.")],
     data: DataOption,
-    manifests: Annotated[Path, typer.Option(help="The folder of manifests.")],
+    manifests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of manifests; or --from-cluster says where else they are.",
+        ),
+    ] = None,
+    from_cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=(
+                "Read the manifests from the API server of this one of the clusters of --cluster,"
+                " and wait there for the Environment."
+            ),
+        ),
+    ] = None,
     kek_file: Annotated[
         Path | None,
         typer.Option(
             help=(
                 "The key-encryption key: a 0600 file outside of the data directory, made at the"
                 " first start. "
-                "Without it FEATWARD_CA_KEK holds the key."
+                "Without it, and without --kek-secret, FEATWARD_CA_KEK holds the key."
             )
+        ),
+    ] = None,
+    kek_secret: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLUSTER/NAMESPACE/NAME",
+            help="The key-encryption key in a Secret instead, made at the first start.",
         ),
     ] = None,
     store: StoreOption = None,
@@ -72,6 +96,13 @@ def serve(
             help="The one service account that is the environment's operator.",
         ),
     ] = None,
+    publish_bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLUSTER/NAMESPACE/NAME",
+            help="A ConfigMap that says to pods how to know the CA: its roots, kept up to date.",
+        ),
+    ] = None,
     log_format: Annotated[
         Form,
         typer.Option(
@@ -102,6 +133,15 @@ def serve(
         raise typer.BadParameter(
             "--bundle-listen, --bundle-certificate and --bundle-key go together: give all or none"
         )
+    in_cluster = {
+        "--from-cluster": from_cluster,
+        "--publish-bundle": publish_bundle,
+        "--kek-secret": kek_secret,
+    }
+    _check_sources(manifests, from_cluster, kek_file, kek_secret)
+    for option, told in in_cluster.items():
+        if told is not None:
+            _require_kubernetes(option)
     settings = ServeSettings(
         environment=environment,
         data=data,
@@ -116,11 +156,45 @@ def serve(
         unsafe_short_lives=unsafe_short_lives,
         bundle=bundle,
         store_address=store,
+        from_cluster=from_cluster,
+        publish_bundle=_object("--publish-bundle", publish_bundle),
+        kek_secret=_object("--kek-secret", kek_secret),
     )
     set_up(log_format, log_level)
     raise_limit()
     collect_rarely()
     asyncio.run(run(settings, _announce))
+
+
+def _check_sources(
+    manifests: Path | None, from_cluster: str | None, kek_file: Path | None, kek_secret: str | None
+) -> None:
+    if (manifests is None) == (from_cluster is None):
+        raise typer.BadParameter(
+            "the manifests are in one place: give either --manifests DIR, for a folder, or"
+            " --from-cluster NAME, for the API server of --cluster NAME=KUBECONFIG"
+        )
+    if kek_file is not None and kek_secret is not None:
+        raise typer.BadParameter(
+            "there is one key-encryption key: give either --kek-file or --kek-secret"
+        )
+
+
+def _require_kubernetes(option: str) -> None:
+    from featward.cli.extras import absent
+
+    if package := absent("kubernetes"):
+        fail(f"{option} needs the package {package}: pip install 'featward[ca,kubernetes]'")
+
+
+def _object(option: str, text: str | None) -> "ObjectName | None":
+    from featward_ca.cluster.names import ObjectName
+    from featward_ca.errors import ConfigurationError
+
+    try:
+        return None if text is None else ObjectName.parse(text)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _cluster(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from featward.cli.console import console, fail
 from featward.cli.output import Output, OutputOption, print_json
 from featward_ca.cli.connection import admin
 from featward_ca.cli.options import AdminOption, DataOption, KekOption, StoreOption, WhereOption
+from featward_ca.plurals import counted
 
 if TYPE_CHECKING:
     from featward_ca.restore import Restored
@@ -100,7 +101,7 @@ def _said(done: "Restored", store: str | None) -> Iterator[str]:
         )
     if done.join_token_clients:
         yield (
-            f"{done.join_token_clients} clients came by join token; those that renewed since the"
+            f"{counted(done.join_token_clients, 'client')} came by join token; those that renewed since the"
             " backup need a new one each: featward ca recover tokens"
         )
 

@@ -17,7 +17,8 @@ app = typer.Typer(
 @app.command("create")
 def create_token(
     workload: Annotated[
-        str, typer.Option(help="Whom the token is for: prod.payments/pricing-api.")
+        str,
+        typer.Option(help="Whom the token is for: prod.payments/pricing-api, or its SPIFFE ID."),
     ],
     data: WhereOption = None,
     admin_socket: AdminOption = None,

@@ -5,6 +5,20 @@ from dataclasses import dataclass
 from featward_ca.rotation.known import Blocker
 from featward_ca.rotation.states import Kind, Progress, Step
 
+# Who wants what the schedule does.
+SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True)
+class By:
+    """Who has it done: the schedule, or a call with its number in the audit table."""
+
+    who: str = SCHEDULE
+    request: str = SCHEDULE
+
+
+BY_SCHEDULE = By()
+
 
 @dataclass(frozen=True)
 class Expire:

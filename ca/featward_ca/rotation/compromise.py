@@ -6,14 +6,17 @@ end by a ban that outlives the authority.
 
 from dataclasses import dataclass, replace
 
+from featward_ca.clock import readable, span
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, UnknownAuthorityError
+from featward_ca.plurals import counted
 from featward_ca.rotation import actions
 from featward_ca.rotation.actions import Begin, Planned
 from featward_ca.rotation.known import ROOT, Known, KnownAuthority, LiveClient, Rotation
 from featward_ca.rotation.orders import Order
-from featward_ca.rotation.plan import COMPROMISE_WAIT, begin
+from featward_ca.rotation.plan import begin
 from featward_ca.rotation.states import Kind, Progress, State, Step
+from featward_ca.rotation.waiting import COMPROMISE_WAIT
 from featward_ca.store import rotation_rows
 
 # How long whoever uses the stolen one has to renew, unless somebody says otherwise.
@@ -104,9 +107,9 @@ def _recovery(stolen: KnownAuthority, known: Known, within: float) -> Recovery:
         wait *= 2  # the new root, then the authorities under it
     steps = [
         f"make a new authority for {stolen.owner} and announce it",
-        f"use it as soon as all connected clients have heard of it, after {wait:g} s at the latest",
-        f"have {len(using)} clients renew what {stolen.id} signed",
-        f"revoke it and ban its key when none of them uses it, after {within:g} s at the latest",
+        f"use it as soon as all connected clients have heard of it, after {span(wait)} at the latest",
+        f"have {counted(len(using) - len(away), 'connected client')} renew what {stolen.id} signed",
+        f"revoke it and ban its key when nobody uses it, after {span(within)} at the latest",
     ]
     if stolen.owner == ROOT:
         steps.insert(2, "make new authorities under the new root for everybody, in the same way")
@@ -124,6 +127,6 @@ def _warnings(stolen: KnownAuthority) -> tuple[str, ...]:
         )
     return (
         "verifiers that are not featward's know no scope table: they accept what it signs until it"
-        f" expires (Unix second {stolen.not_after}); only a new root helps them sooner: featward ca"
-        " authority rotate root",
+        f" expires, {readable(stolen.not_after)}; only a new root helps them sooner: featward ca"
+        " compromise root",
     )

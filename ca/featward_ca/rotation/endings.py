@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from featward_ca.attest.join_token import LONGEST_LIFETIME
 from featward_ca.clock import readable, span
 from featward_ca.rotation.known import PLATFORM, ROOT, Known, KnownAuthority, Rotation
-from featward_ca.rotation.plan import Terms, prepare_at, signable
 from featward_ca.rotation.schedule import OwnUse
 from featward_ca.rotation.states import Progress, State
+from featward_ca.rotation.timing import Terms, prepare_at
+from featward_ca.rotation.waiting import signable
 from featward_ca.settings import DAY, PREPARE_AT_LEFT
 from featward_ca.trouble import Trouble
 
@@ -44,6 +45,7 @@ def _root(known: Known, terms: Terms) -> Iterator[Trouble]:
     last = root.not_after - longest
     rotation = known.rotation_of(ROOT)
     if known.now < _late_root(root, rotation, longest, last):
+        yield from _paused(root, rotation, last, known.now)
         return
     text = (
         f"the root {_end(root.not_after, known.now)}{_standing(rotation)}; no authority can be made"
@@ -72,6 +74,7 @@ def _authority(owner: str, known: Known, terms: Terms) -> Iterator[Trouble]:
     active, svid = known.active(owner), terms.lifetimes.svid
     # What it signs is cut shorter from then on.
     last = active.not_after - svid if active else 0.0
+    rotation = known.rotation_of(owner)
     if any(not signable(one, known) for one in known.of(owner, State.REQUESTED)):
         yield _awaited(owner, active, last, known.now)
     elif active is None:
@@ -80,10 +83,27 @@ def _authority(owner: str, known: Known, terms: Terms) -> Iterator[Trouble]:
             f"{owner} has no authority in force, and nobody of it gets a certificate",
             f"featward ca authority prepare {owner} says what stands in the way",
         )
-    elif known.now >= _late(active, known.rotation_of(owner), svid):
-        rotation = known.rotation_of(owner)
+    elif known.now >= _late(active, rotation, svid):
         text = f"the authority of {owner} {_end(active.not_after, known.now)}{_standing(rotation)}"
         yield Trouble("authority-ending", text, _remedy(active, rotation), last)
+    else:
+        yield from _paused(active, rotation, last, known.now)
+
+
+def _paused(
+    active: KnownAuthority, rotation: Rotation | None, last: float, now: float
+) -> Iterator[Trouble]:
+    """A pause that is longer than a step may wait may have been forgotten. Meanwhile two authorities are
+    in force, and the schedule begins nothing.
+    """
+    if rotation is None or rotation.state is not Progress.PAUSED or now < rotation.deadline:
+        return
+    text = (
+        f"the rotation of {active.owner} is paused at the step {rotation.step}, where it is since"
+        f" {readable(rotation.step_since)} ({span(now - rotation.step_since)} ago); the one"
+        f" that signs {_end(active.not_after, now)}"
+    )
+    yield Trouble("rotation-paused", text, f"featward ca authority resume {active.owner}", last)
 
 
 def _late(active: KnownAuthority, rotation: Rotation | None, svid: float) -> float:

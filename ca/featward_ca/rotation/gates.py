@@ -47,10 +47,10 @@ def taint(authority: KnownAuthority, known: Known) -> list[Blocker]:
 
 def revoke(authority: KnownAuthority, known: Known) -> list[Blocker]:
     """Before nobody accepts it any more: nobody may use what it signed."""
-    signers = {authority.id} | {one.id for one in known.under(authority)}
-    in_use = [client for client in known.clients if client.authority in signers]
+    signed_by = signers(authority, known)
+    in_use = [client for client in known.clients if client.authority in signed_by]
     blockers = [_client(client, "uses an SVID that it signed") for client in in_use]
-    blockers += [_returning(client) for client in known.returning if client.authority in signers]
+    blockers += [_returning(client) for client in known.returning if client.authority in signed_by]
     used = {client.lineage for client in in_use}
     blockers += [
         blocker
@@ -71,6 +71,17 @@ def cancel(child_rotations: tuple[str, ...]) -> list[Blocker]:
     ]
 
 
+def signers(authority: KnownAuthority, known: Known) -> set[str]:
+    """An authority, and what it signed for if it is a root, by their ids."""
+    return {authority.id} | {one.id for one in known.under(authority)}
+
+
+def named(client: LiveClient) -> str:
+    """A client as an operator can find it."""
+    place = "connected" if client.connected else "not connected"
+    return f"client {client.lineage} of {client.spiffe_id} ({place})"
+
+
 def _behind(sequence: int | None, known: Known, what: str) -> Iterator[Blocker]:
     """Who has not acknowledged a sequence; None: it was never announced, so nobody can have."""
     # Most of the time nobody is behind, and there may be ten thousand clients and fifty rotations.
@@ -85,11 +96,10 @@ def _behind(sequence: int | None, known: Known, what: str) -> Iterator[Blocker]:
 
 
 def _client(client: LiveClient, what: str) -> Blocker:
-    place = "connected" if client.connected else "not connected"
     return Blocker(
         BlockerKind.CLIENT,
         client.spiffe_id,
-        f"client {client.lineage} of {client.spiffe_id} ({place}) {what}",
+        f"{named(client)} {what}",
         client.not_after,
         client,
     )

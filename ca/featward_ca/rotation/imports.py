@@ -16,11 +16,12 @@ from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, LintError, MalformedRequestError
 from featward_ca.profile import Order, Purpose, SubjectName
-from featward_ca.recorded import serial_text
 from featward_ca.requests import authority_id, check_key, spki_sha256
-from featward_ca.rotation.carry_out import By, announce
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.known import ROOT
+from featward_ca.rotation.making import announce
 from featward_ca.rotation.states import State
+from featward_ca.serials import serial_text
 from featward_ca.store import audit, authority_rows
 from featward_ca.store.audit import Entry, Outcome
 from featward_ca.store.authority_rows import AuthorityRow

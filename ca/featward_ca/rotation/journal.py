@@ -9,7 +9,7 @@ from dataclasses import replace
 from featward_ca.errors import IllegalTransitionError
 from featward_ca.rotation.actions import Begin
 from featward_ca.rotation.known import Rotation
-from featward_ca.rotation.states import OPEN, Progress, Step, check_progress, step_after
+from featward_ca.rotation.states import OPEN, Kind, Progress, Step, check_progress, step_after
 from featward_ca.store import rotation_rows
 from featward_ca.store.rotation_rows import Event
 from featward_ca.store.store import Connection
@@ -70,6 +70,32 @@ def advance(
     )
     rotation_rows.write(connection, done)
     _note(connection, rotation, now, rotation_rows.FORCED if forced else "step done", detail)
+
+
+def forced_alone(
+    connection: Connection, owner: str, step: Step, authority: str, by: str, now: float, detail: str
+) -> None:
+    """A step that was forced by hand and belongs to no rotation is one of its own, begun and done, so that
+    it is shown like those of rotations.
+    """
+    of_target = step is Step.ACTIVATE
+    rotation = Rotation(
+        id=secrets.token_hex(6),
+        owner=owner,
+        kind=Kind.MANUAL,
+        step=Step.DONE,
+        state=Progress.DONE,
+        started_at=now,
+        step_since=now,
+        step_timeout=0.0,
+        requested_by=by,
+        reason=f"{step} by hand",
+        target=authority if of_target else None,
+        predecessor=None if of_target else authority,
+        forced=True,
+    )
+    rotation_rows.add(connection, rotation)
+    _note(connection, replace(rotation, step=step), now, rotation_rows.FORCED, detail)
 
 
 def set_progress(

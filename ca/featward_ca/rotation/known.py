@@ -1,7 +1,7 @@
 """The facts that a step of a rotation is judged by, read from the store in one transaction."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -9,6 +9,8 @@ from featward_ca.rotation.states import Kind, Progress, State, Step
 
 ROOT = "root"
 PLATFORM = "platform"
+# After a start nobody is connected yet. The operator is back within this: it tries every five seconds.
+OPERATOR_RETURN = 10.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ class LiveClient:
     not_after: float
     connected: bool = False
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is a replica of the environment's operator."""
+        return self.spiffe_id.split("/", 3)[3:] == ["featward/operator"]
+
 
 @dataclass(frozen=True)
 class LiveReplica:
@@ -116,6 +123,18 @@ class Known:
     rotations: tuple[Rotation, ...] = ()
     # Whether there may be federated peers at all: the bundle endpoint is on.
     publishes: bool = False
+
+    def without_gone_operators(self) -> "Known":
+        """The same, with no replica of the operator that is not connected.
+
+        It drives rotations, so one that was killed would hold up what the others ask for until its SVID
+        ends. It may be forgotten: it shows its token anew when it comes back, and knows the CA by the
+        root. A workload may not, for its connections live on without us.
+        """
+        if self.now < self.opened_at + OPERATOR_RETURN:
+            return self
+        kept = tuple(one for one in self.clients if one.connected or not one.is_operator)
+        return self if len(kept) == len(self.clients) else replace(self, clients=kept)
 
     @cached_property
     def least_acknowledged(self) -> int:

@@ -4,17 +4,18 @@ Every order is judged by the same gates as the schedule's own steps. One that so
 the way of changes nothing and lists it all; with `force` it is done and says what breaks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, UnknownAuthorityError
-from featward_ca.rotation import actions, gates
-from featward_ca.rotation.actions import Planned
-from featward_ca.rotation.carry_out import By
-from featward_ca.rotation.known import ROOT, Blocker, BlockerKind, Known, KnownAuthority, Rotation
-from featward_ca.rotation.plan import WAIVABLE, begin, blockers, breaks, step
+from featward_ca.rotation import actions, gates, losses, meant
+from featward_ca.rotation.actions import By, Planned
+from featward_ca.rotation.known import ROOT, Blocker, Known, KnownAuthority, Rotation
+from featward_ca.rotation.outlook import outlook, would_wait
+from featward_ca.rotation.plan import begin, step
 from featward_ca.rotation.states import Action, Kind, Progress, State, Step, after
+from featward_ca.rotation.waiting import WAIVABLE, blockers
 from featward_ca.store import authority_rows, rotation_rows
 from featward_ca.store.authority_rows import AuthorityRow
 
@@ -32,23 +33,27 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """What stands in the way, what breaks, and what was changed."""
+    """What stands in the way, who loses what by force, which steps are left, and what was changed."""
 
     authority: AuthorityRow | None = None
     rotation: Rotation | None = None
     blockers: tuple[Blocker, ...] = ()
     breaks: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     changed: bool = False
 
 
 @dataclass(frozen=True)
 class StepKind:
-    """One step by hand: from which state, what is past it, its gate and its action."""
+    """One step by hand: from which state, what is past it, its gate, who loses what without it, and its
+    action.
+    """
 
     action: Action
     since: State
     past: frozenset[State]
     gate: Callable[[KnownAuthority, Known], list[Blocker]]
+    losses: losses.Losses
     do: Callable[[str, str, tuple[str, ...]], Planned]
 
 
@@ -58,6 +63,7 @@ ACTIVATE = StepKind(
     State.PREPARED,
     frozenset({State.ACTIVE, State.OLD, State.TAINTED}),
     lambda one, known: gates.activate(one, known) if known.active(one.owner) else [],
+    losses.of_activation,
     actions.Activate,
 )
 TAINT = StepKind(
@@ -65,17 +71,26 @@ TAINT = StepKind(
     State.OLD,
     frozenset({State.TAINTED} | _OVER),
     gates.taint,
+    # It has SVIDs renewed sooner, and what its gate says can't be forced.
+    lambda _one, _found, _known: (),
     lambda authority, _forced, _breaks: actions.Taint(authority),
 )
-REVOKE = StepKind(Action.REVOKE, State.TAINTED, frozenset(_OVER), gates.revoke, actions.Revoke)
+REVOKE = StepKind(
+    Action.REVOKE,
+    State.TAINTED,
+    frozenset(_OVER),
+    gates.revoke,
+    losses.of_revocation,
+    actions.Revoke,
+)
 
 
 async def prepare(core: Core, owner: str, order: Order) -> Answer:
     """Make an owner's next authority and announce it; it is not used until it is activated. Raises
     UnknownAuthorityError, and IllegalTransitionError for a generation that is not the next.
     """
-    _check_owner(core, owner)
-    await _check_generation(core, owner, order.generation)
+    meant.check_owner(core, owner)
+    await meant.check_generation(core, owner, order.generation)
     row = await core.store.read(lambda c: authority_rows.newest(c, owner, order.generation))
     if order.generation and row and row.state is not State.REQUESTED:
         return Answer(row)
@@ -96,45 +111,51 @@ async def take(core: Core, kind: StepKind, name: str, order: Order) -> Answer:
     """Activate, taint or revoke; idempotent. Raises IllegalTransitionError where no such step is
     due, and UnknownAuthorityError.
     """
-    row = await _find(core, name, order.generation, kind)
-    if row.state in kind.past:
-        return Answer(row, await _rotation(core, row.owner))
-    after(row.state, kind.action)
+    row = await meant.find(core, name, order.generation, kind.since, kind.past)
     known = await core.schedule.known()
+    rotation = known.rotation_of(row.owner)
+    if row.state in kind.past:
+        return Answer(row, rotation)
+    after(row.state, kind.action)
     one = known.find(row.id)
     found = tuple(kind.gate(one, known)) if one else ()
+    broken = kind.losses(one, found, known) if one else ()
     _refuse_unwaivable(found, order)
     if (found and not order.force) or order.dry_run:
-        return Answer(row, known.rotation_of(row.owner), found, breaks([*found]))
-    forced = f"forced by {order.by.who}: {order.reason}" if found else ""
-    await core.carry_out_by_hand(kind.do(row.id, forced, breaks([*found])), order.by)
+        return Answer(row, rotation, found, broken)
+    forced = _forced(order) if found else ""
+    await core.carry_out_by_hand(kind.do(row.id, forced, broken), order.by)
     again = await core.store.read(lambda c: authority_rows.find(c, row.id))
-    rotation = await _rotation(core, row.owner)
-    return Answer(again, rotation, (), breaks([*found]), changed=True)
+    if rotation:
+        name = rotation.id
+        rotation = await core.store.read(lambda c: rotation_rows.find(c, name))
+    return Answer(again, rotation, (), broken, changed=True)
 
 
 async def rotate(core: Core, owner: str, order: Order, step_timeout: float = 0.0) -> Answer:
     """All steps of a rotation, each behind its gate. Idempotent while one is under way, and by
     generation afterwards.
     """
-    _check_owner(core, owner)
-    await _check_generation(core, owner, order.generation)
+    meant.check_owner(core, owner)
+    await meant.check_generation(core, owner, order.generation)
     known = await core.schedule.known()
     active = known.active(owner)
     if active is None:
         raise IllegalTransitionError(f"{owner} has no active authority that could be replaced")
     row = await core.store.read(lambda c: authority_rows.find(c, active.id))
     rotation = known.rotation_of(owner)
-    if rotation or (order.generation and active.generation >= order.generation):
-        found = tuple(blockers(rotation, known)) if rotation else ()
-        return Answer(row, rotation, found)
-    away = tuple(one for one in _would_wait(known))
-    if order.dry_run:
-        return Answer(row, None, away)
+    if rotation:
+        left = _left(core, rotation, known) if order.dry_run else ()
+        return Answer(row, rotation, tuple(blockers(rotation, known)), steps=left)
+    if order.generation and active.generation >= order.generation:
+        return Answer(row)
     kind = Kind.ROOT if owner == ROOT else Kind.MANUAL
     timeout = step_timeout or core.situation.lifetimes.svid
     reason = order.reason or "by hand"
     wanted = replace(begin(owner, kind, known, timeout, reason), by=order.by.who)
+    if order.dry_run:
+        left = outlook(owner, kind, wanted.step, active.id, known, core.terms)
+        return Answer(row, None, would_wait(known), steps=left)
     await core.carry_out_by_hand(wanted, order.by)
     return await _now(core, owner, changed=True)
 
@@ -150,10 +171,11 @@ async def steer(core: Core, name: str, state: Progress | None, order: Order) -> 
     if state is None:
         found = tuple(blockers(rotation, known))
         _refuse_unwaivable(found, replace(order, force=True))
-        forced = f"forced by {order.by.who}: {order.reason}"
-        await core.carry_out_by_hand(step(rotation, forced, breaks([*found])), order.by)
+        broken = losses.of_step(rotation, found, known)
+        forced = _forced(order) if found else ""
+        await core.carry_out_by_hand(step(rotation, forced, broken), order.by)
         answer = await _now(core, rotation.owner, changed=True)
-        return replace(answer, breaks=breaks([*found]))
+        return replace(answer, breaks=broken)
     if rotation.state is state or (
         state is Progress.RUNNING and rotation.state is Progress.BLOCKED
     ):
@@ -202,40 +224,14 @@ async def _rotation(core: Core, owner: str) -> Rotation | None:
     return await core.store.read(lambda c: rotation_rows.latest(c, owner))
 
 
-async def _find(core: Core, name: str, generation: int, kind: StepKind) -> AuthorityRow:
-    """By id, or an owner's one: of this generation, else the newest that the step is for, else the
-    newest that is past it. Raises UnknownAuthorityError.
-    """
-    rows = await core.store.read(lambda c: authority_rows.of_state(c, *State))
-    mine = [row for row in rows if name in (row.id, row.owner)]
-    if generation:
-        mine = [row for row in mine if row.generation == generation]
-    if not mine:
-        which = f" of generation {generation}" if generation else ""
-        raise UnknownAuthorityError(
-            f"there is no authority {name!r}{which}; featward ca authority list shows them"
-        )
-    order = [kind.since, *kind.past]
-    return max(mine, key=lambda row: (row.state is kind.since, row.state in order, row.generation))
+def _forced(order: Order) -> str:
+    """Why a step was not waited for."""
+    return f"by {order.by.who}: {order.reason or 'no reason given'}"
 
 
-def _check_owner(core: Core, owner: str) -> None:
-    owners = (ROOT, *core.terms.prefixes)
-    if owner not in owners:
-        raise UnknownAuthorityError(f"there is no owner {owner!r}; there are: {', '.join(owners)}")
-
-
-async def _check_generation(core: Core, owner: str, generation: int) -> None:
-    """None is made out of turn: whoever asks for one that is further on asks again and again, and each time
-    another is made.
-    """
-    newest = await core.store.read(lambda c: authority_rows.newest(c, owner))
-    following = (newest.generation if newest else 0) + 1
-    if generation > following:
-        raise IllegalTransitionError(
-            f"generation {generation} of {owner} can't be the next one: that is {following};"
-            " ask for it, or leave the generation out"
-        )
+def _left(core: Core, rotation: Rotation, known: Known) -> tuple[str, ...]:
+    before = rotation.predecessor or ""
+    return outlook(rotation.owner, rotation.kind, rotation.step, before, known, core.terms)
 
 
 def _signs_here(known: Known, row: AuthorityRow) -> bool:
@@ -243,22 +239,7 @@ def _signs_here(known: Known, row: AuthorityRow) -> bool:
     return row.owner == ROOT or ((root := known.active(ROOT)) is not None and root.has_key)
 
 
-def _refuse_unwaivable(found: tuple[Blocker, ...], order: Order) -> None:
+def _refuse_unwaivable(found: Sequence[Blocker], order: Order) -> None:
     hard = [one.text for one in found if one.kind not in WAIVABLE]
     if order.force and hard:
         raise IllegalTransitionError(f"this can't be forced: {'; '.join(hard)}")
-
-
-def _would_wait(known: Known) -> list[Blocker]:
-    """Whom a rotation that began now would wait for, because nobody reaches them."""
-    return [
-        Blocker(
-            BlockerKind.CLIENT,
-            one.spiffe_id,
-            f"{one.spiffe_id} is not connected and would be waited for until its SVID ends",
-            one.not_after,
-            one,
-        )
-        for one in known.clients
-        if not one.connected
-    ]

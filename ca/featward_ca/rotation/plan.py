@@ -5,11 +5,11 @@ the authorities and the journal as they are stored; where the two disagree the s
 rotation is given up, and the schedule begins another when it is time.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from featward_ca.rotation import gates
+from featward_ca.rotation import losses
 from featward_ca.rotation.actions import (
+    SCHEDULE,
     Abandon,
     Activate,
     Begin,
@@ -24,40 +24,20 @@ from featward_ca.rotation.actions import (
     Taint,
     Unblock,
 )
-from featward_ca.rotation.known import (
-    ROOT,
-    Blocker,
-    BlockerKind,
-    Known,
-    KnownAuthority,
-    Rotation,
-)
+from featward_ca.rotation.known import ROOT, Known, KnownAuthority, Rotation
 from featward_ca.rotation.states import Kind, Progress, State, Step
-from featward_ca.settings import PREPARE_AT_LEFT, Lifetimes
+from featward_ca.rotation.timing import (
+    Terms,
+    follows_schedule,
+    prepare_at,
+    replace_at,
+    scheduled_for,
+)
+from featward_ca.rotation.waiting import blockers, overridden, signable
 
 # How often what a rotation waits for is looked at: acknowledgements reach the store by any replica.
 LOOK_SECONDS = 1.0
 BLOCKED_LOOK_SECONDS = 5.0
-# At a compromise connected clients get this long to learn of the new authority; nobody is waited
-# for longer, because the stolen one can sign meanwhile.
-COMPROMISE_WAIT = 30.0
-# Who wants what the schedule does.
-SCHEDULE = "schedule"
-# What time or force may override. The rest would leave an owner without an authority.
-WAIVABLE = frozenset(
-    {BlockerKind.CLIENT, BlockerKind.REPLICA, BlockerKind.JOIN_TOKEN, BlockerKind.TIME}
-)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the manifests want: who has an authority (owner to path prefix), and how long all of it
-    lives.
-    """
-
-    trust_domain: str
-    lifetimes: Lifetimes
-    prefixes: Mapping[str, str]
 
 
 def plan(known: Known, terms: Terms) -> list[Planned]:
@@ -74,44 +54,13 @@ def plan(known: Known, terms: Terms) -> list[Planned]:
 def due(known: Known, terms: Terms) -> float:
     """When to plan again after there was nothing to do. Infinity: when something changes."""
     moments = [_end(one, terms) for one in known.authorities if one.state is not State.REQUESTED]
-    moments += [
-        prepare_at(active)
-        for owner in (ROOT, *terms.prefixes)
-        if (active := known.active(owner)) and _follows_schedule(active)
-        if known.rotation_of(owner) is None
-    ]
+    moments += scheduled_for(known, terms).values()
     for rotation in known.rotations:
         if rotation.state is Progress.RUNNING:
             moments.append(known.now + LOOK_SECONDS)
         elif rotation.state is Progress.BLOCKED:
             moments.append(known.now + BLOCKED_LOOK_SECONDS)
     return min(moments, default=float("inf"))
-
-
-def prepare_at(active: KnownAuthority) -> float:
-    """When the schedule begins to replace an authority."""
-    return active.not_after - (active.not_after - active.not_before) * PREPARE_AT_LEFT
-
-
-def blockers(rotation: Rotation, known: Known) -> list[Blocker]:
-    """What the present step of a rotation waits for."""
-    target, before = known.find(rotation.target), known.find(rotation.predecessor)
-    match rotation.step:
-        case Step.PREPARE if target and not signable(target, known):
-            text = "waits for the offline root: featward ca ceremony, then import its certificate"
-            return [Blocker(BlockerKind.AUTHORITY, target.id, text)]
-        case Step.ACTIVATE if target:
-            return _before_activation(rotation, target, known)
-        case Step.TAINT if before:
-            return [*_children(rotation, known), *gates.taint(before, known)]
-        case Step.REVOKE if before:
-            return [*_children(rotation, known), *gates.revoke(before, known)]
-    return []
-
-
-def breaks(found: list[Blocker]) -> tuple[str, ...]:
-    """What happens to those who are not waited for."""
-    return tuple(one.text for one in found)
 
 
 def disagreement(rotation: Rotation, known: Known) -> str | None:
@@ -169,12 +118,6 @@ def _missing(known: Known, terms: Terms) -> Iterator[Planned]:
             yield Sign(candidates[0].id)
 
 
-def signable(target: KnownAuthority, known: Known) -> bool:
-    """Whether the key that signs it is ours: its own for a root, else the active root's."""
-    signer = target if target.owner == ROOT else known.active(ROOT)
-    return signer is not None and signer.has_key
-
-
 def _next(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
     """The next action of one rotation, if there is one for now."""
     if why := disagreement(rotation, known):
@@ -190,14 +133,14 @@ def _next(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
         yield Finish(rotation.id, "the one before is over")
         return
     found = blockers(rotation, known)
-    forced = _overridden(rotation, found, known, terms)
+    forced = overridden(rotation, found, known, terms.lifetimes.svid)
     if found and not forced:
         if rotation.state is Progress.RUNNING and known.now >= rotation.deadline:
             yield Block(rotation.id, tuple(found))
     elif rotation.state is Progress.BLOCKED and not forced:
         yield Unblock(rotation.id)
     else:
-        yield step(rotation, forced, breaks(found))
+        yield step(rotation, forced, losses.of_step(rotation, found, known))
 
 
 def step(rotation: Rotation, forced: str, broken: tuple[str, ...]) -> Planned:
@@ -216,44 +159,6 @@ def step(rotation: Rotation, forced: str, broken: tuple[str, ...]) -> Planned:
             return Revoke(before, forced, broken)
 
 
-def _overridden(rotation: Rotation, found: list[Blocker], known: Known, terms: Terms) -> str:
-    """Why a step is taken although something stands in its way; empty: it is not."""
-    if not found or any(one.kind not in WAIVABLE for one in found):
-        return ""
-    before = known.find(rotation.predecessor)
-    if rotation.kind is Kind.COMPROMISE:
-        wait = COMPROMISE_WAIT if rotation.step is Step.ACTIVATE else rotation.step_timeout
-        # While the CA was away nobody could renew.
-        since = max(rotation.step_since, known.opened_at)
-        return "the authority is compromised" if known.now >= since + wait else ""
-    if before is None or rotation.step is not Step.ACTIVATE or rotation.kind is not Kind.SCHEDULED:
-        return ""
-    # Standing still would end in an outage for all.
-    late = known.now >= before.not_after - terms.lifetimes.svid
-    return "the one before ends within one SVID lifetime" if late else ""
-
-
-def _before_activation(rotation: Rotation, target: KnownAuthority, known: Known) -> list[Blocker]:
-    if known.active(target.owner) is None:
-        return []
-    found = gates.activate(target, known)
-    if rotation.kind is not Kind.COMPROMISE:
-        return found
-    # Who is not connected right after a start may only not be back yet.
-    if known.now < known.opened_at + COMPROMISE_WAIT:
-        return found
-    return [one for one in found if one.client is None or one.client.connected]
-
-
-def _children(rotation: Rotation, known: Known) -> list[Blocker]:
-    """The rotations that a root's one waits for."""
-    return [
-        Blocker(BlockerKind.ROTATION, one.id, f"{one.owner} is moving to the new root")
-        for one in known.rotations
-        if one.parent == rotation.id
-    ]
-
-
 def _new_children(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Planned]:
     """After a new root is active every owner moves under it."""
     if rotation.owner != ROOT or rotation.step not in (Step.TAINT, Step.REVOKE):
@@ -270,16 +175,13 @@ def _new_children(rotation: Rotation, known: Known, terms: Terms) -> Iterator[Pl
 def _scheduled(known: Known, terms: Terms) -> Iterator[Planned]:
     for owner in (ROOT, *terms.prefixes):
         active = known.active(owner)
-        if active is None or not _follows_schedule(active) or known.rotation_of(owner):
+        if active is None or not follows_schedule(active) or known.rotation_of(owner):
             continue
-        if known.now >= prepare_at(active):
+        if known.now >= replace_at(active, terms.lifetimes):
             kind = Kind.ROOT if owner == ROOT else Kind.SCHEDULED
-            yield begin(owner, kind, known, terms.lifetimes.svid, "its life is nearly over")
-
-
-def _follows_schedule(active: KnownAuthority) -> bool:
-    """A root that another machine keeps is replaced by a ceremony, never by itself."""
-    return active.owner != ROOT or active.has_key
+            ending = known.now >= prepare_at(active)
+            reason = "its life is nearly over" if ending else "its rotateEvery is over"
+            yield begin(owner, kind, known, terms.lifetimes.svid, reason)
 
 
 def begin(

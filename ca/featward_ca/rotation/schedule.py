@@ -17,8 +17,9 @@ from featward_ca.errors import CaError, ConfigurationError, IllegalTransitionErr
 from featward_ca.rotation.actions import Planned
 from featward_ca.rotation.carry_out import CarryOut
 from featward_ca.rotation.known import PLATFORM, ROOT, Known, LiveReplica
-from featward_ca.rotation.plan import Terms, due, plan
+from featward_ca.rotation.plan import due, plan
 from featward_ca.rotation.states import State
+from featward_ca.rotation.timing import Terms
 from featward_ca.settings import Lifetimes
 from featward_ca.store import authority_rows, facts
 from featward_ca.store.store import Store
@@ -79,11 +80,11 @@ class Schedule:
             return await self._tend(wanted, changed or _nobody)
 
     async def known(self) -> Known:
-        """All facts at this moment."""
+        """All facts at this moment, of those whom a rotation has to wait for."""
         now, replica, lifetimes = self._clock.now(), self._store.replica, self._lifetimes()
         opened_at = self._opened_at
         found = await self._store.read(lambda c: facts.known(c, now, lifetimes, replica, opened_at))
-        found = replace(found, publishes=self.publishes)
+        found = replace(found, publishes=self.publishes).without_gone_operators()
         if self.own_use.sequence is None:
             return found
         own = LiveReplica(replica, self.own_use.sequence)

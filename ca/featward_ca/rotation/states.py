@@ -115,6 +115,14 @@ def step_after(kind: Kind, step: Step) -> Step:
     return steps[steps.index(step) + 1]
 
 
+def steps_from(kind: Kind, step: Step) -> tuple[Step, ...]:
+    """What a rotation of this kind has left to do when it is at a step; empty where it has no such
+    step.
+    """
+    steps = _STEPS[kind]
+    return steps[steps.index(step) : -1] if step in steps else ()
+
+
 class Progress(StrEnum):
     """Of a rotation. It goes from running to blocked and back by itself; the rest is by hand or
     the end.

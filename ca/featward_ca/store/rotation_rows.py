@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, select, update
 
 from featward_ca.errors import StoreError
 from featward_ca.rotation.known import Rotation
@@ -54,9 +54,11 @@ def find(connection: Connection, rotation: str) -> Rotation | None:
 
 
 def latest(connection: Connection, owner: str) -> Rotation | None:
-    """The owner's newest rotation, open or over."""
+    """What is under way for an owner, else its newest rotation."""
     table = tables.rotation
-    query = select(table).where(table.c.owner == owner).order_by(table.c.started_at.desc())
+    is_over = case((table.c.state.in_(sorted(OPEN)), 0), else_=1)
+    order = is_over, table.c.started_at.desc()
+    query = select(table).where(table.c.owner == owner).order_by(*order)
     row = connection.execute(query.limit(1)).first()
     return _rotation(row) if row else None
 

@@ -70,7 +70,7 @@ class _Root(TyperGroup):
 
 def main() -> None:
     """The console script."""
-    build()()
+    build()(prog_name="featward")  # also where it was started as a module
 
 
 def build() -> typer.Typer:

@@ -36,7 +36,7 @@ def doctor(
     ca: Annotated[
         Path | None,
         typer.Option(
-            help="Judge by what this CA announces now, its scope table included, and compare its "
+            help="Judge by what this CA announces now, its scope table and bans included, and compare its "
             "clock: its data directory or admin socket."
         ),
     ] = None,
@@ -45,7 +45,12 @@ def doctor(
         typer.Option(help="A certificate chain (PEM, leaf first) to show to a server that asks."),
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
-    expect: Annotated[str, typer.Option(help="The SPIFFE ID that should be there.")] = "",
+    expect: Annotated[
+        str,
+        typer.Option(
+            help="Who should be there: a SPIFFE ID, or in short prod.payments/pricing-api."
+        ),
+    ] = "",
     trust_domain: Annotated[
         str, typer.Option(help="The trust domain of --bundle, where its roots do not say it.")
     ] = "",
@@ -85,7 +90,7 @@ def _told(
     """All that can be known before anything is looked at. What is wrong with it ends with exit status 2."""
     from featward.doctor.examination import Told, gather
     from featward.errors import DoctorError, SpiffeIdError
-    from featward.identity.spiffe import SpiffeId
+    from featward.identity.called import Called
 
     if (cert is None) != (key is None):
         raise typer.BadParameter(
@@ -94,11 +99,8 @@ def _told(
     if bundle is not None and ca is not None:
         raise typer.BadParameter("there can be one judge: --bundle or --ca", param_hint="--bundle")
     try:
-        if expect:
-            SpiffeId.parse(expect)
-        told = Told(
-            bundle, workload_api, ca, cert, key, expect or None, trust_domain or None, timeout
-        )
+        who = Called.parse(expect) if expect else None
+        told = Told(bundle, workload_api, ca, cert, key, who, trust_domain or None, timeout)
         return gather(told)
     except (DoctorError, SpiffeIdError) as error:
         raise typer.BadParameter(str(error)) from error

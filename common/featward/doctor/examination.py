@@ -14,6 +14,7 @@ from featward.doctor.probe import Probe, probe
 from featward.doctor.report import Report
 from featward.doctor.trust import Trust, by_bundle, by_ca, by_workload_api
 from featward.errors import DoctorError
+from featward.identity.called import Called
 
 __all__ = ["Told", "examine_endpoint", "examine_socket", "gather"]
 
@@ -27,7 +28,7 @@ class Told:
     ca: Path | None
     cert: Path | None
     key: Path | None
-    expected: str | None
+    expected: Called | None
     trust_domain: str | None
     seconds: float
     trust: Trust | None = None
@@ -54,8 +55,8 @@ def gather(told: Told) -> Told:
 def _trust(told: Told) -> Trust | None:
     if told.bundle is not None:
         domain = told.trust_domain
-        if domain is None and told.expected is not None:
-            domain = told.expected.removeprefix("spiffe://").partition("/")[0]
+        if domain is None and told.expected is not None and told.expected.spiffe_id is not None:
+            domain = told.expected.spiffe_id.trust_domain
         return by_bundle(told.bundle, domain)
     return by_ca(told.ca, told.seconds) if told.ca is not None else None
 
@@ -210,5 +211,5 @@ def _said(trust: Trust | None) -> str | None:
         f"{_roots(roots)} of {domain or 'an unnamed trust domain'}"
         for domain, roots in trust.roots.items()
     )
-    table = ", with its scope table" if trust.scopes is not None else ""
-    return f"{trust.source}: {domains}{table}"
+    more = ", with its scope table and its bans" if trust.scopes is not None else ""
+    return f"{trust.source}: {domains}{more}"

@@ -12,6 +12,7 @@ from typing import Any
 from featward.doctor.certificates import Shown, tidy
 from featward.doctor.findings import Finding, note, refusal, warning
 from featward.doctor.trust import Trust
+from featward.identity.called import Called
 from featward_engine import EngineError, judge
 
 __all__ = ["Clock", "Judged", "examine"]
@@ -52,7 +53,7 @@ def examine(
     trust: Trust | None,
     now: float,
     clocks: Sequence[Clock] = (),
-    expected: str | None = None,
+    expected: Called | None = None,
 ) -> Judged:
     """All that a verifier would find in this chain at this second."""
     if not chain:
@@ -63,8 +64,9 @@ def examine(
     spiffe_id, refusals = _verdict(chain, judge_by, now, clocks)
     findings += refusals
     accepted: bool | None = not findings
-    if expected is not None and spiffe_id != expected:
-        text = f"it is {spiffe_id or 'nobody with a SPIFFE ID'}, and {expected} was expected"
+    domain = trust.trust_domain if trust is not None else None
+    if expected is not None and not expected.fits(spiffe_id or "", domain):
+        text = f"it is {spiffe_id or 'nobody with a SPIFFE ID'}, and {expected.text} was expected"
         findings.append(refusal("wrong-identity", text, _REMEDIES["wrong-identity"]))
         accepted = False
     if trust is None and accepted:
@@ -124,6 +126,8 @@ def _ask(chain: Sequence[Shown], trust: Trust, at: float) -> dict[str, Any]:
         "scopes": [[key.hex(), prefix] for key, prefix in trust.scopes]
         if trust.scopes is not None and is_own
         else None,
+        # A serial number is unique below our own roots only.
+        "bans": [ban for ban in trust.bans if is_own or ban[0] != "serial"],
         "chain": [each.der.hex() for each in chain],
         "at": at,
     }
@@ -182,7 +186,7 @@ _REMEDIES = {
     "out-of-scope": "the key that signed it may not sign this path: if the CA issued it, bring this verifier's "
     "trust up to date; if it did not, treat the authority as stolen: `featward ca compromise`",
     "bad-svid": "it is no X.509-SVID: have an issuer of SPIFFE identities make it, such as `featward ca`",
-    "banned": "`featward ca ban list` says why",
+    "banned": "`featward ca ban list` says why and until when; `featward ca ban remove` lifts it",
     "bad-trust": "correct the roots that were given to judge by",
     "wrong-identity": "compare the address with the manifests: something else listens there",
     "no-certificate": "give it an identity",

@@ -171,7 +171,7 @@ class _Attempt:
                 )
             )
         elif self._seen.wants_certificate:
-            self._find(refusal("client-refused", f"it refused our certificate: {why}", _REFUSED_US))
+            self._find(_refused_us(why))
         else:
             self._find(note("no-http", f"{why} when it was asked GET /", "see its log"))
 
@@ -180,9 +180,19 @@ _REACH = (
     "see whether it runs and listens there, and whether a firewall or network policy is between"
 )
 _REFUSED_US = (
-    "see what is said of our own certificate below, and what the server's log says; it may trust other roots, "
-    "or its trust may be too old to know our authority"
+    "see what is said of our own certificate above (with --ca DATA also whether it is banned), and what the "
+    "server's log says: our authority may be revoked, it may trust other roots, or its trust may be too old to "
+    "know our authority"
 )
+_BANNED = (
+    "our certificate, its identity or its authority is banned: `featward ca ban list` says why and until when, "
+    "--ca DATA shows it here"
+)
+
+
+def _refused_us(why: str) -> Finding:
+    remedy = _BANNED if "revoked" in why.lower() else _REFUSED_US
+    return refusal("client-refused", f"it refused our certificate: {why}", remedy)
 
 
 def _no_handshake(why: str, shown: bool) -> Finding:
@@ -200,7 +210,7 @@ def _no_handshake(why: str, shown: bool) -> Finding:
             "a chain needs the leaf and what leads to a root, no more",
         )
     if "alert" in lower and ("certificate" in lower or "unknown ca" in lower) and shown:
-        return refusal("client-refused", f"it refused our certificate: {why}", _REFUSED_US)
+        return _refused_us(why)
     return refusal(
         "handshake-failed", f"no TLS handshake: {why}", "see the log of what listens there"
     )

@@ -1,6 +1,7 @@
 """By whose trust the doctor judges: a file of roots, what a Workload API hands out, or the CA's own."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -17,17 +18,22 @@ __all__ = ["Trust", "by_bundle", "by_ca", "by_workload_api"]
 
 ADMIN_NAME = "admin.sock"
 Scopes = tuple[tuple[bytes, str], ...]
+Bans = tuple[tuple[str, str, int], ...]
+"""What is banned (identity, serial, authority), whom, and the Unix second it ends at, 0 for until lifted."""
+
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Roots by trust domain, and for our own CA's the table of which key may sign which path."""
+    """Roots by trust domain, and for our own CA's the table of which key may sign which path, and the bans."""
 
     source: str
     trust_domain: str | None
     """The one of our own; None where the source does not say it."""
     roots: Mapping[str | None, tuple[bytes, ...]] = field(repr=False)
     scopes: Scopes | None = field(default=None, repr=False)
+    bans: Bans = field(default=(), repr=False)
     server_time: float | None = None
     """The CA's clock, Unix seconds."""
 
@@ -64,12 +70,26 @@ def by_ca(where: Path, seconds: float) -> Trust:
             " --bundle FILE"
         )
     with grpc.insecure_channel(f"unix:{path.absolute()}") as channel:
+        stub = AuthorityServiceStub(channel)
         try:
-            shown = AuthorityServiceStub(channel).Show(authority_pb2.ShowRequest(), timeout=seconds)
+            shown = stub.Show(authority_pb2.ShowRequest(), timeout=seconds)
+            bans = tuple(_bans(stub, seconds))
         except grpc.RpcError as error:
             why = tidy(cast("grpc.Call", error).details())
             raise DoctorError(f"the CA on {path} does not say whom it trusts: {why}") from error
     scopes = tuple((each.spki_sha256, each.path_prefix) for each in shown.scopes)
     domain = shown.trust_domain
     source = f"the CA of {domain}, sequence {shown.sequence}"
-    return Trust(source, domain, {domain: tuple(shown.roots)}, scopes, shown.server_time)
+    roots = {domain: tuple(shown.roots)}
+    return Trust(source, domain, roots, scopes, bans, shown.server_time)
+
+
+def _bans(stub: AuthorityServiceStub, seconds: float) -> Iterator[tuple[str, str, int]]:
+    """Those that hold at some time; the engine looks at which."""
+    after = ""
+    while True:
+        request = authority_pb2.ListBansRequest(limit=_PAGE, after=after)
+        page = stub.ListBans(request, timeout=seconds)
+        yield from ((each.kind, each.value, math.ceil(each.expires_at)) for each in page.bans)
+        if not (after := page.next):
+            return

@@ -81,6 +81,8 @@ def feature_set(
     spec["services"] = [
         {"name": service.name, "features": list(service.features)} for service in services
     ]
+    # Feast knows nothing of it, as of whom it is served by.
+    spec["accepted"] = known.get("accepted", [])
     return {
         "apiVersion": API_VERSION,
         "kind": "FeatureSet",

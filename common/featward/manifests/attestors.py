@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from featward.manifests.model import Items, Model, Rule
+from featward.manifests.model import Distinct, Model, Rule
 from featward.manifests.text import BusinessUnitChoice, Duration, HttpsUrl, Label, Line, UserName
 
 __all__ = ["Attestation", "Cluster", "JwtAttestation", "JwtIssuer", "UnixAttestation"]
@@ -26,7 +26,7 @@ class Cluster(Model):
         description="The issuer of the cluster's service account tokens, `--service-account-issuer` of its API "
         "server. A token is reviewed by the cluster whose issuer it names, so no two clusters share one."
     )
-    business_units: Items[BusinessUnitChoice] = Field(
+    business_units: Distinct[BusinessUnitChoice] = Field(
         default=("*",),
         min_length=1,
         max_length=256,

@@ -114,9 +114,11 @@ class Catalogue:
         return self._listings[feature_set.name]
 
     def server_of(self, feature_set: Set) -> SpiffeId | None:
-        """The identity of the workload that serves a feature set."""
+        """The identity of the workload, or of the gateway, that serves a feature set."""
         namespace = feature_set.model.metadata.namespace
         workload = feature_set.model.spec.serving.workload
+        if workload is None:
+            return self.service_account(namespace, f"{feature_set.model.metadata.name}-gateway")
         if workload.service_account is not None:
             return self.service_account(namespace, workload.service_account)
         business_unit = self.business_unit_of(namespace)

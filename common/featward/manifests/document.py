@@ -113,7 +113,15 @@ class Document(Generic[M_co]):
         """Something wrong at a path of this document."""
         place = self.source.place(self.index, path)
         return Finding(
-            self.source.name, place.line, place.column, show_path(path), code, message, remedy
+            self.source.name,
+            place.line,
+            place.column,
+            show_path(path),
+            code,
+            message,
+            remedy,
+            self.kind,
+            self.name,
         )
 
     def __str__(self) -> str:

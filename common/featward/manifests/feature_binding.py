@@ -4,7 +4,15 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from featward.manifests.model import Items, Model, Namespaced, Rule, exactly_one, one_of
+from featward.manifests.model import (
+    Distinct,
+    Items,
+    Model,
+    Namespaced,
+    Rule,
+    exactly_one,
+    one_of,
+)
 from featward.manifests.text import (
     BusinessUnitName,
     ColumnName,
@@ -102,10 +110,10 @@ class FeatureBindingSpec(Model):
         min_length=1, max_length=64, description="Whom the binding grants to."
     )
     feature_set: FeatureSetReference = Field(description="The feature set granted from.")
-    features: Items[FeatureName] = Field(
+    features: Distinct[FeatureName] = Field(
         default=(), max_length=1024, description="The features granted."
     )
-    services: Items[ColumnName] = Field(
+    services: Distinct[ColumnName] = Field(
         default=(),
         max_length=64,
         description="Services whose features are granted, as they are listed by the feature set.",

@@ -8,7 +8,7 @@ brought about does not, because the rules of the decision already say what holds
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["CODES", "Code", "Finding", "Severity", "printable"]
+__all__ = ["CODES", "Code", "Finding", "Scope", "Severity", "printable"]
 
 
 class Severity(StrEnum):
@@ -18,18 +18,36 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+class Scope(StrEnum):
+    """How far a finding that blocks reaches in a cluster. In a folder each of them blocks everything."""
+
+    BINDING = "binding"
+    """The binding grants nothing; all others do."""
+    SET = "set"
+    """The workload that serves the set is held: it keeps the policy that it has."""
+    PLATFORM = "platform"
+    """Every workload below is held: of the environment, the business unit or the namespace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One row of the table: what a code means, and what it does."""
+    """One row of the table: what a code means, and what it does.
+
+    ``scope`` is None where it is that of the document which the finding stands in.
+    """
 
     meaning: str
     severity: Severity = Severity.ERROR
     blocks: bool = True
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing wrong in one place of one file; ``line`` and ``column`` count from 1."""
+    """One thing wrong in one place of one file; ``line`` and ``column`` count from 1.
+
+    ``kind`` and ``name`` are those of the document it stands in, and "" where none was found.
+    """
 
     file: str
     line: int
@@ -38,6 +56,8 @@ class Finding:
     code: str
     message: str
     remedy: str
+    kind: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         # A manifest's text ends in terminals, and must not steer them.
@@ -52,6 +72,11 @@ class Finding:
     def blocks(self) -> bool:
         """Whether no snapshot is made while this stands."""
         return CODES[self.code].blocks
+
+    @property
+    def scope(self) -> Scope:
+        """How far it reaches in a cluster, if it blocks."""
+        return CODES[self.code].scope or _SCOPES.get(self.kind, Scope.PLATFORM)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}; {self.remedy}"
@@ -76,6 +101,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+
+
+# Of kinds that are not here: those that say who may exist. An approval or an Override that can't be read only
+# fails to do what it was made for.
+_SCOPES = {
+    "FeatureBinding": Scope.BINDING,
+    "GrantApproval": Scope.BINDING,
+    "Override": Scope.BINDING,
+    "FeatureSet": Scope.SET,
+}
 
 
 def _warning(meaning: str) -> Code:
@@ -114,14 +149,20 @@ CODES: dict[str, Code] = {
     "invalid-value": Code("A value of the right type that is not allowed."),
     # References between documents
     "duplicate-name": Code("Two things of one kind with one name."),
-    "unknown-environment": Code("A business unit of an environment that is not declared."),
+    "unknown-environment": Code(
+        "A business unit of an environment that is not declared.", scope=Scope.PLATFORM
+    ),
     "unknown-business-unit": Code("A business unit that is not declared."),
     "unknown-namespace": Code("A namespace that is not declared."),
     "unknown-workload": Code("A workload that is not declared."),
-    "unknown-jwt-issuer": Code("An issuer of JWTs that the environment does not have."),
-    "unknown-feature-set": Code("A feature set that is not in the binding's namespace."),
+    "unknown-jwt-issuer": Code(
+        "An issuer of JWTs that the environment does not have.", scope=Scope.PLATFORM
+    ),
+    "unknown-feature-set": Code(
+        "A feature set that is not in the binding's namespace.", scope=Scope.BINDING
+    ),
     "unknown-feature": Code("A feature that its feature set does not list."),
-    "unknown-service": Code("A service that its feature set does not list."),
+    "unknown-service": Code("A service that its feature set does not list.", scope=Scope.BINDING),
     "namespace-without-business-unit": Code(
         "A namespace without the label `featward.dev/business-unit` where several environments are declared."
     ),
@@ -129,11 +170,17 @@ CODES: dict[str, Code] = {
         "A SPIFFE ID of this environment that no declared workload can prove."
     ),
     "not-foreign": Code(
-        "An environment federates with one trust domain twice, or with one of an own environment."
+        "An environment federates with one trust domain twice, or with one of an own environment.",
+        scope=Scope.PLATFORM,
     ),
     "authority-too-short": Code(
         "A business unit's issuing certificate would live less than six times the `svidTTL`, too short to be "
         "replaced while everybody learns of the next. The CA does not start with it.",
+        blocks=False,
+    ),
+    "rotation-too-often": Code(
+        "A business unit's issuing key would be replaced after less than six times the `svidTTL`, before "
+        "everybody has learned of the one before. The CA replaces it no more often than that.",
         blocks=False,
     ),
     # Serving
@@ -148,22 +195,30 @@ CODES: dict[str, Code] = {
         blocks=False,
     ),
     "answer-name-collision": Code(
-        "Two columns of one answer would have one name, so neither could be judged."
+        "Two columns of one answer would have one name, so neither could be judged.",
+        scope=Scope.SET,
     ),
     "column-type-conflict": Code(
-        "An entity or request input has two types at one serving workload."
+        "An entity or request input has two types at one serving workload.",
+        scope=Scope.SET,
     ),
     "endpoint-conflict": Code(
-        "Two feature sets of one serving workload name different feature servers."
+        "Two feature sets of one serving workload name different feature servers.",
+        scope=Scope.SET,
+    ),
+    "gateway-endpoint": Code(
+        "A gateway's `upstream` is on loopback, where its pods have no feature server."
     ),
     "token-in-clear": Code(
-        "`upstreamAuth` would send a token unencrypted to a feature server on another machine."
+        "`upstreamAuth` would send a token unencrypted to a feature server on another machine.",
+        scope=Scope.SET,
     ),
     "address-missing": _warning(
         "Clients can't find the feature set: `serving.address` is missing."
     ),
     "observe-after-enforce-by": Code(
-        "A feature set is in observe after the environment's `enforceBy`."
+        "A feature set is in observe after the environment's `enforceBy`.",
+        scope=Scope.SET,
     ),
     "unidentified-in-enforce": _warning(
         "Callers without identity are allowed in a mode that refuses them."
@@ -175,17 +230,21 @@ CODES: dict[str, Code] = {
     ),
     "foreign-trust-domain": Code(
         "A binding grants to an identity of another environment, or of a trust domain that its environment "
-        "does not federate with."
+        "does not federate with.",
+        scope=Scope.BINDING,
     ),
     "subject-not-a-workload": Code(
-        "A binding grants to an identity that no workload of a business unit has."
+        "A binding grants to an identity that no workload of a business unit has.",
+        scope=Scope.BINDING,
     ),
     "above-ceiling": Code(
         "A binding grants features above its business unit's ceiling without a GrantApproval. They are left "
         "out.",
         blocks=False,
     ),
-    "outlives-ceiling": Code("A binding lives longer than its business unit's ceiling allows."),
+    "outlives-ceiling": Code(
+        "A binding lives longer than its business unit's ceiling allows.", scope=Scope.BINDING
+    ),
     "version-mismatch": _warning(
         "A binding's version range misses the feature set's version: it does not apply."
     ),

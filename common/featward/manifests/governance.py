@@ -94,6 +94,12 @@ class OverrideSpec(Model):
             "expected a feature set or an environment to relax; a binding can only be closed",
         ),
     )
+    transitions: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self == oldSelf",
+            "an Override is not changed once it is made; delete it and make another",
+        ),
+    )
 
     @model_validator(mode="after")
     def _relaxes_no_binding(self) -> Self:

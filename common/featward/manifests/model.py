@@ -5,10 +5,11 @@ ignored would be a promise not kept. They are written so that a CRD's structural
 unions of types, and a choice between forms is an object with optional members of which one must be there.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from featward.manifests.text import Label, Name
@@ -17,6 +18,7 @@ __all__ = [
     "API_VERSION",
     "BUSINESS_UNIT_LABEL",
     "ClusterMetadata",
+    "Distinct",
     "Items",
     "Model",
     "Namespaced",
@@ -29,9 +31,23 @@ API_VERSION = "featward.dev/v1alpha1"
 BUSINESS_UNIT_LABEL = "featward.dev/business-unit"
 
 _T = TypeVar("_T")
+_H = TypeVar("_H", bound=Hashable)
 
 # A list in YAML, kept as a tuple; only the outer type is read leniently, the items stay strict.
 Items: TypeAlias = Annotated[tuple[_T, ...], Field(strict=False)]
+
+
+def _none_twice(items: tuple[_H, ...]) -> tuple[_H, ...]:
+    seen: set[_H] = set()
+    for item in items:
+        if item in seen:
+            raise ValueError(f"{item} is listed a second time")
+        seen.add(item)
+    return items
+
+
+# The same for texts that stand for themselves: an API server keeps such a list as a set.
+Distinct: TypeAlias = Annotated[tuple[_H, ...], Field(strict=False), AfterValidator(_none_twice)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +66,12 @@ class Model(BaseModel):
     """Strict, frozen, camelCase, and without a place for unknown keys.
 
     A model with a validator has its ``rules`` beside it, so that an API server refuses what it refuses.
+    ``transitions`` are what only a server can refuse: edits, judged by ``self`` and ``oldSelf``.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
     rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Rule, ...]] = ()
 
 
 class ClusterMetadata(Model):

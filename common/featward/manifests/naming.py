@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from featward.errors import FeatwardError
+from featward.identity.called import Called
 from featward.identity.spiffe import SpiffeId
 from featward.manifests.catalogue import Binding, Catalogue, Set
 
@@ -25,14 +26,14 @@ def identity_called(catalogue: Catalogue, name: str) -> SpiffeId:
 
     Raises FeatwardError when it is none of them, or not declared.
     """
-    if name.startswith("spiffe:"):
-        return SpiffeId.parse(name)
-    owner, slash, own = name.partition("/")
-    # A namespace is one label, so a dot makes it a business unit.
-    identity = (
-        catalogue.workload(owner, own) if "." in owner else catalogue.service_account(owner, own)
-    )
-    if not slash or identity is None:
+    called = Called.parse(name)
+    if called.spiffe_id is not None:
+        return called.spiffe_id
+    if called.is_workload:
+        identity = catalogue.workload(called.owner, called.name)
+    else:
+        identity = catalogue.service_account(called.owner, called.name)
+    if identity is None:
         raise FeatwardError(
             f"{name!r} names no identity: give a SPIFFE ID, a declared workload as "
             "<environment>.<unit>/<name>, or a service account as <namespace>/<name> of a declared namespace"

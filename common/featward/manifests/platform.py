@@ -34,6 +34,7 @@ __all__ = [
 # some of it.
 AUTHORITY_TTLS = 6
 _SVID_TTL = "1h"
+_LIFETIME = "7d"
 
 
 class EnvironmentMetadata(ClusterMetadata):
@@ -94,6 +95,13 @@ class EnvironmentSpec(Model):
             "expected a renewEvery below half of the svidTTL, when certificates are renewed anyway",
         ),
     )
+    transitions: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.trustDomain == oldSelf.trustDomain",
+            "an environment keeps its trust domain, which is part of every identity in it; make another "
+            "environment and move there",
+        ),
+    )
 
     @model_validator(mode="after")
     def _renews_in_time(self) -> Self:
@@ -126,10 +134,32 @@ class Authority(Model):
     """The unit's issuing key."""
 
     lifetime: Duration = Field(
-        default="7d",
+        default=_LIFETIME,
         description="How long the unit's issuing certificate is valid; at least six times the `svidTTL`.",
         json_schema_extra={"format": "duration"},
     )
+    rotate_every: Duration | None = Field(
+        default=None,
+        description="The CA replaces the key this long after it was made, where two sevenths of its `lifetime` "
+        "before its end is later; at least six times the `svidTTL`, and less than `lifetime`.",
+        json_schema_extra={"format": "duration"},
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.rotateEvery) || self.rotateEvery < "
+            f"(has(self.lifetime) ? self.lifetime : duration('{seconds(_LIFETIME)}s'))",
+            "expected a rotateEvery below the lifetime of the authority",
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _rotates_while_it_lives(self) -> Self:
+        if self.rotate_every and seconds(self.rotate_every) >= seconds(self.lifetime):
+            raise ValueError(
+                f"rotateEvery of {self.rotate_every} is not below the authority's lifetime of {self.lifetime}"
+            )
+        return self
 
 
 class Ceiling(Model):

@@ -18,7 +18,7 @@ from featward.manifests.findings import CODES
 from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 
-__all__ = ["page"]
+__all__ = ["page", "table"]
 
 _INTRODUCTION = f"""\
 # Manifests
@@ -32,6 +32,9 @@ documents in a file. `featward check DIR` reports everything that is wrong with 
 Values are read by the JSON schema of YAML 1.2: text, whole numbers, `true`, `false`. What YAML readers disagree
 on is refused: plain `yes`, `on`, `~`, `017` and the like, tags, anchors, merge keys, a key given twice. So is a
 key that is not on this page: what a key says is enforced, or the key does not exist.
+
+[Kinds on Kubernetes](kinds.md) says what else there is to them in a cluster: short names, columns, status,
+and who refuses what.
 """
 
 
@@ -43,11 +46,15 @@ def page() -> str:
 
 
 def _kind(name: str, model: type[BaseModel]) -> str:
-    rows = "".join(_row(path, info) for path, info in _fields(model, ""))
     example = f"```yaml\n{_example(name)}```"
-    head = "| key | value | default | meaning |\n|---|---|---|---|\n"
     where = "" if name in KINDS else "Only in a cluster; a folder that holds one is refused.\n\n"
-    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{head}{rows}"
+    return f"## {name}\n\n{_doc(model)}\n\n{where}{example}\n\n{table(model)}"
+
+
+def table(model: type[BaseModel], prefix: str = "") -> str:
+    """A row for every key of a model, below a prefix."""
+    rows = "".join(_row(path, info) for path, info in _fields(model, prefix))
+    return f"| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
 
 
 # Of kinds that `featward init` does not write, because a first folder needs none.

@@ -19,9 +19,9 @@ from featward.manifests.model import API_VERSION
 from featward.manifests.text import EXPECTED
 from featward.strictyaml import Path, Tree, show_path
 
-__all__ = ["declared_names", "modelled", "shape"]
+__all__ = ["declared_names", "modelled", "shape", "spoken_kind"]
 
-M = TypeVar("M", bound=BaseModel)
+_M = TypeVar("_M", bound=BaseModel)
 
 
 def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[Finding]:
@@ -41,13 +41,20 @@ def shape(tree: Tree, source: Source, index: int) -> Document[AnyModel] | list[F
 
 
 def modelled(
-    value: dict[str, Any], model: type[M], source: Source, index: int
-) -> M | list[Finding]:
-    """The model of a document of this kind, or what is wrong in it, its labels aside."""
+    value: dict[str, Any],
+    model: type[_M],
+    source: Source,
+    index: int,
+    page: str = "docs/manifests.md",
+) -> _M | list[Finding]:
+    """The model of a document of this kind, or what is wrong in it, its labels aside.
+
+    ``page`` says what belongs where.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        return list(_Problem(source, index).explain(error, model))
+        return list(_Problem(source, index, page, model.__name__).explain(error, model))
 
 
 def declared_names(value: Any) -> Iterator[tuple[str, str]]:
@@ -57,22 +64,30 @@ def declared_names(value: Any) -> Iterator[tuple[str, str]]:
     for group in ("metadata", "spec"):
         name = value[group].get("name") if isinstance(value.get(group), dict) else None
         if isinstance(name, str) and isinstance(kind := value.get("kind"), str):
-            yield re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower(), name
+            yield spoken_kind(kind), name
+
+
+def spoken_kind(kind: str) -> str:
+    """``feature set`` for FeatureSet."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", kind).lower()
 
 
 class _Problem:
     """Makes findings at the places of one document."""
 
-    def __init__(self, source: Source, index: int) -> None:
+    def __init__(self, source: Source, index: int, page: str = "", kind: str = "") -> None:
         self._source = source
         self._index = index
+        self._page = page
+        self._kind = kind
 
     def at(
         self, path: Path, code: str, message: str, remedy: str, *, on_key: bool = False
     ) -> Finding:
         place = self._source.place(self._index, path)
         line, column = place.key if on_key else place[:2]
-        return Finding(self._source.name, line, column, show_path(path), code, message, remedy)
+        shown = show_path(path)
+        return Finding(self._source.name, line, column, shown, code, message, remedy, self._kind)
 
     def unknown_kind(self, value: dict[str, Any]) -> Finding:
         kind, version = value.get("kind"), value.get("apiVersion")
@@ -117,7 +132,7 @@ class _Problem:
             )
         if kind in _TYPES:
             message = f"{name} is {_show(given)}, expected {_TYPES[kind]}"
-            return self.at(path, "wrong-type", message, _type_remedy(kind, given))
+            return self.at(path, "wrong-type", message, _type_remedy(kind, given, self._page))
         return self.at(path, "invalid-value", *_invalid(kind, name, given, context))
 
     def _unknown_key(self, path: Path, known: list[str]) -> Finding:
@@ -148,10 +163,10 @@ def _invalid(kind: str, name: str, given: Any, context: dict[str, Any]) -> tuple
     return f"{name} is {_show(given)}: {kind.replace('_', ' ')}", "correct it"
 
 
-def _type_remedy(kind: str, given: Any) -> str:
+def _type_remedy(kind: str, given: Any, page: str) -> str:
     if kind == "string_type" and isinstance(given, (bool, int, float)):
         return "put it in quotes"
-    return "see docs/manifests.md for what belongs here"
+    return f"see {page} for what belongs here"
 
 
 def _show(value: Any) -> str:

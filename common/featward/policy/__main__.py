@@ -11,6 +11,7 @@ import json
 import sys
 
 from featward.errors import CompileError, FeatwardError
+from featward.identity.called import Called
 from featward.identity.spiffe import SpiffeId
 from featward.manifests.findings import Finding
 from featward.manifests.loading import load
@@ -44,17 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _identity(compiler: Compiler, workload: str) -> SpiffeId:
-    """The identity that is meant. Raises CompileError for a workload that is not declared."""
-    if workload.startswith("spiffe://"):
-        return SpiffeId.parse(workload)
-    owner, _, name = workload.partition("/")
+    """The identity that is meant. Raises SpiffeIdError for what is no name of one, and CompileError for a
+    workload that is not declared."""
+    called = Called.parse(workload)
+    if called.spiffe_id is not None:
+        return called.spiffe_id
     catalogue = compiler.catalogue
-    # A namespace is one label, so a dot makes it a business unit.
-    if "." in owner:
-        identity = catalogue.workload(owner, name)
+    if called.is_workload:
+        identity = catalogue.workload(called.owner, called.name)
         what, known = "Workload", sorted("/".join(key) for key in catalogue.workloads)
     else:
-        identity = catalogue.service_account(owner, name)
+        identity = catalogue.service_account(called.owner, called.name)
         what, known = "Namespace of", sorted(catalogue.namespaces)
     if identity is None:
         listed = ", ".join(known) or "none"

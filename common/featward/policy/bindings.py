@@ -50,12 +50,13 @@ def compile_binding(
         if approval is None:
             features, subjects = features & allowed.without_consent, own
     features &= allowed.features
-    if not features or not subjects:
+    written = _subjects(catalogue, subjects)
+    if not features or not written:
         return None
     return v1.Binding(
         namespace=metadata.namespace,
         name=metadata.name,
-        subjects=_subjects(catalogue, subjects),
+        subjects=written,
         feature_set_namespace=metadata.namespace,
         feature_set_name=spec.feature_set.name,
         features=sorted(features),
@@ -76,18 +77,17 @@ def _features(catalogue: Catalogue, binding: Binding, feature_set: Set) -> set[s
 
 
 def _subjects(catalogue: Catalogue, subjects: Iterable[Subject]) -> list[v1.Subject]:
+    """Those that are declared. Where one is not, its document or its namespace's says so, and it is nobody."""
     spelt_out = {_subject(catalogue, subject) for subject in subjects}
-    return [v1.Subject(kind=kind, value=value) for kind, value in sorted(spelt_out)]
+    return [v1.Subject(kind=kind, value=value) for kind, value in sorted(filter(None, spelt_out))]
 
 
-def _subject(catalogue: Catalogue, subject: Subject) -> tuple[v1.SubjectKind, str]:
+def _subject(catalogue: Catalogue, subject: Subject) -> tuple[v1.SubjectKind, str] | None:
     if subject.business_unit is not None:
         return v1.SUBJECT_KIND_BUSINESS_UNIT, subject.business_unit
     kind = v1.SUBJECT_KIND_SPIFFE_ID if subject.spiffe_id is not None else v1.SUBJECT_KIND_WORKLOAD
     identity = catalogue.identity_of(subject)
-    if identity is None:
-        raise AssertionError("validation lets no subject through that is not declared")
-    return kind, str(identity)
+    return None if identity is None else (kind, str(identity))
 
 
 def _cost(binding: Binding) -> v1.Rate | None:

@@ -19,25 +19,29 @@ from featward.policy.bindings import compile_binding, grantable
 from featward.policy.feature_sets import compile_feature_sets
 from featward.policy.overrides import apply_overrides
 from featward.policy.v1.snapshot_pb2 import Binding, Remote, Snapshot
+from featward.policy.workloads import (
+    AddressOf,
+    beginning,
+    called_by,
+    environment_of,
+    remote,
+    written_address,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from featward.identity.spiffe import SpiffeId
     from featward.manifests.catalogue import Set
-    from featward.manifests.document import Document
     from featward.manifests.findings import Finding
     from featward.manifests.loading import Loaded
-    from featward.manifests.platform import Environment
     from featward.policy.overrides import InForce
 
-__all__ = ["ENGINE_VERSION", "FORMAT", "Compiled", "Compiler", "compile"]
+__all__ = ["ENGINE_VERSION", "Compiled", "Compiler", "compile"]
 
-FORMAT = 1
 # The newest engine that snapshots are written for. What an older one does not know is in them only where it
 # says something, and then `engine_version` tells so: without overrides the first engine reads all.
 ENGINE_VERSION = "0.2.0"
-_FIRST_VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Compiler:
 
     ``engine`` is the version of the engine that will read the snapshots; for one that is older than something
     in them they are lowered to what it knows. ``overrides`` are those in force: whoever passes them compiles
-    again when one ends, because a lowered snapshot does not end by itself.
+    again when one ends, because a lowered snapshot does not end by itself. ``address_of`` says where the
+    sidecar of a feature set listens, by default as its manifest does.
     """
 
     def __init__(
@@ -73,59 +78,32 @@ class Compiler:
         *,
         engine: str = ENGINE_VERSION,
         overrides: Iterable[InForce] = (),
+        address_of: AddressOf = written_address,
     ) -> None:
         self._engine, self._overrides = engine, tuple(overrides)
+        self._address_of = address_of
         self.catalogue = Catalogue(loaded.documents, loaded.malformed)
         self.findings = tuple(sorted((*loaded.findings, *validate_catalogue(self.catalogue, now))))
 
-    def compile(self, workload: SpiffeId) -> Compiled:
-        """The snapshot of this workload."""
+    def compile(self, workload: SpiffeId, outbound: Collection[str] | None = None) -> Compiled:
+        """The snapshot of this workload, with the servers of the sets that it calls ([namespace/]name).
+
+        ``outbound`` None is for one that may call any of its environment.
+        """
         blocking = [finding for finding in self.findings if finding.blocks]
         if blocking:
             message = f"the manifests hold errors ({len(blocking)}), the first: {blocking[0]}"
             raise CompileError(message, self.findings)
-        snapshot = self._snapshot(self._environment_of(workload), workload)
+        snapshot = self._snapshot(workload, outbound)
         content = snapshot.SerializeToString(deterministic=True)
         return Compiled(content, hashlib.sha256(content).hexdigest(), self.findings)
 
-    def _environment_of(self, workload: SpiffeId) -> Document[Environment]:
-        for environment in self.catalogue.environments.values():
-            if environment.model.spec.trust_domain == workload.trust_domain:
-                self._check_known(environment.model.metadata.name, workload)
-                return environment
-        domains = sorted(
-            document.model.spec.trust_domain for document in self.catalogue.environments.values()
-        )
-        raise CompileError(
-            f"{workload} is of no environment in the manifests, which have {', '.join(domains) or 'none'}",
-            self.findings,
-        )
-
-    def _check_known(self, environment: str, workload: SpiffeId) -> None:
-        unit = f"{environment}.{workload.business_unit}"
-        if workload.business_unit is None or not self.catalogue.knows_business_unit(unit):
-            raise CompileError(f"{workload} is of no business unit in the manifests", self.findings)
-        match workload.path.split("/")[3:]:
-            case ["svc", name] if (unit, name) not in self.catalogue.workloads:
-                raise CompileError(
-                    f"{workload} is no declared Workload of business unit {unit}", self.findings
-                )
-            case ["ns", namespace, *_] if self.catalogue.business_unit_of(namespace) != unit:
-                raise CompileError(
-                    f"{workload} is in no namespace of business unit {unit}", self.findings
-                )
-
-    def _snapshot(self, environment: Document[Environment], workload: SpiffeId) -> Snapshot:
+    def _snapshot(self, workload: SpiffeId, outbound: Collection[str] | None) -> Snapshot:
+        environment = environment_of(self.catalogue, workload, self.findings)
         sets = self.catalogue.served_by.get(workload, [])
-        snapshot = Snapshot(
-            format=FORMAT,
-            engine_version=_FIRST_VERSION,
-            environment=environment.model.metadata.name,
-            trust_domain=environment.model.spec.trust_domain,
-            workload=str(workload),
-            feature_sets=compile_feature_sets(self.catalogue, sets),
-            remotes=self._remotes(environment.model.spec.trust_domain),
-        )
+        snapshot = beginning(environment, workload)
+        snapshot.feature_sets.extend(compile_feature_sets(self.catalogue, sets))
+        snapshot.remotes.extend(self._remotes(environment.model.spec.trust_domain, outbound))
         # Sets are sorted and bindings live in their set's namespace, but two sets of one may share it.
         bindings = sorted(self._bindings(sets, snapshot), key=lambda one: (one.namespace, one.name))
         snapshot.bindings.extend(bindings)
@@ -141,18 +119,12 @@ class Compiler:
                 if one is not None:
                     yield one
 
-    def _remotes(self, trust_domain: str) -> Iterable[Remote]:
+    def _remotes(self, trust_domain: str, outbound: Collection[str] | None) -> Iterator[Remote]:
         for feature_set in _sorted(self.catalogue.feature_sets.values()):
-            server = self.catalogue.server_of(feature_set)
-            address = feature_set.model.spec.serving.address
-            if server is not None and address is not None and server.trust_domain == trust_domain:
-                metadata = feature_set.model.metadata
-                yield Remote(
-                    namespace=metadata.namespace,
-                    name=metadata.name,
-                    address=address,
-                    spiffe_id=str(server),
-                )
+            if outbound is None or not called_by(feature_set).isdisjoint(outbound):
+                one = remote(self.catalogue, feature_set, trust_domain, self._address_of)
+                if one is not None:
+                    yield one
 
 
 def _sorted(sets: Iterable[Set]) -> list[Set]:

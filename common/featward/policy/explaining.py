@@ -5,13 +5,14 @@ and what a person needs beside the answer: the request to write and the binding 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from featward.errors import FeatwardError
+from featward.errors import CompileError, FeatwardError
 from featward.identity.spiffe import SpiffeId
-from featward.manifests.catalogue import Set
+from featward.manifests.catalogue import Catalogue, Set
 from featward.manifests.loading import Loaded
 from featward.manifests.naming import (
     feature_set_called,
@@ -20,19 +21,29 @@ from featward.manifests.naming import (
     require_service,
 )
 from featward.manifests.standing import consent_wanted, end_of, withholds
-from featward.policy.compiler import Compiler
+from featward.policy.compiler import ENGINE_VERSION, Compiler
+from featward.policy.index import PolicyIndex
+from featward.policy.slices import SliceCompiler
 from featward.policy.v1.snapshot_pb2 import Binding, Snapshot
 from featward_engine import Policy
 
-__all__ = ["Explainer"]
+__all__ = ["ClusterExplainer", "Explainer"]
 
 
 class Explainer:
     """Answers for one folder at one moment; raises CompileError when no snapshot can be made of it."""
 
     def __init__(self, loaded: Loaded, now: int) -> None:
-        self._compiler = Compiler(loaded, now)
-        self._catalogue = self._compiler.catalogue
+        compiler = Compiler(loaded, now)
+        self._answer_from(
+            compiler.catalogue, lambda server: compiler.compile(server).snapshot_bytes, now
+        )
+
+    def _answer_from(
+        self, catalogue: Catalogue, content: Callable[[SpiffeId], bytes], now: int
+    ) -> None:
+        self._catalogue = catalogue
+        self._content = content
         self._now = now
         self._compiled = lru_cache(maxsize=None)(self._compile)
 
@@ -122,8 +133,8 @@ class Explainer:
         return [one.name for one in bindings if withholds(self._catalogue, one, caller, asked)]
 
     def _compile(self, server: SpiffeId) -> tuple[Snapshot, Policy]:
-        compiled = self._compiler.compile(server)
-        return Snapshot.FromString(compiled.snapshot_bytes), Policy(compiled.snapshot_bytes)
+        content = self._content(server)
+        return Snapshot.FromString(content), Policy(content)
 
     def _server(self, feature_set: Set) -> SpiffeId:
         server = self._catalogue.server_of(feature_set)
@@ -133,6 +144,33 @@ class Explainer:
 
     def _servers(self, sets: Iterable[Set]) -> list[SpiffeId]:
         return sorted({self._server(feature_set) for feature_set in sets})
+
+
+class ClusterExplainer(Explainer):
+    """Answers for a cluster as its operator sees it: Overrides count, and one bad document costs only what is
+    below it. Raises CompileError where there is no snapshot of the server that is asked about.
+    """
+
+    def __init__(self, index: PolicyIndex, now: int) -> None:
+        slices = SliceCompiler(index)
+
+        def content(server: SpiffeId) -> bytes:
+            outcome = slices.compile(server, (), ENGINE_VERSION, now)
+            if outcome.compiled is None:
+                first = f": {outcome.held[0]}" if outcome.held else ""
+                raise CompileError(f"there is no policy for {server}{first}", outcome.held)
+            return outcome.compiled.snapshot_bytes
+
+        self._answer_from(index.catalogue, content, now)
+
+    def grants(self, identity: str) -> list[dict[str, Any]]:
+        """As of a folder; servers of which there is no policy are left out."""
+        caller = str(identity_called(self._catalogue, identity))
+        found: list[dict[str, Any]] = []
+        for server in sorted(self._catalogue.served_by):
+            with suppress(CompileError):
+                found += json.loads(self._compiled(server)[1].grants(caller, self._now))
+        return found
 
 
 def _shown(binding: Binding) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Compiles the feature sets of one serving workload: each feature and service in the set that may claim it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from featward.manifests.catalogue import Catalogue, Set
 from featward.manifests.feature_set import Entity
 from featward.manifests.text import day_after
 from featward.policy.v1 import snapshot_pb2 as v1
 
-__all__ = ["compile_feature_sets"]
+__all__ = ["compile_feature_sets", "each_feature_set"]
 
 
 def compile_feature_sets(catalogue: Catalogue, sets: Iterable[Set]) -> list[v1.FeatureSet]:
@@ -16,15 +16,17 @@ def compile_feature_sets(catalogue: Catalogue, sets: Iterable[Set]) -> list[v1.F
     A service that lists a feature which its set has lost goes with it: the feature server would still answer
     the whole service, while only the rest of it would have been judged.
     """
+    return sorted(each_feature_set(catalogue, sets), key=lambda one: (one.namespace, one.name))
+
+
+def each_feature_set(catalogue: Catalogue, sets: Iterable[Set]) -> Iterator[v1.FeatureSet]:
+    """The same one after another, in the order in which they are given."""
     features_taken: set[str] = set()
     services_taken: set[str] = set()
-    compiled = []
     for feature_set in sets:
-        one = _feature_set(catalogue, feature_set, features_taken, services_taken)
+        yield _feature_set(catalogue, feature_set, features_taken, services_taken)
         features_taken |= {feature.name for feature in feature_set.model.spec.features}
         services_taken |= {service.name for service in feature_set.model.spec.services}
-        compiled.append(one)
-    return sorted(compiled, key=lambda one: (one.namespace, one.name))
 
 
 def _feature_set(
@@ -53,10 +55,11 @@ def _feature_set(
 
 
 def _endpoints(feature_set: Set) -> list[v1.Endpoint]:
-    endpoints = feature_set.model.spec.serving.endpoints
+    serving = feature_set.model.spec.serving
+    upstreams = ((one.adapter, *serving.upstream_of(one)) for one in serving.endpoints)
     return [
-        v1.Endpoint(adapter=one.adapter, host=one.host, port=one.port)
-        for one in sorted(endpoints, key=lambda one: one.adapter)
+        v1.Endpoint(adapter=adapter, host=host, port=port)
+        for adapter, host, port in sorted(upstreams)
     ]
 
 

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from featward.errors import CompileError
+from featward.manifests.overriding import in_force
+from featward.manifests.text import second_of
 from featward.policy.v1 import snapshot_pb2 as v1
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["KNOWN_SINCE", "InForce", "apply_overrides"]
+    from featward.manifests.catalogue import Catalogue
+    from featward.manifests.governance import Override
+
+__all__ = ["KNOWN_SINCE", "Chosen", "InForce", "apply_overrides", "lowers", "overrides_in_force"]
 
 # The first engine that reads overrides; one before it refuses a snapshot that holds any.
 KNOWN_SINCE = "0.2.0"
@@ -59,48 +64,93 @@ def apply_overrides(snapshot: v1.Snapshot, overrides: Iterable[InForce], engine:
     has no bindings, and a closed binding is left out. That is the same for callers, but for the reason, and for
     the end, which needs another snapshot. Raises CompileError for a version that is none.
     """
-    lowers = _version(engine) < _version(KNOWN_SINCE)
-    in_force = sorted(overrides, key=_precedence)
-    sets: dict[tuple[str, str], InForce] = {}
+    chosen = Chosen(overrides, snapshot.environment, lowered=lowers(engine))
     for one in snapshot.feature_sets:
-        found = _first(in_force, one, snapshot.environment)
-        if found is not None:
-            sets[one.namespace, one.name] = found
-            if lowers:
-                one.mode = _lowered_mode(found, one.mode)
-            else:
-                one.override.CopyFrom(_written(found))
-    bindings = {one.binding: one for one in reversed(in_force) if one.binding is not None}
-    if lowers:
-        _leave_out_closed(snapshot, sets, bindings)
+        chosen.write_set(one)
+    if chosen.lowered:
+        _leave_out_closed(snapshot, chosen)
         return
-    for binding in snapshot.bindings if bindings else ():
-        closing = bindings.get((binding.namespace, binding.name))
-        if closing is not None:
-            binding.override.CopyFrom(_written(closing))
+    for binding in snapshot.bindings if chosen.bindings else ():
+        chosen.write_binding(binding)
     if any(one.HasField("override") for one in (*snapshot.feature_sets, *snapshot.bindings)):
         snapshot.engine_version = KNOWN_SINCE
 
 
-def _first(in_force: list[InForce], one: v1.FeatureSet, environment: str) -> InForce | None:
-    """The override of a set, its own or its environment's."""
-    name = one.namespace, one.name
-    return next(
-        (each for each in in_force if each.feature_set == name or each.environment == environment),
-        None,
+def lowers(engine: str) -> bool:
+    """Whether an engine of this version knows no overrides. Raises CompileError for a version that is none."""
+    return _version(engine) < _version(KNOWN_SINCE)
+
+
+def overrides_in_force(catalogue: Catalogue, now: float) -> tuple[InForce, ...]:
+    """The Overrides of a catalogue that hold at this moment, as the compiler takes them."""
+    return tuple(_in_force(override.model) for override in in_force(catalogue, now))
+
+
+def _in_force(override: Override) -> InForce:
+    target, until = override.spec.target, second_of(override.spec.expires)
+    return InForce(
+        override.metadata.name,
+        override.spec.action,
+        until,
+        feature_set=(target.feature_set.namespace, target.feature_set.name)
+        if target.feature_set
+        else None,
+        binding=(target.binding.namespace, target.binding.name) if target.binding else None,
+        environment=target.environment,
     )
 
 
-def _leave_out_closed(
-    snapshot: v1.Snapshot,
-    sets: dict[tuple[str, str], InForce],
-    bindings: dict[tuple[str, str], InForce],
-) -> None:
-    closed = {name for name, one in sets.items() if one.action == "close"}
+class Chosen:
+    """Which override holds for each set and each binding of one environment, and how it is written.
+
+    ``bindings`` are those that are closed, by namespace and name.
+    """
+
+    def __init__(self, overrides: Iterable[InForce], environment: str, *, lowered: bool) -> None:
+        self.lowered = lowered
+        first = sorted(overrides, key=_precedence, reverse=True)
+        self.bindings = {one.binding: one for one in first if one.binding is not None}
+        everywhere = [one for one in first if one.environment == environment]
+        self._everywhere = everywhere[-1] if everywhere else None
+        self._sets = {one.feature_set: one for one in first if one.feature_set is not None}
+
+    def of_set(self, namespace: str, name: str) -> InForce | None:
+        """The override of a set, its own or its environment's."""
+        both = (self._sets.get((namespace, name)), self._everywhere)
+        return min((one for one in both if one is not None), key=_precedence, default=None)
+
+    def closes(self, namespace: str, name: str) -> bool:
+        """Whether a set is closed."""
+        found = self.of_set(namespace, name)
+        return found is not None and found.action == "close"
+
+    def write_set(self, feature_set: v1.FeatureSet) -> None:
+        """Write the override of a set into it, or what it amounts to."""
+        found = self.of_set(feature_set.namespace, feature_set.name)
+        if found is None:
+            return
+        if self.lowered:
+            feature_set.mode = _lowered_mode(found, feature_set.mode)
+        else:
+            feature_set.override.CopyFrom(_written(found))
+
+    def write_binding(self, binding: v1.Binding) -> None:
+        """Write the override that closes a binding, for an engine that knows it."""
+        closing = self.bindings.get((binding.namespace, binding.name))
+        if closing is not None:
+            binding.override.CopyFrom(_written(closing))
+
+
+def _leave_out_closed(snapshot: v1.Snapshot, chosen: Chosen) -> None:
+    closed = {
+        (one.namespace, one.name)
+        for one in snapshot.feature_sets
+        if chosen.closes(one.namespace, one.name)
+    }
     kept = [
         binding
         for binding in snapshot.bindings
-        if (binding.namespace, binding.name) not in bindings
+        if (binding.namespace, binding.name) not in chosen.bindings
         and (binding.feature_set_namespace, binding.feature_set_name) not in closed
     ]
     if len(kept) < len(snapshot.bindings):

@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
-use crate::credentials::{NewTrust, Trust};
+use crate::credentials::{Ban, NewTrust, Trust};
 use crate::hex;
 use crate::peer::{Peer, PeerCertificates};
 use crate::verify::{self, Cause, IdentityError, Svid};
@@ -19,6 +19,9 @@ struct Question {
     roots: Vec<String>,
     /// SHA-256 of an authority's SPKI in hexadecimal, path prefix; null for an issuer without a table.
     scopes: Option<Vec<(String, String)>>,
+    /// `identity`, `serial` or `authority`, whom, and the second at which it ends, 0 for until it is lifted.
+    #[serde(default)]
+    bans: Vec<(String, String, i64)>,
     /// Leaf first.
     chain: Vec<String>,
     /// Unix seconds.
@@ -61,8 +64,14 @@ impl Question {
             ..NewTrust::default()
         };
         Ok(self
-            .trust(new)
+            .bans()
+            .and_then(|bans| self.trust(NewTrust { bans, ..new }))
             .and_then(|trust| verify::by_trust(chain, &trust, self.at.floor() as i64, 0)))
+    }
+
+    fn bans(&self) -> Result<Vec<Ban>, IdentityError> {
+        let ban = |(kind, value, ends): &(String, String, i64)| Ban::read(kind, value, *ends);
+        self.bans.iter().map(ban).collect()
     }
 
     fn trust(&self, new: NewTrust) -> Result<Trust, IdentityError> {

@@ -70,6 +70,15 @@ fn a_refusal_has_the_cause_of_a_handshake() {
         (changed("chain", json!(["00ff"])), "bad-svid"),
         (changed("roots", json!([])), "bad-trust"),
         (changed("trust_domain", json!("Not A Domain")), "bad-trust"),
+        (changed("bans", json!([["identity", PRICING, 0]])), "banned"),
+        (
+            changed(
+                "bans",
+                json!([["authority", hex(&world.payments.spki_sha256()), now() + 60]]),
+            ),
+            "banned",
+        ),
+        (changed("bans", json!([["nobody", PRICING, 0]])), "bad-trust"),
     ] {
         let answer = answer(&question);
         assert_eq!(
@@ -80,6 +89,17 @@ fn a_refusal_has_the_cause_of_a_handshake() {
         assert_eq!(answer["authority"], Value::Null);
     }
     assert_eq!(answer(&question(&world, &world.risk))["spiffe_id"], PRICING);
+}
+
+#[test]
+fn a_ban_that_is_over_at_that_second_is_none() {
+    let world = World::new();
+    let mut question = question(&world, &world.payments);
+    question["bans"] = json!([
+        ["identity", PRICING, now() - 1],
+        ["identity", format!("{PRICING}2"), 0]
+    ]);
+    assert_eq!(answer(&question)["accepted"], true);
 }
 
 #[test]

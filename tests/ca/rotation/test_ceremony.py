@@ -10,11 +10,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from ca_kit import KEK, TRUST_DOMAIN, FakeClock, OpenCore, a_directory, acknowledge, issue
 from featward_ca import ceremony, ceremony_steps
 from featward_ca.ceremony_steps import CeremonyError, RootStep, SignStep
 from featward_ca.check_issued import check
+from featward_ca.cli import app
 from featward_ca.clock import SystemClock
 from featward_ca.core import Core
 from featward_ca.errors import CaError, MalformedRequestError, StoreError
@@ -22,7 +24,7 @@ from featward_ca.keys import EncryptedKeyStore
 from featward_ca.profile import SubjectName
 from featward_ca.requests import authority_id, check_key
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.imports import pending, take_in
 from featward_ca.rotation.orders import Order
 from featward_ca.rotation.states import State, Step
@@ -270,6 +272,16 @@ def test_a_file_that_is_not_there_is_told_in_words(root: x509.Certificate, tmp_p
         said.append(str(refused.value))
         (tmp_path / "away").rename(tmp_path / name)
     assert not any("Errno" in one for one in said)
+    assert "name the YAML file of a step" in said[0]
+    assert all("relative to the step's own file" in one for one in said[1:])
+
+
+def test_a_socket_without_a_ca_is_the_steps_to_correct(tmp_path: Path) -> None:
+    file = tmp_path / "step.yaml"
+    file.write_text("kind: request\nadminSocket: none.sock\nrequests: out\n")
+    said = CliRunner().invoke(app, ["ceremony", "run", str(file)])
+    assert (said.exit_code, "correct adminSocket in the step" in said.output) == (1, True)
+    assert "--data" not in said.output
 
 
 def test_a_request_with_a_key_of_another_kind_is_refused_by_its_file(

@@ -1,16 +1,23 @@
 """A stolen authority: what a dry run says, and what is done about one in each state."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from ca_kit import FakeClock, acknowledge, issue
+from featward.authority.v1 import authority_pb2
+from featward_ca import report
+from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
-from featward_ca.rotation.compromise import compromise
+from featward_ca.rotation.actions import By
+from featward_ca.rotation.compromise import Recovery, compromise
 from featward_ca.rotation.orders import ACTIVATE, Order
-from featward_ca.rotation.plan import COMPROMISE_WAIT
 from featward_ca.rotation.states import Progress, State
+from featward_ca.rotation.waiting import COMPROMISE_WAIT
+from featward_ca.service.admin import messages
 from featward_ca.settings import REFRESH_HINT
 from featward_ca.store import authority_rows
 
@@ -42,6 +49,46 @@ async def test_a_dry_run_says_who_breaks_and_how_long_it_takes(core: Core) -> No
     assert "no scope table" in found.warnings[0]
     assert await state(core, stolen.id) is State.ACTIVE
     assert found.rotation is None
+
+
+async def test_a_dry_run_is_put_in_words_that_can_be_followed(core: Core) -> None:
+    for _ in range(3):
+        await issue(core, WORKLOAD)
+    connected = await issue(core, "prod.payments/feast")
+    await acknowledge(core, connected)
+    stolen = core.authorities.active(UNIT).row
+    found = await compromise(core, UNIT, Order(ORDER.by, dry_run=True), 300)
+    # Who is away renews nothing.
+    assert found.steps[2] == f"have 1 connected client renew what {stolen.id} signed"
+    assert found.steps[3].endswith("after 5m at the latest")
+    assert f"until it expires, {readable(stolen.not_after)}; only" in found.warnings[0]
+    assert found.warnings[0].endswith(
+        "only a new root helps them sooner: featward ca compromise root"
+    )
+    text = printed(found)
+    assert "\n3 clients are not connected, and lose their identity then:\n" in text
+    assert text.count("svc/pricing-api") == 1
+    assert "svc/pricing-api (3 clients)\n" in text
+
+
+async def test_one_who_loses_its_identity_is_one(core: Core) -> None:
+    away = await issue(core, WORKLOAD)
+    text = printed(await compromise(core, UNIT, Order(ORDER.by, dry_run=True), 300))
+    assert "\n1 client is not connected, and loses its identity then:\n" in text
+    assert f"  {away.row.spiffe_id}\n" in text
+
+
+def printed(found: Recovery) -> str:
+    """As the command shows it."""
+    answer = authority_pb2.CompromiseResponse(
+        breaks=[messages.client(one) for one in found.breaks],
+        steps=found.steps,
+        recovery_seconds=found.seconds,
+        warnings=found.warnings,
+    )
+    text = io.StringIO()
+    report.recovery(answer, Console(file=text, width=300), dry_run=True)
+    return text.getvalue()
 
 
 async def test_the_active_one_is_replaced_revoked_and_banned(core: Core, clock: FakeClock) -> None:

@@ -59,6 +59,30 @@ def test_activation_waits_for_every_live_client_connected_or_not() -> None:
         assert "client l3 of spiffe://x/late" in blocker.text
 
 
+def test_a_dead_operator_replica_blocks_no_rotation() -> None:
+    dead = client(lineage="l9", spiffe_id="spiffe://x/featward/operator", acknowledged=0)
+    facts = known(clients=(client(), dead)).without_gone_operators()
+    assert facts.clients == (client(),)
+    assert gates.activate(authority("a2", State.PREPARED), facts) == []
+    tainted = authority("a1", State.TAINTED, tainted_sequence=10)
+    using = replace(client(), authority="a2")
+    assert gates.revoke(tainted, replace(facts, clients=(using,))) == []
+    # One that is connected is waited for like everybody, and right after a start each may be.
+    connected = known(clients=(client(), replace(dead, connected=True))).without_gone_operators()
+    assert kinds(gates.activate(authority("a2", State.PREPARED), connected)) == ["client"]
+    started = known(clients=(dead,), opened_at=NOW - 5).without_gone_operators()
+    assert kinds(gates.activate(authority("a2", State.PREPARED), started)) == ["client"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/bu/x/ns/featward/sa/operator", "/bu/featward/operator", "/featward/ca", "/featward"]
+)
+def test_nobody_else_who_is_away_is_forgotten(path: str) -> None:
+    away = client(spiffe_id=f"spiffe://x{path}", acknowledged=0)
+    facts = known(clients=(away,)).without_gone_operators()
+    assert facts.clients == (away,)
+
+
 def test_activation_waits_for_the_listeners_of_every_replica() -> None:
     prepared = authority("a2", State.PREPARED)
     assert gates.activate(prepared, known(replicas=(LiveReplica("one", 10),))) == []

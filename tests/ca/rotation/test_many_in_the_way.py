@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 
 from featward_ca import report
-from featward_ca.rotation.carry_out import listed
 from featward_ca.rotation.known import Blocker, BlockerKind, Known
+from featward_ca.rotation.losses import listed
 from featward_ca.rotation.orders import Answer
 from featward_ca.service.admin.messages import step_response
 

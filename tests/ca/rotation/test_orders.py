@@ -8,7 +8,7 @@ from ca_kit import FakeClock, acknowledge, issue
 from featward_ca.core import Core
 from featward_ca.errors import IllegalTransitionError, UnknownAuthorityError
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.known import BlockerKind
 from featward_ca.rotation.orders import ACTIVATE, REVOKE, TAINT, Order
 from featward_ca.rotation.states import Progress, State, Step

@@ -10,8 +10,8 @@ from featward_ca.core import Core
 from featward_ca.issuer import IssuedSvid
 from featward_ca.rotation.actions import Begin
 from featward_ca.rotation.known import Rotation
-from featward_ca.rotation.plan import COMPROMISE_WAIT, blockers
 from featward_ca.rotation.states import Kind, Progress, Step
+from featward_ca.rotation.waiting import COMPROMISE_WAIT, blockers
 from featward_ca.settings import HOUR, RETURN
 from featward_ca.store import rotation_rows
 

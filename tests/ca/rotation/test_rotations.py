@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from ca_kit import FakeClock, OpenCore, acknowledge, attested, issue
+from ca_kit import TRUST_DOMAIN, FakeClock, OpenCore, acknowledge, attested, issue
+from featward.identity.spiffe import SpiffeId
+from featward_ca.attest import Attested, Method
 from featward_ca.core import Core
+from featward_ca.directory import Workload
 from featward_ca.issuer import IssuedSvid
+from featward_ca.recorded import nothing
 from featward_ca.rotation.actions import Begin, Request
-from featward_ca.rotation.known import PLATFORM, ROOT, Rotation
-from featward_ca.rotation.plan import COMPROMISE_WAIT, blockers
+from featward_ca.rotation.known import OPERATOR_RETURN, PLATFORM, ROOT, Rotation
 from featward_ca.rotation.schedule import terms
 from featward_ca.rotation.states import Kind, Progress, State, Step
-from featward_ca.settings import HOUR, REFRESH_HINT
+from featward_ca.rotation.waiting import COMPROMISE_WAIT, blockers
+from featward_ca.settings import DAY, HOUR, REFRESH_HINT
 from featward_ca.store import audit, authority_rows, rotation_rows
 from featward_ca.store.authority_rows import AuthorityRow
 
@@ -152,7 +156,66 @@ async def test_a_scheduled_activation_does_not_wait_until_nobody_has_an_authorit
         and (row.detail or "").startswith("forced")
         and (row.subject or "").endswith(UNIT)
     ]
-    assert "has not acknowledged" in (row.detail or "")
+    assert "does not know" in (row.detail or "")
+
+
+async def test_a_unit_is_rotated_as_often_as_its_manifest_says(
+    core: Core, clock: FakeClock
+) -> None:
+    first, other = (core.authorities.active(owner).row for owner in (UNIT, "prod.risk"))
+    assert core.situation.lifetimes.of(UNIT) > 4 * DAY
+    core.situation.replace(replace(core.situation.directory, rotate_every={UNIT: 2 * DAY}))
+    clock.advance(2 * DAY - 1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id == first.id
+    clock.advance(1)
+    await core.tend()
+    second = core.authorities.active(UNIT).row
+    assert second.id != first.id
+    assert core.authorities.active("prod.risk").row.id == other.id
+    rotation = await journal(core, UNIT)
+    assert (rotation.kind, rotation.reason) == (Kind.SCHEDULED, "its rotateEvery is over")
+    # And again, by itself; the first ends in its time, because what it signed is good until then.
+    clock.advance(2 * DAY)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id not in (first.id, second.id)
+    assert (await find(core, first.id)).state is State.OLD
+
+
+async def test_a_dead_operator_replica_blocks_no_rotation(core: Core, clock: FakeClock) -> None:
+    operator = Workload("featward/operator", PLATFORM, SpiffeId.operator(TRUST_DOMAIN))
+    proof = Attested(operator, Method.KUBERNETES, nothing)
+    dead, living = await issue(core, proof), await issue(core, proof)
+    clock.advance(OPERATOR_RETURN)
+    await acknowledge(core, living)
+    first = core.authorities.active(UNIT).row
+    await begin(core, UNIT)
+    # The one that lives is waited for, the other is not.
+    rotation, known = await journal(core, UNIT), await core.schedule.known()
+    assert rotation.step is Step.ACTIVATE
+    waited_for = [one.client.lineage for one in blockers(rotation, known) if one.client]
+    assert waited_for == [living.row.lineage]
+    assert dead.row.not_after > clock.now()
+    for _ in range(3):
+        await acknowledge(core, living)
+        clock.advance(1)
+        await core.tend()
+    assert (await journal(core, UNIT)).state is Progress.DONE
+    assert (await find(core, first.id)).state is State.REVOKED
+
+
+async def test_no_manifest_makes_a_unit_rotate_before_everybody_can_have_learned(
+    core: Core, clock: FakeClock
+) -> None:
+    first = core.authorities.active(UNIT).row
+    core.situation.replace(replace(core.situation.directory, rotate_every={UNIT: HOUR}))
+    least = 6 * core.situation.lifetimes.svid
+    clock.advance(least - 1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id == first.id
+    clock.advance(1)
+    await core.tend()
+    assert core.authorities.active(UNIT).row.id != first.id
 
 
 async def test_a_new_root_moves_every_owner_and_the_old_one_is_revoked_with_all_it_signed(

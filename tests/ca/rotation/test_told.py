@@ -1,5 +1,6 @@
 """What people are told of a rotation: steps that were forced, and join tokens that a new root waits for."""
 
+import re
 from hashlib import sha256
 
 import pytest
@@ -43,6 +44,40 @@ async def test_a_step_that_time_has_forced_is_logged_counted_and_shown_for_a_wee
     assert "step of a rotation forced" in caplog.text
     clock.advance(7 * DAY)
     await core.tend()
+    assert not await forced(served)
+
+
+async def test_a_step_that_was_forced_by_hand_is_logged_counted_and_shown_for_a_week(
+    served: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it is of no rotation."""
+    core = served.core
+    old, client = core.authorities.active(UNIT).row, await issue(core, NAME)
+    await served.admin.Prepare(authority_pb2.StepRequest(authority=UNIT))
+    step = authority_pb2.StepRequest(authority=UNIT, force=True, reason="no time")
+    assert (await served.admin.Activate(step)).changed
+    await served.admin.Taint(authority_pb2.StepRequest(authority=old.id))
+    (warning,) = await forced(served)
+    assert f"the rotation of {UNIT} did not wait at the step activate: " in warning.text
+    assert re.search(r" signs forced \(by \S+: no time\): client ", warning.text)
+    step = authority_pb2.StepRequest(authority=old.id, force=True)
+    assert (await served.admin.Revoke(step)).changed
+    _, warning = await forced(served)
+    assert f"at the step revoke: {old.id} revoked forced (by " in warning.text
+    assert "no reason given" in warning.text
+    assert f"{client.row.spiffe_id} (not connected) loses its identity" in warning.text
+    assert caplog.text.count("step of a rotation forced") == 2
+    counted = f'featward_ca_rotation_steps_forced_total{{owner="{UNIT}",step="revoke"}} 1.0'
+    assert counted in core.metrics.render().decode()
+    shown = await served.admin.Show(SHOW)
+    assert not shown.rotations
+    clock.advance(7 * DAY)
+    assert not await forced(served)
+
+
+async def test_a_step_by_hand_that_waited_for_everybody_says_nothing(served: Served) -> None:
+    await served.admin.Prepare(authority_pb2.StepRequest(authority=UNIT))
+    await served.admin.Activate(authority_pb2.StepRequest(authority=UNIT, force=True))
     assert not await forced(served)
 
 
@@ -130,3 +165,31 @@ async def _use(served: Served, token: str) -> None:
     request = identity_pb2.AttestRequest(evidence=evidence, csr=a_request())
     answer: identity_pb2.AttestResponse = await served.stub.Attest(request)
     assert answer.svid.chain
+
+
+async def test_show_says_what_a_step_waits_for_and_when_the_schedule_begins(
+    served: Served, clock: FakeClock
+) -> None:
+    core = served.core
+    clients = [await issue(core, NAME) for _ in range(18)]
+
+    async def units() -> tuple[authority_pb2.Authority, list[authority_pb2.Rotation]]:
+        shown = await served.admin.Show(SHOW)
+        mine = [one for one in shown.authorities if (one.owner, one.state) == (UNIT, "active")]
+        return mine[0], list(shown.rotations)
+
+    before, _ = await units()
+    life = before.not_after - before.not_before
+    assert before.replace_at == int(before.not_after - life * 2 / 7)
+    await served.admin.Rotate(authority_pb2.RotateRequest(owner=UNIT))
+    during, (rotation,) = await units()
+    # It has begun, and is not to begin.
+    assert during.replace_at == 0
+    assert {one.who for one in rotation.blockers} == {clients[0].row.spiffe_id}
+    assert (len(rotation.blockers), rotation.blockers_left_out) == (16, 2)
+    assert not rotation.blockers[0].client.connected
+    clock.advance(HOUR)
+    await core.tend()
+    after, rotations = await units()
+    assert not rotations
+    assert after.replace_at > clock.now()

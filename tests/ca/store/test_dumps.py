@@ -130,7 +130,7 @@ async def test_a_database_that_replicas_use_or_that_holds_no_store_is_left_alone
 ) -> None:
     core = await open_core()
     await core.replicas.beat()
-    with pytest.raises(ConfigurationError, match="stop them first"):
+    with pytest.raises(ConfigurationError, match="stop all of them first"):
         await go_on(store_url, tmp_path / "data", clock)
     assert [row.id for row in await core.store.read(replica_rows.everybody)] == [core.store.replica]
     with pytest.raises(StoreError, match="let pg_restore fill it first"):

@@ -86,11 +86,14 @@ def test_what_an_owner_wrote_by_hand_is_kept(repository: Path, tmp_path: Path) -
     )
     run(*again, "--mode", "observe", "--version", "1.4.0")
     text = (manifests / "s.yaml").read_text()
-    (manifests / "s.yaml").write_text(text.replace("sensitivity: 2", "sensitivity: 3"))
+    accepted = '{what: registry, port: 6570, reason: batch only, until: "2027-06-30"}'
+    edited = text.replace("sensitivity: 2", "sensitivity: 3") + f"  accepted: [{accepted}]\n"
+    (manifests / "s.yaml").write_text(edited)
     assert run(*again).exit_code == 0
     spec = written(manifests)
     assert (spec.version, spec.enforcement.mode) == ("1.4.0", "observe")
     assert {f.name: f.sensitivity for f in spec.features}["stats:trips"] == 3
+    assert [one.port for one in spec.accepted] == [6570]
 
 
 def test_what_had_no_effect_is_said(repository: Path, tmp_path: Path) -> None:

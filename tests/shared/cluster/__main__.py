@@ -1,6 +1,6 @@
 """`make cluster`: a cluster that stays, for a person.
 
-python -m cluster         starts one and says how to use it
+python -m cluster         starts one with the demo in it, and says how to use it
 python -m cluster stop    ends it
 python -m cluster hold FOLDER
                           starts one in that folder, says its first process, and holds it until its input ends
@@ -18,13 +18,20 @@ from cluster.running import Cluster, running_cluster
 from cluster.waiting import wait_until
 
 _HELP = """
-The cluster is up, with one node.
+A Feast in the namespace ml serves the feature set ml/driver-stats. Of its clients in the namespace pricing
+one is granted the column conv_rate, and the other one nothing.
 
     export KUBECONFIG={kubeconfig}
-    {kubectl} get nodes
-    {kubectl} run -it --rm --image=localhost/busybox:1 --restart=Never try -- sh
+    export PATH={programs}:{commands}:$PATH
+    kubectl featward status -A
+    {ask} pricing-api conv_rate     # 200
+    {ask} pricing-api acc_rate      # 403: it is not granted
+    {ask} stranger conv_rate        # 403: nothing is
+    kubectl edit fbind pricing-api -n ml     # the next answer goes by what you write
+    kubectl featward exposure -n ml --probe --from pricing
+    kubectl featward rotate prod.payments --watch
 
-No registry is there: images are {busybox}, and others after
+No registry is there: images are {busybox}, featward's, and others after
     nsenter -t {pid} -p -m -n ctr -a /run/containerd/containerd.sock -n k8s.io images import IMAGE.tar
 Logs and certificates, which end in two days, are in {folder}.
 Stop it: make cluster-stop
@@ -52,14 +59,20 @@ def _start() -> None:
         )
     shutil.rmtree(_folder(), ignore_errors=True)
     _folder().mkdir(parents=True)
+    # It needs the images' builder, which nothing else here does.
+    from cluster.trial import put_on_trial, write_ask
+
     with running_cluster(_folder(), keep=True) as cluster:
-        print(_help(cluster))
+        ask = write_ask(cluster, put_on_trial(cluster), _folder())
+        print(_help(cluster, ask))
 
 
-def _help(cluster: Cluster) -> str:
+def _help(cluster: Cluster, ask: Path) -> str:
     return _HELP.format(
         kubeconfig=cluster.kubeconfig,
-        kubectl=cluster.kubectl_program,
+        programs=cluster.kubectl_program.parent,
+        commands=Path(sys.executable).parent,
+        ask=ask,
         busybox=BUSYBOX,
         folder=_folder(),
         pid=cluster.box.pid,

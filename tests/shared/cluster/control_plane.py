@@ -10,7 +10,15 @@ from cluster.waiting import wait_until
 from kubernetes_control import Authority, apiserver_arguments, etcd_arguments
 from kubernetes_kit import Kubernetes
 
-__all__ = ["ISSUER", "SERVER", "Inside", "api_server", "start_api_server", "start_controllers"]
+__all__ = [
+    "ISSUER",
+    "SERVER",
+    "Inside",
+    "api_server",
+    "start_again",
+    "start_api_server",
+    "start_controllers",
+]
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -69,6 +77,12 @@ def api_server(box: Box, inside: Inside) -> Kubernetes:
     kubernetes = Kubernetes(inside.folder, inside.authority, box.port)
     wait_until(lambda: _ready(box, kubernetes), "the API server is ready", _READY_SECONDS)
     return kubernetes
+
+
+def start_again(box: Box, kubernetes: Kubernetes) -> None:
+    """The API server, after it was stopped; returns when it is ready."""
+    box.restart("kube-apiserver")
+    wait_until(lambda: _ready(box, kubernetes), "the API server is ready again", _READY_SECONDS)
 
 
 def start_controllers(box: Box, inside: Inside, built: dict[str, Path]) -> None:

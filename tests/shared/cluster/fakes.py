@@ -1,15 +1,17 @@
 """Nodes that are none, for tests of many pods: kwok says of their pods that they run, and nothing does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cluster.box import Box
 from cluster.control_plane import Inside
 from cluster.init import ADDRESS
-from kubernetes_kit import Kubernetes
+from kubernetes_kit import Kubernetes, _process
 from kubernetes_programs import module_folder, programs
 
-__all__ = ["ON_A_FAKE_NODE", "add_fake_node", "start_fakes"]
+__all__ = ["ON_A_FAKE_NODE", "add_fake_node", "faking", "start_fakes"]
 
 _SUBNET = "10.245.0.0/16"
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
@@ -25,19 +27,31 @@ ON_A_FAKE_NODE: dict[str, Any] = {
 def start_fakes(box: Box, inside: Inside) -> None:
     """Let fake nodes live; there are none yet."""
     kwok = programs("kwok")["kwok"]
-    stages = inside.folder / "stages.yaml"
+    login = inside.kubeconfig("kwok", "kwok", "system:masters")
+    box.start("kwok", kwok, *_arguments(inside.folder, login, ADDRESS))
+
+
+@contextmanager
+def faking(kubernetes: Kubernetes, folder: Path) -> Iterator[None]:
+    """The same before a server without a box, for as long as the context lasts."""
+    kwok = programs("kwok")["kwok"]
+    login = kubernetes.kubeconfig("kwok", "system:masters")
+    with _process(folder / "kwok.log", kwok, *_arguments(folder, login, "127.0.0.1")):
+        yield
+
+
+def _arguments(folder: Path, login: Path, node: str) -> list[str]:
+    stages = folder / "stages.yaml"
     stages.write_text("\n---\n".join(file.read_text() for file in _stages()))
-    box.start(
-        "kwok",
-        kwok,
+    return [
         f"--config={stages}",
-        f"--kubeconfig={inside.kubeconfig('kwok', 'kwok', 'system:masters')}",
-        # The real node is the kubelet's alone.
+        f"--kubeconfig={login}",
+        # A real node is its kubelet's alone.
         "--manage-all-nodes=false",
         f"--manage-nodes-with-annotation-selector={_KEY}={_FAKE}",
         f"--cidr={_SUBNET}",
-        f"--node-ip={ADDRESS}",
-    )
+        f"--node-ip={node}",
+    ]
 
 
 def add_fake_node(kubernetes: Kubernetes, name: str, pods: int = 1000) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "kill_container",
     "start_node",
     "start_runtime",
+    "tag_image",
     "wait_for_node",
 ]
 
@@ -67,6 +68,11 @@ def wait_for_node(box: Box, kubernetes: Kubernetes) -> None:
 def import_image(box: Box, image: Image) -> None:
     """From its file; pods then name it with `imagePullPolicy: IfNotPresent`, for there is no registry."""
     box.run("ctr", "-a", _SOCKET, "-n", "k8s.io", "images", "import", str(image.file), seconds=300)
+
+
+def tag_image(box: Box, name: str, another: str) -> None:
+    """Let an image that is there have another name as well."""
+    box.run("ctr", "-a", _SOCKET, "-n", "k8s.io", "images", "tag", name, another)
 
 
 def kill_container(box: Box, identity: str) -> None:

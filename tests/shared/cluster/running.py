@@ -14,7 +14,14 @@ from cluster.box import Box, open_box
 from cluster.control_plane import Inside, api_server, start_api_server, start_controllers
 from cluster.dns import start_dns, wait_for_dns
 from cluster.images import BUSYBOX, Image, busybox_layer, write_image
-from cluster.node import import_image, kill_container, start_node, start_runtime, wait_for_node
+from cluster.node import (
+    import_image,
+    kill_container,
+    start_node,
+    start_runtime,
+    tag_image,
+    wait_for_node,
+)
 from cluster.waiting import wait_until
 from kubernetes_control import Authority
 from kubernetes_kit import Kubernetes
@@ -59,6 +66,10 @@ class Cluster:
     def import_image(self, image: Image) -> None:
         """Let pods use it."""
         import_image(self.box, image)
+
+    def tag_image(self, name: str, another: str) -> None:
+        """Let pods name it so, too."""
+        tag_image(self.box, name, another)
 
     def namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """A namespace that pods can be made in."""

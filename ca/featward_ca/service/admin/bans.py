@@ -44,9 +44,12 @@ def _whom(core: Core, message: authority_pb2.AddBanRequest) -> tuple[BanKind, st
     if len(wanted) != 1:
         raise MalformedRequestError("name one identity, one serial or one authority to ban")
     kind, text = wanted[0]
+    directory = core.situation.directory
     if kind is BanKind.AUTHORITY:
         text = _authority(core, text)
-    return kind, read_value(kind, text, core.situation.directory.trust_domain)
+    if kind is BanKind.IDENTITY:
+        text = str(directory.identity(text))
+    return kind, read_value(kind, text, directory.trust_domain)
 
 
 def _authority(core: Core, text: str) -> str:

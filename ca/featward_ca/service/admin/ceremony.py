@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
-from featward_ca.rotation.carry_out import By
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.imports import pending, take_in
 from featward_ca.service.admin import messages
 from featward_ca.service.admin.office import AdminHandler, Office

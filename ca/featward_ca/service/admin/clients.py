@@ -15,11 +15,8 @@ async def _list(
     office: Office, message: authority_pb2.ListClientsRequest, _: Call
 ) -> authority_pb2.ListClientsResponse:
     store, now, size = office.core.store, office.core.clock.now(), page_size(message.limit)
-    behind, authority = message.behind_sequence, message.authority
-    if authority and await store.read(lambda c: authority_rows.find(c, authority)) is None:
-        raise UnknownAuthorityError(
-            f"there is no authority {authority!r}; featward ca authority list has their ids"
-        )
+    behind = message.behind_sequence
+    authority = await _authority(office, message.authority)
     rows = await store.read(
         lambda connection: clients.live(
             connection,
@@ -39,6 +36,21 @@ async def _list(
         next=rows[-1].lineage if len(rows) == size else "",
         total=total,
     )
+
+
+async def _authority(office: Office, name: str) -> str:
+    """The id of the authority that is meant: its own, or of an owner the active one's; empty for none."""
+    if not name:
+        return ""
+    if await office.core.store.read(lambda c: authority_rows.find(c, name)):
+        return name
+    active = (await office.core.schedule.known()).active(name)
+    if active is None:
+        raise UnknownAuthorityError(
+            f"there is no authority {name!r}, and no owner of that name has an active one; featward ca"
+            " authority list has their ids"
+        )
+    return active.id
 
 
 def client(row: ClientRow) -> authority_pb2.Client:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from featward.authority.v1 import authority_pb2
 from featward_ca.errors import MalformedRequestError
-from featward_ca.rotation.carry_out import By
+from featward_ca.plurals import counted
+from featward_ca.rotation.actions import By
 from featward_ca.rotation.compromise import compromise
 from featward_ca.rotation.orders import Order
 from featward_ca.service.admin import messages
@@ -23,7 +24,8 @@ async def _compromise(
     found = await compromise(office.core, message.authority, order, message.within_seconds)
     call.remark.subject = f"authority {message.authority}"
     lost = len(found.breaks)
-    call.remark.detail = "dry run" if message.dry_run else f"{lost} clients may lose their identity"
+    may = f"{counted(lost, 'client')} may lose their identity"
+    call.remark.detail = "dry run" if message.dry_run else may
     return authority_pb2.CompromiseResponse(
         breaks=[messages.client(one) for one in found.breaks],
         steps=found.steps,

@@ -5,15 +5,19 @@ from collections.abc import Iterable, Mapping
 from featward.authority.v1 import authority_pb2
 from featward_ca.rotation.known import Blocker, BlockerKind, Known, LiveClient, Rotation
 from featward_ca.rotation.orders import Answer
-from featward_ca.rotation.plan import blockers
 from featward_ca.rotation.states import OPEN
+from featward_ca.rotation.waiting import blockers
 from featward_ca.store.authority_rows import AuthorityRow
 
 # A message of gRPC has 4 MB at most, which twelve thousand clients would fill.
 _LISTED = 1000
+# Of each rotation under way, in an answer that may hold fifty of them.
+_FIRST = 16
 
 
-def authority(row: AuthorityRow, live_svids: int = 0) -> authority_pb2.Authority:
+def authority(
+    row: AuthorityRow, live_svids: int = 0, replace_at: float = 0
+) -> authority_pb2.Authority:
     """One authority."""
     return authority_pb2.Authority(
         id=row.id,
@@ -28,12 +32,17 @@ def authority(row: AuthorityRow, live_svids: int = 0) -> authority_pb2.Authority
         tainted_sequence=row.tainted_sequence or 0,
         generation=row.generation,
         live_svids=live_svids,
+        replace_at=int(replace_at),
     )
 
 
 def rotation(row: Rotation, known: Known) -> authority_pb2.Rotation:
-    """One rotation; of the clients, how many the present step has left to wait for."""
-    found = blockers(row, known) if row.state in OPEN else []
+    """One rotation; of the clients, how many the present step has left to wait for. One that is over waits
+    for nobody.
+    """
+    is_open = row.state in OPEN
+    found = blockers(row, known) if is_open else []
+    needed = len(known.clients) if is_open else 0
     waiting = sum(one.kind is BlockerKind.CLIENT for one in found)
     return authority_pb2.Rotation(
         id=row.id,
@@ -45,10 +54,12 @@ def rotation(row: Rotation, known: Known) -> authority_pb2.Rotation:
         state=row.state,
         step_since=row.step_since,
         deadline=row.deadline,
-        acknowledged=len(known.clients) - waiting,
-        needed=len(known.clients),
+        acknowledged=needed - waiting,
+        needed=needed,
         requested_by=row.requested_by,
         reason=row.reason,
+        blockers=_blockers(found[:_FIRST]),
+        blockers_left_out=max(0, len(found) - _FIRST),
     )
 
 
@@ -63,6 +74,7 @@ def step_response(
         blockers=_blockers(answer.blockers[:_LISTED]),
         breaks=answer.breaks[:_LISTED],
         changed=answer.changed,
+        steps=answer.steps,
         blockers_left_out=max(0, len(answer.blockers) - _LISTED),
         breaks_left_out=max(0, len(answer.breaks) - _LISTED),
     )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from featward.authority.v1 import authority_pb2
 from featward_ca.errors import MalformedRequestError, NotPermittedError
 from featward_ca.rotation import orders
-from featward_ca.rotation.carry_out import By, listed
+from featward_ca.rotation.actions import By
+from featward_ca.rotation.losses import listed
 from featward_ca.rotation.orders import Answer, Order
 from featward_ca.rotation.states import Progress
 from featward_ca.service.admin.messages import step_response

@@ -7,6 +7,7 @@ from featward_ca.clock import readable
 from featward_ca.core import Core
 from featward_ca.errors import CaError
 from featward_ca.rotation.endings import endings
+from featward_ca.rotation.timing import scheduled_for
 from featward_ca.service.admin.federation import foreign_domains
 from featward_ca.service.admin.halting import said
 from featward_ca.service.admin.messages import authority, rotation
@@ -45,11 +46,12 @@ async def _show(
     known = await core.schedule.known()
     foreign, foreign_troubles = await foreign_domains(core)
     ending = endings(known, core.terms, core.schedule.own_use)
+    due = scheduled_for(known, core.terms)
     return authority_pb2.ShowResponse(
         environment=directory.environment,
         trust_domain=directory.trust_domain,
         sequence=sequence,
-        authorities=[authority(row, signed.get(row.id, 0)) for row in shown],
+        authorities=[authority(row, signed.get(row.id, 0), due.get(row.id, 0)) for row in shown],
         rotations=[rotation(one, known) for one in known.rotations],
         live_svids=live.svids,
         live_identities=live.identities,
@@ -99,7 +101,7 @@ def _refused(core: Core) -> list[Trouble]:
     return [
         Trouble(
             "edits-refused",
-            f"no edit of the manifests is taken over since {readable(since)}: {why}",
+            f"not all of the manifests is taken over since {readable(since)}: {why}",
             "mend the manifests: featward check finds most of it, and the reason above the rest",
         )
     ]

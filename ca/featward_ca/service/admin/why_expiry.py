@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from featward.authority.v1 import authority_pb2
 from featward_ca import expiry
 from featward_ca.errors import UnknownSerialError
+from featward_ca.serials import read_serial, serial_text
 from featward_ca.service.admin.office import AdminHandler, Office
 from featward_ca.service.guard import Call
 from featward_ca.store import authority_rows, svids
@@ -13,7 +14,7 @@ from featward_ca.store import authority_rows, svids
 async def _why_expiry(
     office: Office, message: authority_pb2.WhyExpiryRequest, _: Call
 ) -> authority_pb2.WhyExpiryResponse:
-    core, serial = office.core, _serial(message.serial)
+    core, serial = office.core, serial_text(read_serial(message.serial))
     row = await core.store.read(lambda connection: svids.find(connection, serial))
     if row is None:
         raise UnknownSerialError(
@@ -37,14 +38,6 @@ async def _why_expiry(
             for limit in expiry.as_stored(row, core.situation.lifetimes, chain)
         ],
     )
-
-
-def _serial(text: str) -> str:
-    """A serial number as it is stored, from the forms that other programs print: upper case,
-    colons, zeros in front.
-    """
-    digits = text.strip().lower().replace(":", "").removeprefix("0x").lstrip("0")
-    return digits.zfill(len(digits) + len(digits) % 2)
 
 
 HANDLERS: Mapping[str, AdminHandler] = {"WhyExpiry": _why_expiry}

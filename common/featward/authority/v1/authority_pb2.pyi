@@ -90,7 +90,7 @@ class TrustedScope(_message.Message):
     def __init__(self, spki_sha256: _Optional[bytes] = ..., path_prefix: _Optional[str] = ...) -> None: ...
 
 class Authority(_message.Message):
-    __slots__ = ("id", "owner", "state", "path_prefix", "not_before", "not_after", "spki_sha256", "issuer", "announced_sequence", "tainted_sequence", "generation", "live_svids")
+    __slots__ = ("id", "owner", "state", "path_prefix", "not_before", "not_after", "spki_sha256", "issuer", "announced_sequence", "tainted_sequence", "generation", "live_svids", "replace_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +103,7 @@ class Authority(_message.Message):
     TAINTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LIVE_SVIDS_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     owner: str
     state: str
@@ -115,10 +116,11 @@ class Authority(_message.Message):
     tainted_sequence: int
     generation: int
     live_svids: int
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[str] = ..., path_prefix: _Optional[str] = ..., not_before: _Optional[int] = ..., not_after: _Optional[int] = ..., spki_sha256: _Optional[bytes] = ..., issuer: _Optional[str] = ..., announced_sequence: _Optional[int] = ..., tainted_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., live_svids: _Optional[int] = ...) -> None: ...
+    replace_at: int
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[str] = ..., path_prefix: _Optional[str] = ..., not_before: _Optional[int] = ..., not_after: _Optional[int] = ..., spki_sha256: _Optional[bytes] = ..., issuer: _Optional[str] = ..., announced_sequence: _Optional[int] = ..., tainted_sequence: _Optional[int] = ..., generation: _Optional[int] = ..., live_svids: _Optional[int] = ..., replace_at: _Optional[int] = ...) -> None: ...
 
 class Rotation(_message.Message):
-    __slots__ = ("id", "owner", "target", "predecessor", "kind", "step", "state", "step_since", "deadline", "acknowledged", "needed", "requested_by", "reason")
+    __slots__ = ("id", "owner", "target", "predecessor", "kind", "step", "state", "step_since", "deadline", "acknowledged", "needed", "requested_by", "reason", "blockers", "blockers_left_out")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +134,8 @@ class Rotation(_message.Message):
     NEEDED_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BLOCKERS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKERS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     id: str
     owner: str
     target: str
@@ -145,7 +149,9 @@ class Rotation(_message.Message):
     needed: int
     requested_by: str
     reason: str
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., target: _Optional[str] = ..., predecessor: _Optional[str] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., step_since: _Optional[float] = ..., deadline: _Optional[float] = ..., acknowledged: _Optional[int] = ..., needed: _Optional[int] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    blockers: _containers.RepeatedCompositeFieldContainer[Blocker]
+    blockers_left_out: int
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., target: _Optional[str] = ..., predecessor: _Optional[str] = ..., kind: _Optional[str] = ..., step: _Optional[str] = ..., state: _Optional[str] = ..., step_since: _Optional[float] = ..., deadline: _Optional[float] = ..., acknowledged: _Optional[int] = ..., needed: _Optional[int] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., blockers_left_out: _Optional[int] = ...) -> None: ...
 
 class Halted(_message.Message):
     __slots__ = ("since", "by", "reason")
@@ -258,7 +264,7 @@ class StepRequest(_message.Message):
     def __init__(self, authority: _Optional[str] = ..., generation: _Optional[int] = ..., force: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StepResponse(_message.Message):
-    __slots__ = ("authority", "rotation", "blockers", "breaks", "changed", "blockers_left_out", "breaks_left_out")
+    __slots__ = ("authority", "rotation", "blockers", "breaks", "changed", "blockers_left_out", "breaks_left_out", "steps")
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     ROTATION_FIELD_NUMBER: _ClassVar[int]
     BLOCKERS_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +272,7 @@ class StepResponse(_message.Message):
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     BLOCKERS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     BREAKS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     authority: Authority
     rotation: Rotation
     blockers: _containers.RepeatedCompositeFieldContainer[Blocker]
@@ -273,7 +280,8 @@ class StepResponse(_message.Message):
     changed: bool
     blockers_left_out: int
     breaks_left_out: int
-    def __init__(self, authority: _Optional[_Union[Authority, _Mapping]] = ..., rotation: _Optional[_Union[Rotation, _Mapping]] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., breaks: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ..., blockers_left_out: _Optional[int] = ..., breaks_left_out: _Optional[int] = ...) -> None: ...
+    steps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, authority: _Optional[_Union[Authority, _Mapping]] = ..., rotation: _Optional[_Union[Rotation, _Mapping]] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., breaks: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ..., blockers_left_out: _Optional[int] = ..., breaks_left_out: _Optional[int] = ..., steps: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Blocker(_message.Message):
     __slots__ = ("kind", "who", "text", "until", "client")

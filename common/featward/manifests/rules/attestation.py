@@ -5,28 +5,32 @@ from collections.abc import Iterator
 from featward.manifests.catalogue import Catalogue
 from featward.manifests.document import Document
 from featward.manifests.findings import Finding
-from featward.manifests.platform import Environment
+from featward.manifests.platform import Environment, Workload
 from featward.manifests.rules.references import declared, unknown
 
-__all__ = ["attestation"]
+__all__ = ["environment_proof", "workload_proof"]
 
 
-def attestation(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """What environments and workloads say about proof."""
-    for environment in catalogue.environments.values():
-        yield from _one_for_each_token(environment)
-        yield from _business_units(catalogue, environment)
-    for workload in catalogue.workloads.values():
-        spec = workload.model.spec
-        home = catalogue.environment_of(spec.business_unit)
-        if spec.attest.jwt is None or home is None:
-            continue
-        known = [issuer.name for issuer in home.model.spec.jwt_issuers]
-        if spec.attest.jwt.issuer not in known:
-            path = ("spec", "attest", "jwt", "issuer")
-            yield from unknown(
-                catalogue, workload, path, "jwt issuer", spec.attest.jwt.issuer, known
-            )
+def environment_proof(
+    catalogue: Catalogue, environment: Document[Environment], now: int
+) -> Iterator[Finding]:
+    """Whose tokens an environment takes, and whom they may speak for."""
+    yield from _one_for_each_token(environment)
+    yield from _business_units(catalogue, environment)
+
+
+def workload_proof(
+    catalogue: Catalogue, workload: Document[Workload], now: int
+) -> Iterator[Finding]:
+    """That the issuer of a workload's tokens is one of its environment."""
+    spec = workload.model.spec
+    home = catalogue.environment_of(spec.business_unit)
+    if spec.attest.jwt is None or home is None:
+        return
+    known = [issuer.name for issuer in home.model.spec.jwt_issuers]
+    if spec.attest.jwt.issuer not in known:
+        path = ("spec", "attest", "jwt", "issuer")
+        yield from unknown(catalogue, workload, path, "jwt issuer", spec.attest.jwt.issuer, known)
 
 
 def _one_for_each_token(environment: Document[Environment]) -> Iterator[Finding]:

@@ -14,19 +14,17 @@ from featward.strictyaml import Path
 __all__ = ["federation"]
 
 
-def federation(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Every relation of every environment."""
-    own = {
-        environment.model.spec.trust_domain: name
-        for name, environment in catalogue.environments.items()
-    }
-    for environment in catalogue.environments.values():
-        seen: set[str] = set()
-        for number, relation in enumerate(environment.model.spec.federates_with):
-            path: Path = ("spec", "federatesWith", number)
-            yield from _foreign(environment, (*path, "trustDomain"), relation, own, seen)
-            yield from _endpoint(environment, (*path, "endpointSpiffeId"), relation)
-            seen.add(relation.trust_domain)
+def federation(
+    catalogue: Catalogue, environment: Document[Environment], now: int
+) -> Iterator[Finding]:
+    """Every relation of one environment."""
+    own = {other.model.spec.trust_domain: name for name, other in catalogue.environments.items()}
+    seen: set[str] = set()
+    for number, relation in enumerate(environment.model.spec.federates_with):
+        path: Path = ("spec", "federatesWith", number)
+        yield from _foreign(environment, (*path, "trustDomain"), relation, own, seen)
+        yield from _endpoint(environment, (*path, "endpointSpiffeId"), relation)
+        seen.add(relation.trust_domain)
 
 
 def _foreign(

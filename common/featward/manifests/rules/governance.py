@@ -14,20 +14,18 @@ from featward.manifests.standing import (
 from featward.manifests.text import day_after
 from featward.strictyaml import Path
 
-__all__ = ["governance"]
+__all__ = ["consent", "renewal"]
 
 
-def governance(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Every approval, then every binding that still holds."""
-    for approval in catalogue.approvals.values():
-        yield from _approval(catalogue, approval)
-    for binding in catalogue.bindings.values():
-        if now < day_after(binding.model.spec.expires):
-            yield from _recertification(catalogue, binding, now)
-            yield from _outlived(catalogue, binding, now)
+def renewal(catalogue: Catalogue, binding: Binding, now: int) -> Iterator[Finding]:
+    """What a binding that still holds needs, to go on."""
+    if now < day_after(binding.model.spec.expires):
+        yield from _recertification(catalogue, binding, now)
+        yield from _outlived(catalogue, binding, now)
 
 
-def _approval(catalogue: Catalogue, approval: Approval) -> Iterator[Finding]:
+def consent(catalogue: Catalogue, approval: Approval, now: int) -> Iterator[Finding]:
+    """That an approval approves what there is."""
     spec = approval.model.spec
     binding = catalogue.bindings.get((spec.binding.namespace, spec.binding.name))
     called = f"{spec.binding.namespace}/{spec.binding.name}"

@@ -12,26 +12,37 @@ from featward.manifests.rules.references import declared, undeclared_namespace, 
 from featward.manifests.text import day_after, seconds, version_in
 from featward.strictyaml import Path
 
-__all__ = ["grants"]
+__all__ = ["grants", "too_long_until"]
 
 
-def grants(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Every binding: its set, its features, its subjects, its dates."""
-    for binding in catalogue.bindings.values():
-        namespace = binding.model.metadata.namespace
-        yield from undeclared_namespace(catalogue, binding, ("metadata", "namespace"), namespace)
-        feature_set = catalogue.feature_set_of(binding)
-        if feature_set is None:
-            name = binding.model.spec.feature_set.name
-            yield from _unknown_set(catalogue, binding, namespace, name)
-        else:
-            yield from _features(catalogue, binding, feature_set)
-            yield from _version(binding, feature_set)
-        business_unit = catalogue.business_unit_of(namespace)
-        for index, subject in enumerate(binding.model.spec.subjects):
-            path = ("spec", "subjects", index)
-            yield from _subject(catalogue, binding, path, subject, business_unit)
-        yield from _dates(catalogue, binding, business_unit, now)
+def grants(catalogue: Catalogue, binding: Binding, now: int) -> Iterator[Finding]:
+    """One binding: its set, its features, its subjects, its dates."""
+    namespace = binding.model.metadata.namespace
+    yield from undeclared_namespace(catalogue, binding, ("metadata", "namespace"), namespace)
+    feature_set = catalogue.feature_set_of(binding)
+    if feature_set is None:
+        name = binding.model.spec.feature_set.name
+        yield from _unknown_set(catalogue, binding, namespace, name)
+    else:
+        yield from _features(catalogue, binding, feature_set)
+        yield from _version(binding, feature_set)
+    business_unit = catalogue.business_unit_of(namespace)
+    for index, subject in enumerate(binding.model.spec.subjects):
+        path = ("spec", "subjects", index)
+        yield from _subject(catalogue, binding, path, subject, business_unit)
+    yield from _dates(catalogue, binding, business_unit, now)
+
+
+def too_long_until(catalogue: Catalogue, binding: Binding) -> int | None:
+    """Until when (Unix seconds, exclusive) the binding ends further away than its unit may grant; None where
+    the unit has no such bound. It is the one thing by which a binding begins to grant with time.
+    """
+    unit = catalogue.business_unit_of(binding.model.metadata.namespace)
+    longest = catalogue.ceiling_of(unit).max_binding_life if unit else None
+    if not longest:
+        return None
+    # The day that a whole life from now falls on is allowed.
+    return day_after(binding.model.spec.expires) - seconds(longest) - 86_400
 
 
 def _unknown_set(
@@ -200,8 +211,8 @@ def _dates(
             "expired", path, message, "remove it, or set a later day after a review"
         )
         return
-    longest = catalogue.ceiling_of(business_unit).max_binding_life if business_unit else None
-    # The day that a whole life from now falls on is allowed.
-    if longest and day_after(expires) > now + seconds(longest) + 86_400:
+    too_long = too_long_until(catalogue, binding)
+    if too_long is not None and now < too_long:
+        longest = catalogue.ceiling_of(business_unit or "").max_binding_life
         message = f"{expires} is further away than {longest}, the longest life that {business_unit} may grant"
         yield binding.finding("outlives-ceiling", path, message, "set an earlier day")

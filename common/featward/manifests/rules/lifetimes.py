@@ -12,13 +12,13 @@ from featward.strictyaml import Path
 __all__ = ["lifetimes"]
 
 _LIFETIME: Path = ("spec", "authority", "lifetime")
+_EVERY: Path = ("spec", "authority", "rotateEvery")
 
 
-def lifetimes(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Every business unit's, against the certificates of its environment."""
-    for name, unit in catalogue.business_units.items():
-        if environment := catalogue.environment_of(name):
-            yield from _authority(unit, environment)
+def lifetimes(catalogue: Catalogue, unit: Document[BusinessUnit], now: int) -> Iterator[Finding]:
+    """One business unit's, against the certificates of its environment."""
+    if environment := catalogue.environment_of(unit.model.metadata.name):
+        yield from _authority(unit, environment)
 
 
 def _authority(
@@ -33,3 +33,11 @@ def _authority(
         )
         remedy = "lengthen authority.lifetime or shorten svidTTL"
         yield unit.finding("authority-too-short", _LIFETIME, message, remedy)
+    every = unit.model.spec.authority.rotate_every
+    if every is not None and seconds(every) < least:
+        message = (
+            f"the authority of {unit.model.metadata.name} would be replaced every {every}, less than"
+            f" {AUTHORITY_TTLS} x the svidTTL of {ttl} = {in_text(least)}"
+        )
+        remedy = "lengthen authority.rotateEvery or shorten svidTTL"
+        yield unit.finding("rotation-too-often", _EVERY, message, remedy)

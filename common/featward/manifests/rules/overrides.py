@@ -13,12 +13,11 @@ from featward.strictyaml import Path
 __all__ = ["overrides"]
 
 
-def overrides(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Every Override that has not ended."""
-    for override in catalogue.overrides.values():
-        if now < second_of(override.model.spec.expires):
-            yield from _target(catalogue, override)
-            yield from _length(catalogue, override, now)
+def overrides(catalogue: Catalogue, override: Document[Override], now: int) -> Iterator[Finding]:
+    """An Override that has not ended."""
+    if now < second_of(override.model.spec.expires):
+        yield from _target(catalogue, override)
+        yield from _length(catalogue, override, now)
 
 
 def _target(catalogue: Catalogue, override: Document[Override]) -> Iterator[Finding]:

@@ -4,33 +4,52 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
 from featward.manifests.catalogue import Catalogue, Set
+from featward.manifests.feature_set import Serving
 from featward.manifests.findings import Finding
 from featward.manifests.rules.references import undeclared_namespace, unknown
 from featward.manifests.text import day_after
 from featward.strictyaml import Path
 
-__all__ = ["serving"]
+__all__ = ["observed_until", "served_together", "serving"]
 
 
-def serving(catalogue: Catalogue, now: int) -> Iterator[Finding]:
-    """Each feature set by itself, then the sets of each serving workload together."""
-    for feature_set in catalogue.feature_sets.values():
-        yield from _placed(catalogue, feature_set)
-        yield from _lists(catalogue, feature_set)
-        yield from _mode(catalogue, feature_set, now)
-        yield from _reachable(catalogue, feature_set)
-        yield from _in_clear(feature_set)
-    for sets in catalogue.served_by.values():
-        yield from _claims(sets)
-        yield from _columns(sets)
-        yield from _answer_names(sets)
-        yield from _endpoints(sets)
+def serving(catalogue: Catalogue, feature_set: Set, now: int) -> Iterator[Finding]:
+    """One feature set by itself."""
+    yield from _placed(catalogue, feature_set)
+    yield from _lists(catalogue, feature_set)
+    yield from _mode(catalogue, feature_set, now)
+    yield from _reachable(catalogue, feature_set)
+    yield from _in_clear(feature_set)
+
+
+def served_together(sets: Sequence[Set]) -> Iterator[Finding]:
+    """The sets of one serving workload, the older first."""
+    yield from _claims(sets)
+    yield from _columns(sets)
+    yield from _answer_names(sets)
+    yield from _endpoints(sets)
+
+
+def observed_until(catalogue: Catalogue, feature_set: Set) -> int | None:
+    """Until when (Unix seconds, exclusive) a set may be in observe; None where it may for ever, or is not.
+    It is the one thing by which a set goes bad with time.
+    """
+    if feature_set.model.spec.enforcement.mode != "observe":
+        return None
+    last = _enforce_by(catalogue, feature_set)
+    return day_after(last) if last else None
+
+
+def _enforce_by(catalogue: Catalogue, feature_set: Set) -> str | None:
+    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
+    environment = catalogue.environment_of(business_unit) if business_unit else None
+    return environment.model.spec.enforce_by if environment else None
 
 
 def _placed(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     namespace = feature_set.model.metadata.namespace
     yield from undeclared_namespace(catalogue, feature_set, ("metadata", "namespace"), namespace)
-    name = feature_set.model.spec.serving.workload.name
+    name = feature_set.model.spec.serving.workload_name
     business_unit = catalogue.business_unit_of(namespace)
     if (
         name is not None
@@ -81,11 +100,10 @@ def _mode(catalogue: Catalogue, feature_set: Set, now: int) -> Iterator[Finding]
         yield feature_set.finding(
             "unidentified-in-enforce", path, message, "remove unidentified, or use shadow"
         )
-    business_unit = catalogue.business_unit_of(feature_set.model.metadata.namespace)
-    environment = catalogue.environment_of(business_unit) if business_unit else None
-    enforce_by = environment.model.spec.enforce_by if environment else None
-    if enforcement.mode == "observe" and enforce_by and now >= day_after(enforce_by):
-        message = f"the set is in observe, which its environment allows until {enforce_by}"
+    until = observed_until(catalogue, feature_set)
+    if until is not None and now >= until:
+        last = _enforce_by(catalogue, feature_set)
+        message = f"the set is in observe, which its environment allows until {last}"
         path = ("spec", "enforcement", "mode")
         yield feature_set.finding(
             "observe-after-enforce-by", path, message, "use shadow or enforce"
@@ -97,10 +115,11 @@ def _reachable(catalogue: Catalogue, feature_set: Set) -> Iterator[Finding]:
     model = feature_set.model
     serving = model.spec.serving
     granted = (model.metadata.namespace, model.metadata.name) in catalogue.bindings_of
-    if granted and serving.address is None and serving.workload.name is not None:
+    if granted and serving.address is None and serving.workload_name is not None:
         message = f"clients of {feature_set.name} are not told where its sidecar listens"
         remedy = "add address: host:port"
         yield feature_set.finding("address-missing", ("spec", "serving"), message, remedy)
+    yield from _gateway(feature_set)
 
 
 def _in_clear(feature_set: Set) -> Iterator[Finding]:
@@ -109,14 +128,26 @@ def _in_clear(feature_set: Set) -> Iterator[Finding]:
     if serving.upstream_auth == "none":
         return
     for index, endpoint in enumerate(serving.endpoints):
-        if not _is_loopback(endpoint.host):
+        host, _ = serving.upstream_of(endpoint)
+        if not _is_loopback(host):
             message = (
                 f"upstreamAuth: {serving.upstream_auth} would send tokens unencrypted to"
-                f" {endpoint.host}, where only loopback (127.0.0.1, ::1 or localhost) is safe"
+                f" {host}, where only loopback (127.0.0.1, ::1 or localhost) is safe"
             )
             path: Path = ("spec", "serving", "endpoints", index, "host")
+            if serving.gateway is not None:
+                path = _UPSTREAM
             remedy = "run the sidecar beside the feature server, or set upstreamAuth: none"
             yield feature_set.finding("token-in-clear", path, message, remedy)
+
+
+def _gateway(feature_set: Set) -> Iterator[Finding]:
+    serving = feature_set.model.spec.serving
+    host = serving.gateway.upstream.rpartition(":")[0] if serving.gateway is not None else ""
+    if host and _is_loopback(host):
+        message = f"the upstream {host} is the gateway's own pod, in which no feature server runs"
+        remedy = "name the feature server's Service, as <service>.<namespace>.svc:<port>"
+        yield feature_set.finding("gateway-endpoint", _UPSTREAM, message, remedy)
 
 
 def _is_loopback(host: str) -> bool:
@@ -201,10 +232,17 @@ def _endpoints(sets: Iterable[Set]) -> Iterator[Finding]:
         first = first or feature_set
         ours, theirs = feature_set.model.spec.serving, first.model.spec.serving
         for key, same in (
-            ("endpoints", ours.endpoints == theirs.endpoints),
+            ("endpoints", _upstreams(ours) == _upstreams(theirs)),
             ("upstreamAuth", ours.upstream_auth == theirs.upstream_auth),
         ):
             if not same:
                 message = f"{key} differs from {first.name}'s, which the same workload serves"
                 path = ("spec", "serving", key)
                 yield feature_set.finding("endpoint-conflict", path, message, "make them equal")
+
+
+def _upstreams(serving: Serving) -> list[tuple[str, str, int]]:
+    return [(one.adapter, *serving.upstream_of(one)) for one in serving.endpoints]
+
+
+_UPSTREAM: Path = ("spec", "serving", "gateway", "upstream")

@@ -71,7 +71,8 @@ const UNAVAILABLE: &str = "14";
 /// gRPC's status for a call that took too long.
 const DEADLINE_EXCEEDED: &str = "4";
 
-/// The request could not be carried. The word of the cause comes as metadata, for callers that act on it.
+/// The request could not be carried. The word of the cause comes as metadata, for callers that act on it, and beside
+/// `refused` the name of the alert.
 pub(super) fn unavailable(error: &ConnectError) -> Response<AnswerBody> {
     refusal(status(error))
 }
@@ -92,6 +93,11 @@ fn refusal(headers: HeaderMap) -> Response<AnswerBody> {
 fn status(error: &ConnectError) -> HeaderMap {
     let mut headers = words(UNAVAILABLE, &error.to_string());
     headers.insert("featward-cause", HeaderValue::from_static(error.cause()));
+    if let ConnectError::Refused(alert) = error
+        && let Ok(alert) = HeaderValue::try_from(format!("{alert:?}"))
+    {
+        headers.insert("featward-alert", alert);
+    }
     headers
 }
 

@@ -16,6 +16,7 @@ use crate::tls::{ConnectError, alert};
 pub(super) struct State {
     retired: AtomicBool,
     alert: OnceLock<AlertDescription>,
+    closed: AtomicBool,
 }
 
 impl State {
@@ -33,16 +34,31 @@ impl State {
         self.alert.get().copied()
     }
 
+    /// Remember how the far side ended it.
+    fn note(&self, error: &io::Error) {
+        if let Some(alert) = alert(error) {
+            // Only the first alert counts; the stream ends with it.
+            let _ = self.alert.set(alert);
+        }
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            self.closed.store(true, Ordering::Release);
+        }
+    }
+
     /// Why a request or an answer on it failed.
     pub(super) fn explain(&self, error: &hyper::Error) -> ConnectError {
         match self.alert() {
             Some(alert) => ConnectError::Refused(alert),
+            // rustls speaks of it at length, to programmers.
+            None if self.closed.load(Ordering::Acquire) => {
+                ConnectError::Unreachable("the connection broke off: the far side closed it".into())
+            }
             None => ConnectError::Unreachable(format!("the connection broke off: {}", innermost(error))),
         }
     }
 }
 
-/// A stream that notes the alert by which the far side ends it: hyper passes only an error's text on.
+/// A stream that notes how the far side ends it: hyper passes only an error's text on.
 pub(super) struct Overheard<IO> {
     io: IO,
     state: Arc<State>,
@@ -61,11 +77,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Overheard<IO> {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, into);
-        if let Poll::Ready(Err(error)) = &read
-            && let Some(alert) = alert(error)
-        {
-            // Only the first alert counts; the stream ends with it.
-            let _ = self.state.alert.set(alert);
+        if let Poll::Ready(Err(error)) = &read {
+            self.state.note(error);
         }
         read
     }

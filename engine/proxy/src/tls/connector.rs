@@ -8,7 +8,7 @@ use std::time::Duration;
 use featward_policy::SpiffeId;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, ClientConfig};
+use rustls::{AlertDescription, ClientConfig, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -202,16 +202,19 @@ impl Connector {
 pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<AlertDescription> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = io
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .or_else(|| error.downcast_ref());
-        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+        if let Some(rustls::Error::AlertReceived(alert)) = tls_error(error) {
             return Some(*alert);
         }
         next = error.source();
     }
     None
+}
+
+/// What rustls says, where this is an error of its own or holds one.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    io.and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .or_else(|| error.downcast_ref())
 }
 
 fn slow(deadline: Duration) -> ConnectError {
@@ -225,8 +228,16 @@ fn explain(error: io::Error, verifier: &Verifier) -> ConnectError {
     if let Some(Err(refused)) = verifier.outcome() {
         return ConnectError::NotTrusted(refused);
     }
-    match alert(&error) {
-        Some(alert) => ConnectError::Refused(alert),
-        None => ConnectError::Unreachable(format!("the handshake failed: {error}")),
+    if let Some(alert) = alert(&error) {
+        return ConnectError::Refused(alert);
     }
+    ConnectError::Unreachable(match tls_error(&error) {
+        Some(rustls::Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        )) => "what listens there does not speak TLS; name the port that does".into(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the handshake failed: the far side closed the connection".into()
+        }
+        _ => format!("the handshake failed: {error}"),
+    })
 }
