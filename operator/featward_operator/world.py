@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from featward.kubernetes.reflector import Reflector
 from featward.kubernetes.resource import (
-    BINDINGS,
-    BUSINESS_UNITS,
-    ENVIRONMENTS,
-    FEATURE_SETS,
-    GRANT_APPROVALS,
-    NAMESPACES,
-    OVERRIDES,
+    DOCUMENTS,
     PODS,
-    WORKLOADS,
     Key,
 )
 from featward.logs import fields
@@ -41,20 +34,9 @@ if TYPE_CHECKING:
     from featward.kubernetes.gateway import Gateway
     from featward.kubernetes.resource import Resource
 
-__all__ = ["KINDS", "Observed", "Unreadable", "World", "WorldWatcher", "observed", "projected"]
+__all__ = ["Observed", "Unreadable", "World", "WorldWatcher", "observed", "projected"]
 
 _log = logging.getLogger(__name__)
-# The platform's first, so that the sets that come later are somebody's.
-KINDS: Mapping[str, Resource] = {
-    "Environment": ENVIRONMENTS,
-    "BusinessUnit": BUSINESS_UNITS,
-    "Namespace": NAMESPACES,
-    "Workload": WORKLOADS,
-    "FeatureSet": FEATURE_SETS,
-    "FeatureBinding": BINDINGS,
-    "GrantApproval": GRANT_APPROVALS,
-    "Override": OVERRIDES,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +109,7 @@ class World:
         self.synced = asyncio.Event()
         """Set when everything is known once, for good."""
         self.pods = PodIndex()
-        self.objects: Mapping[str, dict[Key, Observed]] = {kind: {} for kind in KINDS}
+        self.objects: Mapping[str, dict[Key, Observed]] = {kind: {} for kind in DOCUMENTS}
         """What is kept of each object, by kind, namespace and name."""
         self.watchers: list[WorldWatcher] = []
         """Told of each change after it was taken in."""
@@ -188,7 +170,7 @@ class World:
             _log.info("cluster known", extra=fields(pods=len(self.pods)))
 
     def _reflectors(self, gateway: Gateway) -> Iterator[Reflector[Any]]:
-        for kind, resource in KINDS.items():
+        for kind, resource in DOCUMENTS.items():
             yield Reflector(
                 gateway, resource, observed, self._taker(kind), relisted=self._teller(resource)
             )

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 from featward.errors import FeatwardError
 from featward.kubernetes.errors import ApiError
 from featward.kubernetes.resource import (
-    BINDINGS,
-    BUSINESS_UNITS,
-    ENVIRONMENTS,
-    FEATURE_SETS,
-    GRANT_APPROVALS,
+    DOCUMENTS,
     NAMESPACES,
-    OVERRIDES,
     PODS,
-    WORKLOADS,
     Resource,
 )
 from featward.manifests.document import Document
@@ -27,19 +21,8 @@ from featward.policy.index import PolicyIndex
 if TYPE_CHECKING:
     from featward.kubernetes.gateway import Gateway
 
-__all__ = ["DOCUMENTS", "Cluster", "index_of"]
+__all__ = ["Cluster", "index_of"]
 
-DOCUMENTS: Mapping[str, Resource] = {
-    "Environment": ENVIRONMENTS,
-    "BusinessUnit": BUSINESS_UNITS,
-    "Namespace": NAMESPACES,
-    "Workload": WORKLOADS,
-    "FeatureSet": FEATURE_SETS,
-    "FeatureBinding": BINDINGS,
-    "GrantApproval": GRANT_APPROVALS,
-    "Override": OVERRIDES,
-}
-"""Of what policy is made, the platform's first."""
 _PAGE = 250
 _LIST_SECONDS = 30.0
 

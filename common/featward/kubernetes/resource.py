@@ -11,6 +11,7 @@ __all__ = [
     "CONFIG_MAPS",
     "DEPLOYMENTS",
     "DISRUPTION_BUDGETS",
+    "DOCUMENTS",
     "ENVIRONMENTS",
     "EVENTS",
     "FEATURE_SETS",
@@ -92,3 +93,15 @@ FEATURE_SETS = _ours("featuresets", namespaced=True)
 BINDINGS = _ours("featurebindings", namespaced=True)
 GRANT_APPROVALS = _ours("grantapprovals", namespaced=False)
 OVERRIDES = _ours("overrides", namespaced=False)
+
+DOCUMENTS: Mapping[str, Resource] = {
+    "Environment": ENVIRONMENTS,
+    "BusinessUnit": BUSINESS_UNITS,
+    "Namespace": NAMESPACES,
+    "Workload": WORKLOADS,
+    "FeatureSet": FEATURE_SETS,
+    "FeatureBinding": BINDINGS,
+    "GrantApproval": GRANT_APPROVALS,
+    "Override": OVERRIDES,
+}
+"""Of what policy is made, by kind: the platform's first, so that the sets that come later are somebody's."""

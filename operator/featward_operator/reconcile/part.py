@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from featward.kubernetes.resource import DOCUMENTS
 from featward.logs import fields
 from featward_operator.controllers import Controller, Reconcile
 from featward_operator.injection.configured import injection_settings
@@ -30,7 +31,7 @@ from featward_operator.reconcile.rows import RowWriter
 from featward_operator.reconcile.triggers import Triggers
 from featward_operator.run import Operator, Part
 from featward_operator.vocabulary import Reason
-from featward_operator.world import KINDS, World
+from featward_operator.world import World
 
 if TYPE_CHECKING:
     from featward.identity.spiffe import SpiffeId
@@ -175,7 +176,7 @@ class Reconciling:
     def _controller(self, kind: str, known: Known) -> Controller[Known]:
         operator = self._operator
         return Controller(
-            KINDS[kind],
+            DOCUMENTS[kind],
             kind,
             RECONCILERS[kind],
             known,

@@ -11,6 +11,7 @@ from certificates import Environment
 from cluster_objects import CLUSTER, DOMAIN, FEAST, a_binding, a_set
 from crd_kit import install
 from featward.kubernetes.gateway import Gateway
+from featward.kubernetes.resource import DOCUMENTS
 from featward.policy.index import PolicyIndex
 from featward.policy.slices import SliceCompiler
 from featward.policy.workloads import written_address
@@ -21,7 +22,7 @@ from featward_operator.policy.part import PolicyPart
 from featward_operator.policy.series import Series
 from featward_operator.policy.streams import Streams
 from featward_operator.settings import EnvironmentSettings, FolderSettings
-from featward_operator.world import KINDS, World, projected
+from featward_operator.world import World, projected
 from following import is_so
 from kubernetes_kit import Kubernetes
 from operator_kit import free_port
@@ -30,7 +31,7 @@ from policy_service_kit import a_pod, operating, sidecar
 
 async def put(gateway: Gateway, raw: dict[str, Any]) -> None:
     """Apply an object."""
-    resource, metadata = KINDS[raw["kind"]], {**raw["metadata"]}
+    resource, metadata = DOCUMENTS[raw["kind"]], {**raw["metadata"]}
     metadata.pop("creationTimestamp", None)
     body = {**raw, "metadata": metadata}
     await gateway.apply(resource, body, manager="test")
@@ -68,7 +69,7 @@ async def test_an_edit_at_the_api_server_is_in_the_next_policy_of_a_sidecar(
             await put(gateway, a_binding("third", "drivers"))
             names = [one.name for one in (await found.policy()).bindings]
             assert names == ["api", "second", "third"]
-            path = KINDS["FeatureBinding"].path("pricing", "api")
+            path = DOCUMENTS["FeatureBinding"].path("pricing", "api")
             await gateway.ask("DELETE", path)
             assert [one.name for one in (await found.policy()).bindings] == ["second", "third"]
         pod = world.pod(made["metadata"]["uid"])
@@ -79,7 +80,7 @@ async def test_an_edit_at_the_api_server_is_in_the_next_policy_of_a_sidecar(
         for raw in reversed(CLUSTER):
             if raw["kind"] != "Namespace":
                 metadata = raw["metadata"]
-                where = KINDS[raw["kind"]].path(metadata.get("namespace"), metadata["name"])
+                where = DOCUMENTS[raw["kind"]].path(metadata.get("namespace"), metadata["name"])
                 kubernetes.ask("DELETE", where)
         for task in tasks:
             task.cancel()
