@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from featward.cli.asked import FeatureSetOption, FeaturesOption, RowsOption, ServiceOption
 from featward.cli.console import fail
 from featward.cli.output import Output, OutputOption, print_json
 
@@ -23,16 +24,10 @@ def explain(
             "(namespace/name)."
         ),
     ] = None,
-    feature_set: Annotated[
-        str | None, typer.Option(help="The feature set: name, or namespace/name.")
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="The features asked for, with commas between.")
-    ] = None,
-    service: Annotated[
-        str | None, typer.Option(help="The service asked for, instead of features.")
-    ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows asked for.")] = 1,
+    feature_set: FeatureSetOption = None,
+    features: FeaturesOption = None,
+    service: ServiceOption = None,
+    rows: RowsOption = 1,
     who: Annotated[
         str | None, typer.Option(metavar="FEATURE", help="Show who can read this feature.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featward.cli.asked import FeatureSetOption, FeaturesOption, RowsOption, ServiceOption
 from featward.cli.columns import columns
 from featward.cli.console import console, fail
 from featward.cli.output import Output, OutputOption, print_json
@@ -62,7 +63,7 @@ def status(
 
 
 async def _overview(cluster: Cluster, inside: str | None) -> Found:
-    from featward.kubectl.cluster import DOCUMENTS
+    from featward.kubernetes.resource import DOCUMENTS
 
     kinds = ("Environment", "BusinessUnit", "Override", "Namespace")
     found = {kind: await cluster.readable(DOCUMENTS[kind], inside or "") for kind in kinds}
@@ -118,16 +119,10 @@ def _cut(section: Section) -> list[list[str]]:
 
 def explain(
     pod: Annotated[str, typer.Argument(help="The pod, or namespace/pod.", metavar="POD")],
-    feature_set: Annotated[
-        str | None, typer.Option(help="The feature set: name, or namespace/name.")
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="The features asked for, with commas between.")
-    ] = None,
-    service: Annotated[
-        str | None, typer.Option(help="The service asked for, instead of features.")
-    ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows asked for.")] = 1,
+    feature_set: FeatureSetOption = None,
+    features: FeaturesOption = None,
+    service: ServiceOption = None,
+    rows: RowsOption = 1,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.TABLE,
