@@ -267,17 +267,26 @@ def leaves(inside: Any, path: str = "") -> Iterator[str]:
 def test_every_value_has_a_meaning_and_a_template_that_reads_it() -> None:
     explained = {one.path for one in values(TEXT)}
     assert explained == set(leaves(yaml.safe_load(TEXT)))
-    text = "\n".join(TEMPLATES.values())
-    for path in explained:
-        parts = path.split(".")
-        # What is handed on as a whole, and what is read of an environment or within `with`.
-        spoken = (
-            path,
-            ".".join(parts[2:]),
-            parts[-1],
-            parts[0] if parts[0] == "injection" else path,
-        )
-        assert any(re.search(rf"[.$]\w*\.?{re.escape(one)}\b", text) for one in spoken), path
+    unread = [
+        path for path in explained if not any(_reads(one, path) for one in TEMPLATES.values())
+    ]
+    assert not unread
+
+
+def _reads(template: str, path: str) -> bool:
+    """Whether a template speaks of a value: by its path, of an environment's CA, where it is handed on as a
+    whole, or within a `with`.
+    """
+    first, _, rest = path.partition(".")
+    spoken = [rf"\.Values\.{re.escape(path)}\b"]
+    if first == "environmentDefaults":
+        spoken.append(rf"\${re.escape(rest)}\b")
+    if first == "injection":
+        spoken.append(r"omit \.Values\.injection\b")
+    group, _, last = path.rpartition(".")
+    if re.search(rf"with \.Values\.{re.escape(group)} \}}", template):
+        spoken.append(rf"(?<![\w$.])\.{re.escape(last)}\b")
+    return any(re.search(one, template) for one in spoken)
 
 
 def test_templates_read_no_value_that_there_is_not() -> None:
