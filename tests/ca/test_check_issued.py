@@ -71,7 +71,8 @@ def forged(
         not_after=svid.row.not_after,
         spiffe_id=SpiffeId.parse(svid.row.spiffe_id),
     )
-    return der(a_leaf(replace(order, **changes), authority.certificate, key))  # type: ignore[arg-type]
+    changed = replace(order, **changes)  # type: ignore[arg-type]  # of whatever types the fields are
+    return der(a_leaf(changed, authority.certificate, key))
 
 
 async def test_an_intact_store_has_no_findings(core: Core, file: Path, clock: FakeClock) -> None:

@@ -41,7 +41,7 @@ class Controller:
                 for one in self.wanted:
                     if one["kind"] in _PATHS:
                         self._write(one)
-            except Exception as error:
+            except Exception as error:  # of another thread: the test looks at it
                 self.failed = error
                 return
             self.times += 1

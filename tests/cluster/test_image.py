@@ -63,7 +63,7 @@ def answer(port: int, path: str, seconds: float = 60.0, body: object = None) -> 
     while True:
         try:
             request = urllib.request.Request(url, sent, headers)
-            with urllib.request.urlopen(request, timeout=30) as got:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=30) as got:  # noqa: S310  on loopback
                 return str(got.read().decode())
         except OSError:
             assert time.monotonic() < end, f"nothing answers at {path}"

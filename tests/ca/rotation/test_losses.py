@@ -40,12 +40,12 @@ ROOT_2 = KnownAuthority("r2", ROOT, State.PREPARED, R2, announced_at=NOW, announ
 
 def client(**facts: Any) -> LiveClient:
     usual = {"lineage": "l1", "spiffe_id": "spiffe://x/a", "acknowledged": 15, "authority": "a1"}
-    return LiveClient(**(usual | {"not_after": NOW + 600} | facts))  # type: ignore[arg-type]
+    return LiveClient(**(usual | {"not_after": NOW + 600} | facts))  # type: ignore[arg-type]  # one dict
 
 
 def authority(name: str, state: State, **facts: Any) -> KnownAuthority:
     usual = {"owner": UNIT, "root_sha256": R1, "issuer": "r1", "announced_sequence": 20}
-    return KnownAuthority(id=name, state=state, **(usual | facts))  # type: ignore[arg-type]
+    return KnownAuthority(id=name, state=state, **(usual | facts))  # type: ignore[arg-type]  # as above
 
 
 def activation(one: KnownAuthority, *roots: KnownAuthority, **facts: Any) -> list[str]:

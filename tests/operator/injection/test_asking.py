@@ -172,8 +172,8 @@ def test_the_template_changes_with_what_is_injected_and_with_nothing_else() -> N
         "version": "0.2.0",
     }
     one = InjectionSettings(image="i:0.2.0", **told)  # type: ignore[arg-type]  # one dict for all
-    same = InjectionSettings(image="i:0.2.0", too_old="1.32", **told)  # type: ignore[arg-type]
-    other = InjectionSettings(image="i:0.2.1", **told)  # type: ignore[arg-type]
+    same = InjectionSettings(image="i:0.2.0", too_old="1.32", **told)  # type: ignore[arg-type]  # as above
+    other = InjectionSettings(image="i:0.2.1", **told)  # type: ignore[arg-type]  # as above
     assert template(one, "prod") == template(same, "prod") != template(other, "prod")
     assert template(one, "dev") == ""
 
@@ -186,9 +186,9 @@ def test_an_image_without_a_policy_stream_is_no_image_of_ours() -> None:
         "featward@sha256:00",
         "f:latest",
     ):
-        InjectionSettings(image=image, **told)  # type: ignore[arg-type]
+        InjectionSettings(image=image, **told)  # type: ignore[arg-type]  # as above
     with pytest.raises(ValueError, match=r"0\.1\.4' is too old: expected the tag 0\.2"):
-        InjectionSettings(image="r.example:5000/featward:0.1.4", **told)  # type: ignore[arg-type]
+        InjectionSettings(image="r.example:5000/featward:0.1.4", **told)  # type: ignore[arg-type]  # as above
 
 
 def test_a_cluster_without_native_sidecars_refuses() -> None:

@@ -27,7 +27,7 @@ while True:
         status, said = ask(*sys.argv[1:])
         if status != 200:
             why = f"{status} {said[:500]}"
-    except Exception as error:
+    except Exception as error:  # whatever it is, a request was lost by it
         why = f"{type(error).__name__}: {error}"
     ended = time.time()
     answered, slowest = answered + (not why), max(slowest, ended - began)
