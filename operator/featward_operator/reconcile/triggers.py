@@ -157,10 +157,3 @@ class Triggers:
         for _, name in self._known.world.objects["Namespace"]:
             if self._known.environment(name) == environment:
                 self._queues["Namespace"].add(("", name))
-
-    def binding_covers(self, key: Key) -> None:
-        """A binding covers others than before."""
-        document = self._known.catalogue.bindings.get(key)
-        if document is not None:
-            name = document.model.spec.feature_set.name
-            self._queues["FeatureSet"].add_after((key[0], name), TOGETHER_SECONDS)
